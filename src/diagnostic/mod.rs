@@ -1,0 +1,1 @@
+//! How we talk to people who write files: problems with a place, help, and "did you mean".

@@ -1,0 +1,1 @@
+//! Raw batches of one shard under the policy's row filter.

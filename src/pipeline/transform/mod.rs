@@ -1,0 +1,230 @@
+//! What can be done to a column. One file a transform; [`ALL`] is the registry from which `policy
+//! check`, `explain`, the JSON Schema and the reference manual are made.
+//!
+//! A [`Transform`] is a description: name, parameters, types, words. Bound to keys and parameters it
+//! becomes a [`Kernel`], which works batch by batch on canonical arrays and builds new buffers.
+//! Dictionaries, views, large types and nulls are the business of [`column`], not of kernels.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+
+use crate::error::Result;
+use crate::keys::ColumnKeys;
+use crate::policy::args::{Args, Param};
+
+pub mod column;
+mod drop;
+mod keep;
+mod registry;
+
+pub use registry::{ALL, find, suggestions};
+
+/// What a transform says of itself.
+#[derive(Debug)]
+pub struct Spec {
+    /// The word in the policy: `pseudonym` in `{pseudonym: {method: hmac}}`.
+    pub verb: &'static str,
+    /// The value of `method` where one verb has several: `hmac`.
+    pub method: Option<&'static str>,
+    /// The parameter that a bare value sets: `to` in `{truncate: hour}`. For a verb with methods this
+    /// is `None`: a bare word is the method.
+    pub primary: Option<&'static str>,
+    /// The parameters, without `method`.
+    pub params: &'static [Param],
+    /// What it does, in one sentence for the manual.
+    pub does: &'static str,
+    /// What it hides.
+    pub hides: &'static str,
+    /// What still leaks.
+    pub leaks: &'static str,
+    /// Types it takes, in words: `text`, `dates and timestamps`.
+    pub takes: &'static str,
+    /// One rule as it stands in a policy: `{truncate: hour}`.
+    pub example: &'static str,
+    /// Papers, RFCs, drafts.
+    pub references: &'static [&'static str],
+}
+
+impl Spec {
+    /// `pseudonym.hmac`, `truncate`: the name used in field metadata, messages and documents.
+    pub fn name(&self) -> String {
+        match self.method {
+            Some(method) => format!("{}.{method}", self.verb),
+            None => self.verb.to_owned(),
+        }
+    }
+}
+
+/// How much of a value a partner can still see; the order is from least to most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exposure {
+    /// Nothing that depends on the value.
+    Nothing,
+    /// Part or a coarser form of the value.
+    Coarse,
+    /// A stable stand-in: equality remains, the value does not.
+    Pseudonym,
+    /// A stable stand-in that keeps structure too (prefixes, length, alphabet).
+    StructuredPseudonym,
+    /// The value itself.
+    Clear,
+}
+
+/// How a change of a rule moves protection; used by `policy diff`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// Less leaves than before.
+    Strengthens,
+    /// Different values leave, neither more nor less.
+    Moves,
+    /// More leaves than before.
+    Weakens,
+}
+
+/// A value in a policy that a transform refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The parameter at fault, or `None` for the rule as a whole.
+    pub param: Option<&'static str>,
+    /// What is wrong, lower case, no full stop.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+/// One way to protect a column.
+pub trait Transform: Send + Sync + Debug {
+    /// Name, parameters and words.
+    fn spec(&self) -> &'static Spec;
+
+    /// Rules between parameters that [`Param`] cannot say. Every problem is returned.
+    fn check(&self, _args: &Args) -> Vec<Refusal> {
+        Vec::new()
+    }
+
+    /// The canonical type that leaves when `input` (canonical, see [`column::canonical`]) enters, or
+    /// why this type does not fit (lower case, no full stop). `None` means the column does not leave.
+    fn output(&self, args: &Args, input: &DataType) -> Result<Option<DataType>, String>;
+
+    /// Whether the output can be null when the input is not.
+    fn adds_nulls(&self, _args: &Args) -> bool {
+        false
+    }
+
+    /// Other raw columns that the kernel reads, in the order in which it gets them.
+    fn reads(&self, _args: &Args) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether the values `Nulls::Token` asks for a stand-in of null too.
+    fn is_pseudonym(&self) -> bool {
+        false
+    }
+
+    /// How much is still seen.
+    fn exposure(&self, args: &Args) -> Exposure;
+
+    /// What it does with these parameters, as a full sentence for `explain`.
+    fn explain(&self, args: &Args) -> String;
+
+    /// What still leaks with these parameters, as full sentences.
+    fn explain_leaks(&self, _args: &Args) -> String {
+        self.spec().leaks.to_owned()
+    }
+
+    /// How protection moves from `old` to `new` parameters of this same transform.
+    fn compare(&self, _old: &Args, _new: &Args) -> Change {
+        Change::Moves
+    }
+
+    /// What has to be learned from the whole column before the first value can leave.
+    ///
+    /// # Errors
+    /// When a key cannot be derived or a file cannot be read.
+    fn learner(&self, _args: &Args, _bind: &Bind<'_>) -> Result<Option<Box<dyn Learner>>> {
+        Ok(None)
+    }
+
+    /// The work itself, bound to keys and to what was learned.
+    ///
+    /// # Errors
+    /// When a key cannot be derived or a file cannot be read.
+    fn kernel(&self, args: &Args, bind: &Bind<'_>) -> Result<Box<dyn Kernel>>;
+}
+
+/// What a kernel is bound to.
+#[derive(Debug)]
+pub struct Bind<'a> {
+    /// The column's name in the data.
+    pub column: &'a str,
+    /// The canonical type of the column.
+    pub input: &'a DataType,
+    /// The canonical types of the columns that [`Transform::reads`] names.
+    pub reads: &'a [DataType],
+    /// Keys for this column's domain, audience and epoch.
+    pub keys: &'a ColumnKeys,
+    /// Tokens of this column's domain, audience and epoch.
+    pub tokens: &'a Arc<dyn TokenMap>,
+    /// What the learner of this column found, where there is one.
+    pub learned: Option<&'a Learned>,
+    /// The folder that relative paths in the policy start from.
+    pub folder: &'a std::path::Path,
+}
+
+/// Sequential numbers for values, kept in state: one map a scope (domain, audience, epoch).
+///
+/// INVARIANT: a number is durable before it is returned, and never given to a second value.
+pub trait TokenMap: Send + Sync + Debug {
+    /// The number of each value, from 1; new values get the next numbers in the order given.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    fn numbers(&self, scope: &str, values: &[&str]) -> Result<Vec<u64>>;
+}
+
+/// Reads a whole column once, before any value leaves.
+pub trait Learner: Send {
+    /// Sees one canonical batch. Filtered rows never arrive here.
+    ///
+    /// # Errors
+    /// When a value cannot be taken.
+    fn observe(&mut self, values: &ArrayRef, reads: &[ArrayRef]) -> Result<()>;
+
+    /// What was learned.
+    ///
+    /// # Errors
+    /// When the result cannot be stored.
+    fn finish(self: Box<Self>) -> Result<Learned>;
+}
+
+/// What a [`Learner`] found; shared by all streams over the same data and policy.
+#[derive(Debug, Clone)]
+pub enum Learned {
+    /// The tokens are in state.
+    Tokens,
+    /// The values (as text) frequent enough to be told.
+    Frequent(Arc<std::collections::HashSet<String>>),
+}
+
+/// The bound work: same input, same output, no state that a batch boundary could show.
+pub trait Kernel: Send {
+    /// Transforms a canonical array into a new one of the promised type and of the same length.
+    ///
+    /// Nulls in the input stay null unless the kernel's purpose is to replace them. `reads` has the
+    /// length of `values`; for a kernel without `reads`, `values` may hold each distinct value once.
+    ///
+    /// # Errors
+    /// When a value may not pass. The text must not hold the value.
+    fn apply(&mut self, values: &ArrayRef, reads: &[ArrayRef]) -> Result<ArrayRef>;
+
+    /// The stand-in for null (a one-element array) where the policy says `nulls: token`.
+    ///
+    /// # Errors
+    /// When the stand-in cannot be made.
+    fn null_token(&mut self) -> Result<Option<ArrayRef>> {
+        Ok(None)
+    }
+}

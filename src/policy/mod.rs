@@ -1,0 +1,220 @@
+//! WHAT may leave. Reads policy files, checks them, and turns one policy, one partner and one schema
+//! into a [`plan::Plan`]. Pure: no network, no async runtime, no query engine, no clock.
+//!
+//! A file exists twice: as written (`raw`, with positions) and as resolved here, where nothing is
+//! left to interpret. Only the loader makes a [`Policy`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDate;
+
+use crate::pipeline::transform::Transform;
+
+pub mod args;
+pub mod plan;
+
+use args::Args;
+
+/// A checked policy.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The name partners ask for.
+    pub dataset: String,
+    /// What a row is, for people.
+    pub description: String,
+    /// Where the raw rows are.
+    pub source: Source,
+    /// Whether two partners can join their pseudonyms.
+    pub linkage: Linkage,
+    /// A trusted filter on raw rows, in SQL; rows for which it is not true never leave.
+    pub rows: Option<String>,
+    /// The column that names the person (or other unit) that is protected.
+    pub unit: Option<String>,
+    /// What null means in the output.
+    pub nulls: Nulls,
+    /// The key epoch, where the policy pins one; otherwise the newest.
+    pub epoch: Option<u32>,
+    /// The columns in the order of the file.
+    pub columns: Vec<Column>,
+    /// A whole-table release; where there is one, rows leave only through it.
+    pub release: Option<Release>,
+    /// Who may pull, and how.
+    pub grants: Vec<Grant>,
+    /// SHA-256 over the resolved policy, in lower-case hexadecimal: equal for equal meaning.
+    pub digest: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl Policy {
+    /// The grants of a partner that have not expired by `today`; the last day counts.
+    pub fn grants_of<'a>(
+        &'a self,
+        partner: &'a str,
+        today: NaiveDate,
+    ) -> impl Iterator<Item = &'a Grant> {
+        self.grants.iter().filter(move |grant| {
+            grant.partner == partner && grant.until.is_none_or(|until| today <= until)
+        })
+    }
+
+    /// The folder that relative paths start from.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+}
+
+/// Where raw rows come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Parquet files: paths, folders (all `*.parquet` below) or globs, relative to the policy's folder.
+    Parquet {
+        /// At least one.
+        paths: Vec<String>,
+    },
+    /// Delimited text, typed by the policy.
+    Delimited {
+        /// Paths, folders or globs, relative to the policy's folder.
+        paths: Vec<String>,
+        /// One ASCII byte.
+        delimiter: u8,
+        /// Whether the first line names the columns. A byte-order mark is always skipped.
+        header: bool,
+        /// The quote byte; `None` where quotes are ordinary characters.
+        quote: Option<u8>,
+        /// Texts that mean null, besides nothing at all.
+        nulls: Vec<String>,
+        /// Columns and types in the order of the file, or by name where there is a header.
+        columns: Vec<(String, FieldType)>,
+    },
+}
+
+/// The type of a column of delimited text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldType {
+    /// Any text.
+    Text,
+    /// 64-bit whole number.
+    Integer,
+    /// 64-bit number.
+    Number,
+    /// `true` or `false`.
+    Flag,
+    /// `2026-01-01`.
+    Date,
+    /// `2026-01-01T12:00:00`, with or without fraction and zone; microseconds, UTC where no zone.
+    Timestamp,
+}
+
+/// Whether two partners see the same pseudonym for the same value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Linkage {
+    /// No: keys are derived with the partner's name.
+    PerPartner,
+    /// Yes: all partners of the domain share keys and tokens.
+    Shared,
+}
+
+/// What happens to null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nulls {
+    /// Null stays null.
+    Keep,
+    /// Pseudonym columns give null a pseudonym like any value; elsewhere it stays null.
+    Token,
+    /// A row with null in any column that leaves does not leave.
+    SuppressRow,
+}
+
+/// What a column is, as the policy says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Names a person on its own.
+    Identifier,
+    /// Names a person together with others.
+    Quasi,
+    /// What an attacker wants to learn.
+    Sensitive,
+    /// A quantity of no interest for identification.
+    Measure,
+    /// Free text, which may hold anything.
+    Text,
+}
+
+/// One column's rule.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// The column's name in the data and in the stream.
+    pub name: String,
+    /// What it is, where the policy says.
+    pub class: Option<Class>,
+    /// What is done to it.
+    pub rule: Rule,
+}
+
+/// A transform with its parameters.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// From the registry.
+    pub transform: &'static dyn Transform,
+    /// Checked, defaults filled in.
+    pub args: Args,
+}
+
+/// Who may pull.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    /// The partner's name.
+    pub partner: String,
+    /// What they may have.
+    pub access: Access,
+    /// The last day, in UTC; `None` for no end.
+    pub until: Option<NaiveDate>,
+}
+
+/// What a grant gives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Access {
+    /// The transformed rows.
+    Rows,
+    /// Aggregates over groups of at least this many units. Not served yet.
+    Aggregates {
+        /// The least number of distinct units in a group.
+        group_min: u64,
+    },
+    /// Differentially private aggregates. Not served yet.
+    Dp(DpGrant),
+}
+
+/// The budget and bounds of a differentially private grant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DpGrant {
+    /// Total epsilon, as written (a decimal).
+    pub epsilon: String,
+    /// Total delta, as written (a decimal).
+    pub delta: String,
+    /// The column that names the privacy unit.
+    pub unit: String,
+    /// The most groups a unit may contribute to.
+    pub groups_max: u64,
+    /// The most rows a unit may contribute to a group.
+    pub rows_max: u64,
+    /// Clipping bounds by column.
+    pub bounds: BTreeMap<String, (f64, f64)>,
+}
+
+/// A whole-table release. Checked, not built yet: a dataset with one is not served.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Release {
+    /// The least class size.
+    pub k: u64,
+    /// The quasi-identifiers.
+    pub quasi_identifiers: Vec<String>,
+    /// The method's name.
+    pub method: String,
+    /// The share of rows that may be suppressed, 0 to 1.
+    pub suppress_max: f64,
+    /// The sensitive column and l of l-diversity.
+    pub l_diversity: Option<(String, u64)>,
+}

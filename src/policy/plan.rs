@@ -1,0 +1,157 @@
+//! One policy, one partner, one raw schema: exactly what will be sent. A [`Plan`] is the only thing
+//! that the pipeline obeys, and [`plan`] is the only way to make one.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::NaiveDate;
+
+use super::{Access, Linkage, Policy, Rule};
+use crate::error::{Code, Error, Result};
+use crate::pipeline::transform::column::canonical;
+
+/// What will be sent to one partner from one dataset.
+///
+/// INVARIANT: made by [`plan`] alone; each column of the raw schema has a rule; `schema` is the exact
+/// schema of the stream and holds nothing taken from a file but column names and types.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    policy: Arc<Policy>,
+    partner: String,
+    columns: Vec<PlannedColumn>,
+    schema: SchemaRef,
+}
+
+/// A column that leaves.
+#[derive(Debug, Clone)]
+pub struct PlannedColumn {
+    /// Its name in the data and in the stream.
+    pub name: String,
+    /// The canonical type of the raw column.
+    pub input: DataType,
+    /// The type that leaves.
+    pub output: DataType,
+    /// What is done to it.
+    pub rule: Rule,
+    /// The name of the key and token domain.
+    pub domain: String,
+}
+
+impl Plan {
+    /// The policy that was planned.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// The dataset's name.
+    pub fn dataset(&self) -> &str {
+        &self.policy.dataset
+    }
+
+    /// Who asked.
+    pub fn partner(&self) -> &str {
+        &self.partner
+    }
+
+    /// The columns that leave, in the order of the policy.
+    pub fn columns(&self) -> &[PlannedColumn] {
+        &self.columns
+    }
+
+    /// The exact schema of the stream.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The name that keys and tokens are derived with: the partner, or nothing where linkage is shared.
+    pub fn audience(&self) -> Option<&str> {
+        match self.policy.linkage {
+            Linkage::PerPartner => Some(&self.partner),
+            Linkage::Shared => None,
+        }
+    }
+}
+
+/// Plans what `partner` gets of a dataset whose raw columns are `raw`.
+///
+/// # Errors
+/// [`Code::DatasetUnknown`] without a grant for rows, [`Code::DatasetUnavailable`] where the policy
+/// asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
+pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate) -> Result<Plan> {
+    let granted = policy.grants_of(partner, today).any(|grant| grant.access == Access::Rows);
+    if !granted {
+        return Err(Error::new(
+            Code::DatasetUnknown,
+            format!("`{partner}` has no grant for rows of `{}`", policy.dataset),
+        ));
+    }
+    if policy.release.is_some() {
+        return Err(Error::new(
+            Code::DatasetUnavailable,
+            format!("`{}` asks for a release, which this version does not build", policy.dataset),
+        ));
+    }
+    for field in raw.fields() {
+        if !policy.columns.iter().any(|column| column.name == *field.name()) {
+            return Err(drift(
+                policy,
+                format!("the data has a column `{}` without a rule", field.name()),
+            ));
+        }
+    }
+    let mut columns = Vec::new();
+    let mut fields = Vec::new();
+    for column in &policy.columns {
+        let field = raw
+            .field_with_name(&column.name)
+            .map_err(|_| drift(policy, format!("the data has no column `{}`", column.name)))?;
+        let input = canonical(field.data_type());
+        for other in column.rule.transform.reads(&column.rule.args) {
+            if raw.field_with_name(&other).is_err() {
+                return Err(drift(policy, format!("the data has no column `{other}`")));
+            }
+        }
+        let transform = column.rule.transform;
+        let output = transform
+            .output(&column.rule.args, &input)
+            .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
+        let Some(output) = output else { continue };
+        let nullable = field.is_nullable() || transform.adds_nulls(&column.rule.args);
+        fields.push(
+            Field::new(&column.name, output.clone(), nullable).with_metadata(
+                [("veilflight.protection".to_owned(), transform.spec().name())].into(),
+            ),
+        );
+        columns.push(PlannedColumn {
+            name: column.name.clone(),
+            input,
+            output,
+            rule: column.rule.clone(),
+            domain: domain(policy, column),
+        });
+    }
+    if columns.is_empty() {
+        return Err(Error::new(
+            Code::DatasetUnavailable,
+            format!("the policy of `{}` lets no column out", policy.dataset),
+        ));
+    }
+    Ok(Plan {
+        policy: Arc::clone(policy),
+        partner: partner.to_owned(),
+        columns,
+        schema: Arc::new(Schema::new(fields)),
+    })
+}
+
+/// The domain a rule names, or one that only this column of this dataset has.
+fn domain(policy: &Policy, column: &super::Column) -> String {
+    match column.rule.args.text("domain") {
+        Some(named) => format!("domain:{named}"),
+        None => format!("column:{}/{}", policy.dataset, column.name),
+    }
+}
+
+fn drift(policy: &Policy, reason: String) -> Error {
+    Error::new(Code::SchemaDrift, format!("dataset `{}`: {reason}", policy.dataset))
+}

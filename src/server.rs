@@ -1,0 +1,1 @@
+//! Builds every room from the settings; runs; shuts down in order.

@@ -1,0 +1,1 @@
+//! Logs by tracing, text or JSON.

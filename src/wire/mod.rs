@@ -1,0 +1,1 @@
+//! SEND it: Flight service, tickets, encoding, status. Streams `Sealed` and nothing else.
