@@ -60,6 +60,12 @@ struct Remembered {
 
 const UNSEEN: u32 = u32::MAX;
 
+impl std::fmt::Debug for ColumnKernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ColumnKernel").field("by_row", &self.by_row).finish_non_exhaustive()
+    }
+}
+
 impl ColumnKernel {
     /// `by_row`: the kernel reads other columns, so equal values may differ in output. `null_token`:
     /// null gets a stand-in.

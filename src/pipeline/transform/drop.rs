@@ -12,7 +12,7 @@ use crate::policy::args::Args;
 /// - What it hides: values, type and name.
 /// - What still leaks: nothing.
 #[derive(Debug)]
-pub struct Drop;
+pub(super) struct Drop;
 
 static SPEC: Spec = Spec {
     verb: "drop",

@@ -15,7 +15,7 @@ use crate::policy::args::Args;
 /// - What it hides: nothing.
 /// - What still leaks: the value.
 #[derive(Debug)]
-pub struct Keep;
+pub(super) struct Keep;
 
 static SPEC: Spec = Spec {
     verb: "keep",
