@@ -3,6 +3,10 @@
 //! leave into fresh buffers, `stream` moves it to the wire within limits.
 
 #[cfg(feature = "server")]
+mod encode;
+#[cfg(feature = "server")]
+mod learn;
+#[cfg(feature = "server")]
 pub mod scan;
 #[cfg(feature = "server")]
 pub mod seal;
@@ -11,3 +15,10 @@ pub mod source;
 #[cfg(feature = "server")]
 pub mod stream;
 pub mod transform;
+
+/// Rows as they lie in the files.
+///
+/// INVARIANT: this type has no `Debug`, `Display` or `Serialize`, and its field is open to the rooms
+/// below `pipeline` alone, so that raw rows have no way out but the seal.
+#[cfg(feature = "server")]
+struct RawBatch(arrow::array::RecordBatch);

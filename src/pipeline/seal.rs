@@ -1,6 +1,23 @@
 //! The last step before the wire: copies what the plan lets out into one fresh Arrow IPC message.
+//! Sealing and encoding are one copy; nothing of a raw buffer is ever handed on.
+//!
+//! Why copy at all: an Arrow array is a window. `nullif` clears a bit and leaves the value, a filter
+//! over views keeps every buffer, a dictionary carries values that no row uses. Whoever writes arrays
+//! "as they are" ships all of that. Here each value that a row shows is written once, defaults stand
+//! under nulls, padding is zero, and the schema is the plan's.
 
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow_ipc::{
+    Buffer, FieldNode, MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder,
+};
 use bytes::Bytes;
+use flatbuffers::FlatBufferBuilder;
+
+use super::encode::{Body, Run};
+use crate::error::{Code, Error, Result};
 
 /// One encoded Arrow IPC record-batch message that holds only what the plan lets out.
 ///
@@ -14,12 +31,12 @@ pub struct Sealed {
 
 impl Sealed {
     /// The IPC message's flatbuffer header.
-    pub fn header(&self) -> &Bytes {
+    pub const fn header(&self) -> &Bytes {
         &self.header
     }
 
     /// The IPC message's body.
-    pub fn body(&self) -> &Bytes {
+    pub const fn body(&self) -> &Bytes {
         &self.body
     }
 
@@ -28,3 +45,227 @@ impl Sealed {
         self.rows
     }
 }
+
+/// Cuts transformed batches into messages of about equal size and seals them.
+///
+/// Message boundaries follow from the data that leaves, not from row groups or raw batches.
+#[derive(Debug)]
+pub(super) struct Sealer {
+    schema: SchemaRef,
+    message_bytes: usize,
+    message_bytes_max: usize,
+    queue: Vec<Batch>,
+}
+
+/// Columns of equal length that wait to be sealed, from `start` on.
+#[derive(Debug)]
+struct Batch {
+    columns: Vec<ArrayRef>,
+    start: usize,
+    rows: usize,
+}
+
+impl Sealer {
+    /// A sealer for a plan's schema; messages aim at `message_bytes` and never pass the maximum.
+    pub(super) const fn new(
+        schema: SchemaRef,
+        message_bytes: usize,
+        message_bytes_max: usize,
+    ) -> Self {
+        Self { schema, message_bytes, message_bytes_max, queue: Vec::new() }
+    }
+
+    /// Takes a batch and returns the messages that are full.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] when a column is not of the plan's type, [`Code::RowTooLarge`].
+    pub(super) fn push(&mut self, columns: Vec<ArrayRef>, rows: usize) -> Result<Vec<Sealed>> {
+        self.admit(&columns, rows)?;
+        self.queue.push(Batch { columns, start: 0, rows });
+        self.drain(false)
+    }
+
+    /// The last messages.
+    ///
+    /// # Errors
+    /// As [`Sealer::push`].
+    pub(super) fn finish(&mut self) -> Result<Vec<Sealed>> {
+        self.drain(true)
+    }
+
+    /// INVARIANT: nothing is queued that is not exactly what the plan's schema says.
+    fn admit(&self, columns: &[ArrayRef], rows: usize) -> Result<()> {
+        let wrong = |what: &str| Err(Error::new(Code::Internal, format!("sealing: {what}")));
+        if columns.len() != self.schema.fields().len() {
+            return wrong("the number of columns is not the plan's");
+        }
+        for (field, column) in self.schema.fields().iter().zip(columns) {
+            let kind = match column.data_type() {
+                DataType::Dictionary(_, values) => values.as_ref(),
+                other => other,
+            };
+            if kind != field.data_type() {
+                return wrong("a column is not of the plan's type");
+            }
+            if column.len() != rows {
+                return wrong("a column has another length");
+            }
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, all: bool) -> Result<Vec<Sealed>> {
+        let mut sealed = Vec::new();
+        loop {
+            let waiting: usize = self.queue.iter().map(|batch| batch.rows).sum();
+            let fits = self.rows_that_fit(waiting);
+            if waiting == 0 || (waiting < fits && !all) {
+                return Ok(sealed);
+            }
+            let taken = self.take(fits.min(waiting));
+            self.seal(&taken, &mut sealed)?;
+        }
+    }
+
+    /// How many rows a message should have, by the size of what is waiting.
+    fn rows_that_fit(&self, waiting: usize) -> usize {
+        let bytes: usize = self.queue.iter().map(estimate).sum();
+        match bytes.checked_div(waiting) {
+            Some(width) => (self.message_bytes / width.max(1)).max(1),
+            None => 1,
+        }
+    }
+
+    /// Takes `rows` rows off the front of the queue.
+    fn take(&mut self, rows: usize) -> Vec<Batch> {
+        let mut taken = Vec::new();
+        let mut missing = rows;
+        while missing > 0 && !self.queue.is_empty() {
+            let Some(first) = self.queue.first_mut() else { break };
+            let part = missing.min(first.rows);
+            taken.push(Batch { columns: first.columns.clone(), start: first.start, rows: part });
+            missing -= part;
+            if part == first.rows {
+                self.queue.remove(0);
+            } else {
+                first.start += part;
+                first.rows -= part;
+            }
+        }
+        taken
+    }
+
+    /// Seals batches into one message, or into several where one would be too large.
+    fn seal(&self, batches: &[Batch], sealed: &mut Vec<Sealed>) -> Result<()> {
+        let message = self.encode(batches)?;
+        if message.header.len() + message.body.len() <= self.message_bytes_max {
+            sealed.push(message);
+            return Ok(());
+        }
+        let rows: usize = batches.iter().map(|batch| batch.rows).sum();
+        if rows <= 1 {
+            return Err(Error::new(Code::RowTooLarge, "a row is larger than a message may be"));
+        }
+        let (front, back) = halves(batches, rows / 2);
+        self.seal(&front, sealed)?;
+        self.seal(&back, sealed)
+    }
+
+    fn encode(&self, batches: &[Batch]) -> Result<Sealed> {
+        let rows: usize = batches.iter().map(|batch| batch.rows).sum();
+        let mut body = Body::with_capacity(self.message_bytes + self.message_bytes / 4);
+        for (at, field) in self.schema.fields().iter().enumerate() {
+            let runs: Vec<Run<'_>> = batches
+                .iter()
+                .filter_map(|batch| {
+                    let array = batch.columns.get(at)?;
+                    Some(Run::Values { array, start: batch.start, len: batch.rows })
+                })
+                .collect();
+            body.column(field, &runs)?;
+        }
+        let (body, nodes, buffers) = body.finish();
+        let header = header(rows, body.len(), &nodes, &buffers)?;
+        Ok(Sealed { header, body: Bytes::from(body), rows: rows as u64 })
+    }
+}
+
+/// Splits batches after `rows` rows.
+fn halves(batches: &[Batch], rows: usize) -> (Vec<Batch>, Vec<Batch>) {
+    let (mut front, mut back) = (Vec::new(), Vec::new());
+    let mut missing = rows;
+    for batch in batches {
+        let part = missing.min(batch.rows);
+        let slice = |start: usize, rows: usize| Batch {
+            columns: batch.columns.iter().map(Arc::clone).collect(),
+            start,
+            rows,
+        };
+        if part > 0 {
+            front.push(slice(batch.start, part));
+        }
+        if part < batch.rows {
+            back.push(slice(batch.start + part, batch.rows - part));
+        }
+        missing -= part;
+    }
+    (front, back)
+}
+
+/// About how many bytes a waiting batch will take; the same for the same data.
+fn estimate(batch: &Batch) -> usize {
+    batch.columns.iter().map(|column| width(column) * batch.rows).sum()
+}
+
+/// About how many bytes a row of a column takes.
+fn width(column: &ArrayRef) -> usize {
+    let kind = column.data_type();
+    if let DataType::Dictionary(_, value) = kind {
+        let values =
+            column.as_any_dictionary_opt().map(|dictionary| Arc::clone(dictionary.values()));
+        return values.filter(|values| !values.is_empty()).map_or(4, |values| {
+            let text = if value.is_primitive() { 0 } else { 4 };
+            text + window(&values).div_ceil(values.len())
+        });
+    }
+    match kind.primitive_width() {
+        Some(width) => width,
+        None if column.is_empty() => 1,
+        None => window(column).div_ceil(column.len()).max(1),
+    }
+}
+
+/// The bytes that an array's own window covers.
+fn window(array: &ArrayRef) -> usize {
+    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_buffer_memory_size())
+}
+
+/// The flatbuffer message that describes a body.
+fn header(rows: usize, body: usize, nodes: &[FieldNode], buffers: &[Buffer]) -> Result<Bytes> {
+    let signed = |length: usize| {
+        i64::try_from(length).map_err(|_| Error::new(Code::Internal, "a message is too long"))
+    };
+    let mut builder = FlatBufferBuilder::with_capacity(1024);
+    let nodes = builder.create_vector(nodes);
+    let buffers = builder.create_vector(buffers);
+    let batch = {
+        let mut batch = RecordBatchBuilder::new(&mut builder);
+        batch.add_length(signed(rows)?);
+        batch.add_nodes(nodes);
+        batch.add_buffers(buffers);
+        batch.finish().as_union_value()
+    };
+    let message = {
+        let mut message = MessageBuilder::new(&mut builder);
+        message.add_version(MetadataVersion::V5);
+        message.add_header_type(MessageHeader::RecordBatch);
+        message.add_bodyLength(signed(body)?);
+        message.add_header(batch);
+        message.finish()
+    };
+    builder.finish(message, None);
+    Ok(Bytes::copy_from_slice(builder.finished_data()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,130 @@
-//! Raw batches of one shard under the policy's row filter.
+//! Raw batches of pieces of files, under the policy's row filter. Reads only the columns that are
+//! asked for; knows nothing of what is done to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::buffer::NullBuffer;
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+
+use super::RawBatch;
+use super::source::{Piece, Snapshot};
+use crate::error::{Code, Error, Result};
+use crate::policy::plan::Plan;
+use crate::policy::{Nulls, Policy};
+
+mod filter;
+mod read;
+
+pub(super) use filter::RowFilter;
+use read::Reader;
+
+/// Rows a batch is read with: large enough to amortize a call, small enough to stay in cache.
+const BATCH_ROWS: usize = 32 * 1024;
+
+/// What to read: the columns by name, and which rows stay.
+#[derive(Debug)]
+pub(super) struct Scan {
+    columns: Vec<String>,
+    filter: Option<RowFilter>,
+    /// The columns of which a null takes the row out.
+    required: Vec<String>,
+}
+
+impl Scan {
+    /// Reads `columns` of the rows that `plan` lets out.
+    pub(super) fn new(plan: &Plan, snapshot: &Snapshot, columns: &[String]) -> Result<Self> {
+        let required = match plan.policy().nulls {
+            Nulls::SuppressRow => plan.columns().iter().map(|column| column.name.clone()).collect(),
+            Nulls::Keep | Nulls::Token => Vec::new(),
+        };
+        let filter = RowFilter::of(plan.policy(), snapshot.schema())?;
+        let mut all = columns.to_vec();
+        all.extend(required.iter().cloned());
+        if let Some(filter) = &filter {
+            all.extend(filter.columns().iter().cloned());
+        }
+        all.sort();
+        all.dedup();
+        Ok(Self { columns: all, filter, required })
+    }
+
+    /// The batches of one piece; batches without rows are left out.
+    pub(super) fn read<'a>(
+        &'a self,
+        piece: &Piece,
+    ) -> Result<impl Iterator<Item = Result<RawBatch>> + use<'a>> {
+        let reader = Reader::open(piece, &self.columns, BATCH_ROWS)?;
+        Ok(reader.filter_map(move |batch| match batch.and_then(|batch| self.retain(batch)) {
+            Ok(batch) if batch.num_rows() == 0 => None,
+            Ok(batch) => Some(Ok(RawBatch(batch))),
+            Err(error) => Some(Err(error)),
+        }))
+    }
+
+    fn retain(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        let mut stays = match &self.filter {
+            Some(filter) => Some(filter.matches(&batch)?),
+            None => None,
+        };
+        for name in &self.required {
+            let nulls = batch.column_by_name(name).and_then(|column| column.logical_nulls());
+            if let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) {
+                stays = Some(both(stays, &nulls));
+            }
+        }
+        match stays {
+            Some(stays) if stays.true_count() < batch.num_rows() => {
+                filter_record_batch(&batch, &stays)
+                    .map_err(|_| Error::new(Code::Internal, "filter rows"))
+            }
+            _ => Ok(batch),
+        }
+    }
+}
+
+fn both(stays: Option<BooleanArray>, valid: &NullBuffer) -> BooleanArray {
+    let valid = valid.inner();
+    match stays {
+        Some(stays) => BooleanArray::new(stays.values() & valid, None),
+        None => BooleanArray::new(valid.clone(), None),
+    }
+}
+
+/// Whether a policy's row filter can be run over these columns; for `policy check --data`.
+///
+/// # Errors
+/// [`Code::Policy`] when it cannot.
+pub fn check_filter(policy: &Policy, schema: &SchemaRef) -> Result<()> {
+    RowFilter::of(policy, schema).map(|_| ())
+}
+
+impl RawBatch {
+    /// A column by name.
+    pub(super) fn column(&self, name: &str) -> Result<ArrayRef> {
+        self.0
+            .column_by_name(name)
+            .map(Arc::clone)
+            .ok_or_else(|| Error::new(Code::Internal, format!("column `{name}` was not read")))
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.0.num_rows()
+    }
+}
+
+/// The positions of names in a schema.
+fn positions(names: &[String], schema: &SchemaRef) -> Result<Vec<usize>> {
+    let by_name: BTreeMap<&str, usize> =
+        schema.fields().iter().enumerate().map(|(at, field)| (field.name().as_str(), at)).collect();
+    names
+        .iter()
+        .map(|name| {
+            by_name.get(name.as_str()).copied().ok_or_else(|| {
+                Error::new(Code::SchemaDrift, format!("a file has no column `{name}`"))
+            })
+        })
+        .collect()
+}

@@ -1,17 +1,49 @@
 //! Finds the files of a dataset and pins their state: a [`Snapshot`] names files, schema, version and
 //! shards. Reads footers and header lines, never rows.
 
-use arrow::datatypes::SchemaRef;
+use std::fmt;
+use std::sync::Arc;
 
-use crate::error::{Code, Error, Result};
-use crate::policy::Policy;
+use arrow::datatypes::SchemaRef;
+use sha2::{Digest, Sha256};
+
+use crate::error::Result;
+use crate::policy::{Policy, Source};
+
+mod files;
+mod parquet;
+mod text;
+
+pub(super) use files::PinnedFile;
+pub(super) use parquet::ParquetFile;
+pub(super) use text::TextFile;
 
 /// The state of a dataset's files at one moment.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Snapshot {
     schema: SchemaRef,
     version: String,
-    shards: u32,
+    shards: Arc<[Shard]>,
+}
+
+/// What one endpoint sends: pieces of files, in order.
+#[derive(Clone)]
+pub(super) struct Shard {
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// A part of one file.
+#[derive(Clone)]
+pub(super) enum Piece {
+    /// One row group of a parquet file.
+    RowGroup {
+        /// The file, footer read.
+        file: Arc<ParquetFile>,
+        /// The index of the row group.
+        index: usize,
+    },
+    /// A whole text file.
+    Text(Arc<TextFile>),
 }
 
 impl Snapshot {
@@ -27,15 +59,86 @@ impl Snapshot {
 
     /// The number of shards, at least one.
     pub fn shards(&self) -> u32 {
-        self.shards
+        u32::try_from(self.shards.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether every file is still as it was.
+    pub fn is_current(&self) -> bool {
+        let files = self.shards.iter().flat_map(|shard| &shard.pieces).map(Piece::file);
+        files.into_iter().all(|file| file.open().is_ok())
+    }
+
+    pub(super) fn shard(&self, index: u32) -> Option<&Shard> {
+        self.shards.get(usize::try_from(index).ok()?)
+    }
+
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.shards.iter().flat_map(|shard| &shard.pieces)
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("version", &self.version)
+            .field("shards", &self.shards.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Piece {
+    fn file(&self) -> &PinnedFile {
+        match self {
+            Self::RowGroup { file, .. } => file.pinned(),
+            Self::Text(file) => file.pinned(),
+        }
+    }
+
+    /// How much work it is, in rows for parquet and bytes for text.
+    fn weight(&self) -> u64 {
+        match self {
+            Self::RowGroup { file, index } => file.rows(*index),
+            Self::Text(file) => file.pinned().len(),
+        }
     }
 }
 
 /// Looks at the files of a policy's source and splits them into at most `shards_max` shards.
 ///
 /// # Errors
-/// [`Code::SourceUnreadable`] when there is no file or one cannot be read, [`Code::SchemaDrift`] when
-/// two files differ in their columns.
-pub fn snapshot(policy: &Policy, _shards_max: u32) -> Result<Snapshot> {
-    Err(Error::new(Code::SourceUnreadable, format!("`{}` is not built", policy.dataset)))
+/// `SourceUnreadable` when there is no file or one cannot be read, `SchemaDrift` when two files
+/// differ in their columns.
+pub fn snapshot(policy: &Policy, shards_max: u32) -> Result<Snapshot> {
+    let mut digest = Sha256::new();
+    let (schema, pieces) = match &policy.source {
+        Source::Parquet { paths } => {
+            let files = files::find(policy.folder(), paths, "parquet")?;
+            parquet::open_all(&files, &mut digest)?
+        }
+        Source::Delimited { paths, .. } => {
+            let files = files::find(policy.folder(), paths, "")?;
+            text::open_all(&policy.source, &files, &mut digest)?
+        }
+    };
+    let version = data_encoding::HEXLOWER.encode(&digest.finalize());
+    Ok(Snapshot { schema, version, shards: split(pieces, shards_max).into() })
+}
+
+/// Splits pieces into runs of about equal weight, keeping their order.
+fn split(pieces: Vec<Piece>, shards_max: u32) -> Vec<Shard> {
+    let total: u64 = pieces.iter().map(|piece| piece.weight().max(1)).sum();
+    let count = u64::from(shards_max.max(1)).min(pieces.len() as u64).max(1);
+    let mut shards = vec![Shard { pieces: Vec::new() }];
+    let mut seen = 0_u64;
+    for piece in pieces {
+        let full = seen.saturating_mul(count) >= total.saturating_mul(shards.len() as u64);
+        if full && shards.last().is_some_and(|shard| !shard.pieces.is_empty()) {
+            shards.push(Shard { pieces: Vec::new() });
+        }
+        seen += piece.weight().max(1);
+        if let Some(shard) = shards.last_mut() {
+            shard.pieces.push(piece);
+        }
+    }
+    shards
 }

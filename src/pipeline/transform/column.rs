@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, DictionaryArray, UInt32Array, UInt32Builder, new_null_array};
 use arrow::compute::{cast, concat, take};
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Int32Type};
 
 use super::Kernel;
 use crate::error::{Code, Context, Error, Result};
@@ -22,13 +22,21 @@ pub fn canonical(raw: &DataType) -> DataType {
         DataType::LargeList(item)
         | DataType::ListView(item)
         | DataType::LargeListView(item)
-        | DataType::List(item) => {
-            let item = item.as_ref().clone();
-            let inner = canonical(item.data_type());
-            DataType::List(Arc::new(item.with_data_type(inner)))
+        | DataType::List(item) => DataType::List(canonical_field(item)),
+        DataType::FixedSizeList(item, size) => {
+            DataType::FixedSizeList(canonical_field(item), *size)
+        }
+        DataType::Map(entries, sorted) => DataType::Map(canonical_field(entries), *sorted),
+        DataType::Struct(children) => {
+            DataType::Struct(children.iter().map(canonical_field).collect())
         }
         other => other.clone(),
     }
+}
+
+/// A field of the canonical type, without metadata.
+fn canonical_field(field: &FieldRef) -> FieldRef {
+    Arc::new(Field::new(field.name(), canonical(field.data_type()), field.is_nullable()))
 }
 
 /// An array of the canonical type with the same values.

@@ -1,0 +1,152 @@
+//! What has to be known of whole columns before the first value leaves: tokens assigned, rare values
+//! counted. Done once for the same data, policy, audience and keys; streams that come meanwhile wait.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::scan::Scan;
+use super::source::Snapshot;
+use super::transform::column::to_canonical;
+use super::transform::{Bind, Learned, Learner};
+use crate::error::{Code, Error, Result};
+use crate::policy::plan::Plan;
+
+/// One entry a planned column: what was learned, where there was something to learn.
+type Lessons = Arc<Vec<Option<Learned>>>;
+
+/// Remembers what was learned.
+#[derive(Debug, Default)]
+pub(super) struct School {
+    known: Mutex<BTreeMap<String, Arc<Mutex<Option<Lessons>>>>>,
+}
+
+/// How many sets of lessons are remembered; the least in order of name goes first.
+const KNOWN_MAX: usize = 256;
+
+impl School {
+    /// The lessons for a plan over a snapshot; learns them when they are not known. `cancelled` is
+    /// asked between batches.
+    pub(super) fn attend(
+        &self,
+        plan: &Plan,
+        snapshot: &Snapshot,
+        epoch: u32,
+        bind: &dyn Fn(usize) -> Result<BoundColumn>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Lessons> {
+        let key = format!(
+            "{}|{}|{}|{}|{epoch}",
+            plan.dataset(),
+            plan.audience().unwrap_or_default(),
+            plan.policy().digest,
+            snapshot.version(),
+        );
+        let place = {
+            let mut known = lock(&self.known);
+            if known.len() >= KNOWN_MAX && !known.contains_key(&key) {
+                known.pop_first();
+            }
+            Arc::clone(known.entry(key).or_default())
+        };
+        let mut lessons = lock(&place);
+        if let Some(lessons) = lessons.as_ref() {
+            return Ok(Arc::clone(lessons));
+        }
+        let learned = Arc::new(learn(plan, snapshot, bind, cancelled)?);
+        *lessons = Some(Arc::clone(&learned));
+        Ok(learned)
+    }
+}
+
+/// What a learner or kernel of one column is bound to, owned.
+#[derive(Debug)]
+pub(super) struct BoundColumn {
+    pub(super) keys: crate::keys::ColumnKeys,
+    pub(super) reads: Vec<(String, arrow::datatypes::DataType)>,
+    pub(super) types: Vec<arrow::datatypes::DataType>,
+    pub(super) tokens: Arc<dyn super::transform::TokenMap>,
+}
+
+impl BoundColumn {
+    /// The borrowed form that transforms take.
+    pub(super) fn bind<'a>(
+        &'a self,
+        plan: &'a Plan,
+        at: usize,
+        learned: Option<&'a Learned>,
+    ) -> Result<Bind<'a>> {
+        let column =
+            plan.columns().get(at).ok_or_else(|| Error::new(Code::Internal, "no such column"))?;
+        Ok(Bind {
+            column: &column.name,
+            input: &column.input,
+            reads: &self.types,
+            keys: &self.keys,
+            tokens: &self.tokens,
+            learned,
+            folder: plan.policy().folder(),
+        })
+    }
+}
+
+struct Pupil {
+    at: usize,
+    column: String,
+    reads: Vec<String>,
+    learner: Box<dyn Learner>,
+}
+
+fn learn(
+    plan: &Plan,
+    snapshot: &Snapshot,
+    bind: &dyn Fn(usize) -> Result<BoundColumn>,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Vec<Option<Learned>>> {
+    let mut lessons = vec![None; plan.columns().len()];
+    let mut pupils = Vec::new();
+    for (at, column) in plan.columns().iter().enumerate() {
+        let bound = bind(at)?;
+        if let Some(learner) =
+            column.rule.transform.learner(&column.rule.args, &bound.bind(plan, at, None)?)?
+        {
+            let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
+            pupils.push(Pupil { at, column: column.name.clone(), reads, learner });
+        }
+    }
+    if pupils.is_empty() {
+        return Ok(lessons);
+    }
+    let columns: Vec<String> = pupils
+        .iter()
+        .flat_map(|pupil| std::iter::once(&pupil.column).chain(&pupil.reads))
+        .cloned()
+        .collect();
+    let scan = Scan::new(plan, snapshot, &columns)?;
+    for piece in snapshot.pieces() {
+        for batch in scan.read(piece)? {
+            if cancelled() {
+                return Err(Error::new(Code::Cancelled, "cancelled while learning"));
+            }
+            let batch = batch?;
+            for pupil in &mut pupils {
+                let values = to_canonical(&batch.column(&pupil.column)?)?;
+                let reads = pupil
+                    .reads
+                    .iter()
+                    .map(|name| to_canonical(&batch.column(name)?))
+                    .collect::<Result<Vec<_>>>()?;
+                pupil.learner.observe(&values, &reads)?;
+            }
+        }
+    }
+    for pupil in pupils {
+        if let Some(lesson) = lessons.get_mut(pupil.at) {
+            *lesson = Some(pupil.learner.finish()?);
+        }
+    }
+    Ok(lessons)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,98 @@
+//! The custodian's row filter: SQL of the policy, compiled once a stream, true or out. Refuses what
+//! is not the same every time it is asked.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, BooleanArray, RecordBatch};
+use arrow::compute::prep_null_mask_filter;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::ExprSchemable;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::error::{Code, Error, Result};
+use crate::pipeline::transform::column::{canonical, to_canonical};
+use crate::policy::Policy;
+
+/// A compiled filter and the columns it reads.
+#[derive(Debug)]
+pub(in crate::pipeline) struct RowFilter {
+    columns: Vec<String>,
+    schema: SchemaRef,
+    expression: Arc<dyn PhysicalExpr>,
+}
+
+impl RowFilter {
+    /// The filter of a policy, where it has one.
+    pub(super) fn of(policy: &Policy, raw: &SchemaRef) -> Result<Option<Self>> {
+        let Some(sql) = &policy.rows else { return Ok(None) };
+        // The policy's author wrote the text; it holds no data, so the library's words may be told.
+        let refused = |reason: String| {
+            Error::new(Code::Policy, format!("`rows` of dataset `{}`: {reason}", policy.dataset))
+        };
+        let fields: Vec<_> = raw
+            .fields()
+            .iter()
+            .map(|field| Field::new(field.name(), canonical(field.data_type()), true))
+            .collect();
+        let whole = DFSchema::try_from(Schema::new(fields)).map_err(|e| refused(e.to_string()))?;
+        let mut config = SessionConfig::new();
+        // Column names are taken as written: `JobStatus` is not `jobstatus`.
+        config.options_mut().sql_parser.enable_ident_normalization = false;
+        let context = SessionContext::new_with_config(config);
+        let parsed = context.parse_sql_expr(sql, &whole).map_err(|e| refused(e.to_string()))?;
+        if parsed.is_volatile() {
+            return Err(refused("the filter must give the same answer every time".to_owned()));
+        }
+        if parsed.column_refs().is_empty() {
+            return Err(refused("the filter names no column".to_owned()));
+        }
+        let names: BTreeSet<String> =
+            parsed.column_refs().into_iter().map(|column| column.name.clone()).collect();
+        let used: Vec<_> = whole
+            .fields()
+            .iter()
+            .filter(|field| names.contains(field.name()))
+            .map(Arc::clone)
+            .collect();
+        let schema = Arc::new(Schema::new(used));
+        let narrow =
+            DFSchema::try_from(schema.as_ref().clone()).map_err(|e| refused(e.to_string()))?;
+        let kind = parsed.get_type(&narrow).map_err(|e| refused(e.to_string()))?;
+        if kind != DataType::Boolean {
+            return Err(refused("the filter must be true or false".to_owned()));
+        }
+        let expression =
+            context.create_physical_expr(parsed, &narrow).map_err(|e| refused(e.to_string()))?;
+        Ok(Some(Self { columns: names.into_iter().collect(), schema, expression }))
+    }
+
+    /// The columns that the filter reads.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Which rows stay: those for which the filter is true; null is not true.
+    pub(super) fn matches(&self, batch: &RecordBatch) -> Result<BooleanArray> {
+        // PRIVACY: the library's errors hold cell values ("cannot cast string ..."), so they end here.
+        let failed =
+            || Error::new(Code::SourceValue, "the row filter fails on a value of this file");
+        let columns = self
+            .schema
+            .fields()
+            .iter()
+            .map(|field| {
+                let column = batch.column_by_name(field.name()).ok_or_else(failed)?;
+                to_canonical(column)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let narrow =
+            RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|_| failed())?;
+        let value = self.expression.evaluate(&narrow).map_err(|_| failed())?;
+        let array = value.into_array(batch.num_rows()).map_err(|_| failed())?;
+        let truth = array.as_any().downcast_ref::<BooleanArray>().ok_or_else(failed)?;
+        Ok(if truth.null_count() > 0 { prep_null_mask_filter(truth) } else { truth.clone() })
+    }
+}

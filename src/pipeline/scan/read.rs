@@ -1,0 +1,109 @@
+//! One piece of a file, batch by batch, in the file's order.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use arrow_csv::ReaderBuilder;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use super::positions;
+use crate::error::{Code, Context, Error, Result};
+use crate::pipeline::source::{Piece, TextFile};
+
+/// Reads a piece of a file.
+pub(super) enum Reader {
+    Parquet { reader: ParquetRecordBatchReader, place: String },
+    Text { reader: arrow_csv::reader::BufReader<BufReader<File>>, place: String },
+}
+
+impl Reader {
+    pub(super) fn open(piece: &Piece, columns: &[String], batch_rows: usize) -> Result<Self> {
+        match piece {
+            Piece::RowGroup { file, index } => {
+                let place = format!("row group {index} of `{}`", file.path().display());
+                let metadata = file.reader_metadata(*index)?;
+                let roots = positions(columns, metadata.schema())?;
+                let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
+                let reader =
+                    ParquetRecordBatchReaderBuilder::new_with_metadata(file.reopen()?, metadata)
+                        .with_row_groups(vec![*index])
+                        .with_projection(mask)
+                        .with_batch_size(batch_rows)
+                        .build()
+                        .context(Code::SourceUnreadable, || format!("open {place}"))?;
+                Ok(Self::Parquet { reader, place })
+            }
+            Piece::Text(file) => Ok(Self::Text {
+                reader: open_text(file, columns, batch_rows)?,
+                place: format!("`{}`", file.path().display()),
+            }),
+        }
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Parquet { reader, place } => Some(reader.next()?.map_err(|error| {
+                // PRIVACY: the library's words may quote what it could not decode.
+                drop(error);
+                Error::new(Code::SourceUnreadable, format!("{place} cannot be decoded"))
+            })),
+            Self::Text { reader, place } => {
+                Some(reader.next()?.map_err(|error| unreadable(&error, place)))
+            }
+        }
+    }
+}
+
+fn open_text(
+    file: &Arc<TextFile>,
+    columns: &[String],
+    batch_rows: usize,
+) -> Result<arrow_csv::reader::BufReader<BufReader<File>>> {
+    let format = file.format();
+    let mut builder = ReaderBuilder::new(Arc::clone(file.schema()))
+        .with_delimiter(format.delimiter)
+        .with_quote(format.quote)
+        .with_header(format.header)
+        .with_batch_size(batch_rows)
+        .with_projection(positions(columns, file.schema())?);
+    if !format.nulls.is_empty() {
+        let words: Vec<_> = format.nulls.iter().map(|word| regex::escape(word)).collect();
+        let pattern = format!("^(?:|{})$", words.join("|"));
+        let pattern = regex::Regex::new(&pattern)
+            .context(Code::Internal, || "the texts that mean null".to_owned())?;
+        builder = builder.with_null_regex(pattern);
+    }
+    builder
+        .build_buffered(file.reopen()?)
+        .context(Code::SourceUnreadable, || format!("open `{}`", file.path().display()))
+}
+
+/// The place of a value that does not fit, without the value.
+///
+/// PRIVACY: the library quotes the value and the whole row; only the numbers behind "column" and
+/// "line" are taken out of its text.
+fn unreadable(error: &ArrowError, place: &str) -> Error {
+    let text = error.to_string();
+    let number = |word: &str| {
+        let (_, rest) = text.split_once(word)?;
+        let digits: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u64>().ok()
+    };
+    let place = match (number(" at line "), number("for column ")) {
+        (Some(line), Some(column)) => format!("{place}, line {line}, field {}", column + 1),
+        (Some(line), None) => format!("{place}, line {line}"),
+        _ => match number("for line ") {
+            Some(line) => format!("{place}, line {line}, has another number of fields than"),
+            None => place.to_owned(),
+        },
+    };
+    Error::new(Code::SourceValue, format!("{place}: the text does not fit the policy's source"))
+}

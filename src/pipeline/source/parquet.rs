@@ -1,0 +1,192 @@
+//! Parquet footers: schema, row groups, and which columns are worth reading as dictionaries. Does not
+//! read pages.
+
+use std::fmt;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::Encoding;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use sha2::{Digest, Sha256};
+
+use super::Piece;
+use super::files::PinnedFile;
+use crate::error::{Code, Context, Error, Result};
+use crate::pipeline::transform::column::canonical;
+
+/// A parquet file whose footer was read.
+pub(crate) struct ParquetFile {
+    pinned: PinnedFile,
+    metadata: Arc<ParquetMetaData>,
+    schema: SchemaRef,
+}
+
+impl fmt::Debug for ParquetFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParquetFile").field("path", &self.pinned.path()).finish_non_exhaustive()
+    }
+}
+
+impl ParquetFile {
+    fn open(path: PathBuf, digest: &mut Sha256) -> Result<Self> {
+        let pinned = PinnedFile::pin(&path)?;
+        let file = pinned.open()?;
+        let loaded = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+            .context(Code::SourceUnreadable, || {
+                format!("read the footer of `{}`", path.display())
+            })?;
+        let metadata = Arc::clone(loaded.metadata());
+        let fields = loaded.schema().fields().iter().map(|field| strip(field)).collect::<Vec<_>>();
+        digest.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+        digest.update(pinned.len().to_le_bytes());
+        digest.update(footer(&file).context(Code::SourceUnreadable, || {
+            format!("read the footer of `{}`", path.display())
+        })?);
+        Ok(Self { pinned, metadata, schema: Arc::new(Schema::new(fields)) })
+    }
+
+    pub(super) const fn pinned(&self) -> &PinnedFile {
+        &self.pinned
+    }
+
+    /// The file, still as it was.
+    pub(crate) fn reopen(&self) -> Result<std::fs::File> {
+        self.pinned.open()
+    }
+
+    /// Where it is, for the operator.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.pinned.path()
+    }
+
+    pub(super) fn rows(&self, group: usize) -> u64 {
+        self.metadata
+            .row_groups()
+            .get(group)
+            .map_or(0, |group| u64::try_from(group.num_rows()).unwrap_or(0))
+    }
+
+    /// How one row group is read: its strings as dictionaries where every page is one, so that each
+    /// distinct value is met once, and as plain canonical types elsewhere.
+    pub(crate) fn reader_metadata(&self, group: usize) -> Result<ArrowReaderMetadata> {
+        let columns = self.metadata.row_groups().get(group).map(|group| group.columns());
+        let descriptor = self.metadata.file_metadata().schema_descr();
+        let fields = self.schema.fields().iter().enumerate().map(|(root, field)| {
+            let text = matches!(canonical(field.data_type()), DataType::Utf8 | DataType::Binary);
+            if !text {
+                return as_read(field);
+            }
+            let value = canonical(field.data_type());
+            let leaf = (0..descriptor.num_columns())
+                .find(|leaf| descriptor.get_column_root_idx(*leaf) == root);
+            let chunk = leaf.and_then(|leaf| columns.and_then(|columns| columns.get(leaf)));
+            let read = if chunk.is_some_and(all_dictionary) {
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(value))
+            } else {
+                value
+            };
+            field.as_ref().clone().with_data_type(read)
+        });
+        let options = ArrowReaderOptions::new()
+            .with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
+        ArrowReaderMetadata::try_new(Arc::clone(&self.metadata), options)
+            .context(Code::SourceUnreadable, || format!("plan reading `{}`", self.path().display()))
+    }
+}
+
+/// Opens all files and checks that they agree on their columns.
+pub(super) fn open_all(paths: &[PathBuf], digest: &mut Sha256) -> Result<(SchemaRef, Vec<Piece>)> {
+    let mut merged: Option<Vec<Field>> = None;
+    let mut pieces = Vec::new();
+    for path in paths {
+        let file = Arc::new(ParquetFile::open(path.clone(), digest)?);
+        match &mut merged {
+            None => {
+                merged =
+                    Some(file.schema.fields().iter().map(|field| field.as_ref().clone()).collect())
+            }
+            Some(fields) => merge(fields, &file)?,
+        }
+        for index in 0..file.metadata.num_row_groups() {
+            pieces.push(Piece::RowGroup { file: Arc::clone(&file), index });
+        }
+    }
+    let fields = merged.ok_or_else(|| Error::new(Code::SourceUnreadable, "no parquet file"))?;
+    Ok((Arc::new(Schema::new(fields)), pieces))
+}
+
+/// The same columns in any order, of the same canonical types; null where one file may have null.
+fn merge(fields: &mut [Field], file: &ParquetFile) -> Result<()> {
+    let drift = |what: String| {
+        Error::new(
+            Code::SchemaDrift,
+            format!("`{}` {what} other files of its dataset", file.path().display()),
+        )
+    };
+    if fields.len() != file.schema.fields().len() {
+        return Err(drift("has not the same columns as".to_owned()));
+    }
+    for field in fields {
+        let other = file
+            .schema
+            .field_with_name(field.name())
+            .map_err(|_| drift(format!("lacks the column `{}` of", field.name())))?;
+        if canonical(other.data_type()) != canonical(field.data_type()) {
+            return Err(drift(format!("has another type in column `{}` than", field.name())));
+        }
+        if other.is_nullable() {
+            *field = field.clone().with_nullable(true);
+        }
+    }
+    Ok(())
+}
+
+/// A field without metadata, at every depth.
+fn strip(field: &Field) -> Field {
+    let kind = match field.data_type() {
+        DataType::List(item) => DataType::List(Arc::new(strip(item))),
+        DataType::LargeList(item) => DataType::LargeList(Arc::new(strip(item))),
+        DataType::FixedSizeList(item, size) => {
+            DataType::FixedSizeList(Arc::new(strip(item)), *size)
+        }
+        DataType::Map(entries, sorted) => DataType::Map(Arc::new(strip(entries)), *sorted),
+        DataType::Struct(children) => {
+            DataType::Struct(children.iter().map(|child| Arc::new(strip(child))).collect())
+        }
+        other => other.clone(),
+    };
+    Field::new(field.name(), kind, field.is_nullable())
+}
+
+/// The type a column that is no text is read as: its own, with dictionaries unpacked.
+fn as_read(field: &Field) -> Field {
+    match field.data_type() {
+        DataType::Dictionary(_, _) => field.clone().with_data_type(canonical(field.data_type())),
+        _ => field.clone(),
+    }
+}
+
+/// The raw footer: sizes, offsets and statistics of every page chunk, so that two files with equal
+/// footers hold equal data for all practical purposes, on whatever machine they lie.
+fn footer(mut file: &std::fs::File) -> std::io::Result<Vec<u8>> {
+    let mut tail = [0; 8];
+    file.seek(SeekFrom::End(-8))?;
+    file.read_exact(&mut tail)?;
+    let [a, b, c, d, ..] = tail;
+    let length = u32::from_le_bytes([a, b, c, d]);
+    file.seek(SeekFrom::End(-8 - i64::from(length)))?;
+    let mut footer = Vec::new();
+    file.take(u64::from(length)).read_to_end(&mut footer)?;
+    Ok(footer)
+}
+
+/// Whether every data page of the chunk is encoded by dictionary.
+fn all_dictionary(chunk: &ColumnChunkMetaData) -> bool {
+    chunk.dictionary_page_offset().is_some()
+        && chunk.page_encoding_stats_mask().is_some_and(|pages| {
+            pages.is_only(Encoding::RLE_DICTIONARY) || pages.is_only(Encoding::PLAIN_DICTIONARY)
+        })
+}
