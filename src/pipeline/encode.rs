@@ -92,21 +92,36 @@ impl Body {
                 Ok(())
             }
             DataType::FixedSizeBinary(width) => {
-                self.fixed(usize::try_from(*width).unwrap_or(0), runs, rows, &validity)
+                self.fixed(usize::try_from(*width).unwrap_or(0), runs, &validity)
             }
             other => match other.primitive_width() {
-                Some(width) => self.fixed(width, runs, rows, &validity),
+                Some(width) => self.fixed(width, runs, &validity),
                 None => Err(internal("a type that cannot be sent")),
             },
         }
     }
 
-    /// Starts a buffer of `len` zero bytes and returns it.
+    /// A whole buffer of `len` zero bytes.
     fn buffer(&mut self, len: usize) -> Result<&mut [u8]> {
         let start = self.bytes.len();
+        self.bytes.resize(start + len, 0);
+        self.close(start)?;
+        self.bytes.get_mut(start..start + len).ok_or_else(mismatch)
+    }
+
+    /// More zero bytes at the end of the buffer that is being written.
+    fn zeros(&mut self, len: usize) -> Result<&mut [u8]> {
+        let start = self.bytes.len();
+        self.bytes.resize(start + len, 0);
+        self.bytes.get_mut(start..).ok_or_else(mismatch)
+    }
+
+    /// Ends the buffer that began at `start` and pads with zeros to the next boundary.
+    fn close(&mut self, start: usize) -> Result<()> {
+        let len = self.bytes.len() - start;
         self.buffers.push(Buffer::new(signed(start)?, signed(len)?));
         self.bytes.resize((start + len).next_multiple_of(ALIGNMENT), 0);
-        self.bytes.get_mut(start..start + len).ok_or_else(|| internal("a buffer"))
+        Ok(())
     }
 
     fn bitmap(&mut self, validity: &Validity, rows: usize) -> Result<()> {
@@ -150,23 +165,19 @@ impl Body {
     }
 
     /// Values of a fixed width: numbers, times, fixed binaries.
-    fn fixed(
-        &mut self,
-        width: usize,
-        runs: &[Run<'_>],
-        rows: usize,
-        validity: &Validity,
-    ) -> Result<()> {
-        let mut out = self.buffer(rows * width)?;
+    fn fixed(&mut self, width: usize, runs: &[Run<'_>], validity: &Validity) -> Result<()> {
+        let start = self.bytes.len();
         for (run, part) in runs.iter().zip(&validity.parts) {
-            let (mine, rest) = out.split_at_mut(run.len() * width);
-            out = rest;
-            let Run::Values { array, start, len } = run else { continue };
+            let Run::Values { array, start, len } = run else {
+                self.bytes.resize(self.bytes.len() + run.len() * width, 0);
+                continue;
+            };
             if let Some(dictionary) = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>() {
                 let values = dictionary.values().to_data();
                 let from = values.buffers().first().ok_or_else(mismatch)?.as_slice();
                 let keys =
                     dictionary.keys().values().get(*start..start + len).ok_or_else(mismatch)?;
+                let mine = self.zeros(len * width)?;
                 for (row, (key, to)) in keys.iter().zip(mine.chunks_exact_mut(width)).enumerate() {
                     if part.is_valid(row) {
                         let at = (values.offset() + index(*key)?) * width;
@@ -182,63 +193,53 @@ impl Body {
                 .first()
                 .and_then(|buffer| buffer.as_slice().get(begin..begin + len * width))
                 .ok_or_else(mismatch)?;
-            match part {
-                Part::Valid(_) => mine.copy_from_slice(from),
-                Part::Null(_) => {}
-                Part::Mixed(nulls) => {
-                    let pairs = mine.chunks_exact_mut(width).zip(from.chunks_exact(width));
-                    for (row, (to, from)) in pairs.enumerate() {
-                        if nulls.is_valid(row) {
-                            to.copy_from_slice(from);
-                        }
-                    }
+            if let Part::Valid(_) = part {
+                self.bytes.extend_from_slice(from);
+                continue;
+            }
+            let mine = self.zeros(len * width)?;
+            let pairs = mine.chunks_exact_mut(width).zip(from.chunks_exact(width));
+            for (row, (to, from)) in pairs.enumerate() {
+                if part.is_valid(row) {
+                    to.copy_from_slice(from);
                 }
             }
         }
-        Ok(())
+        self.close(start)
     }
 
     /// Text and binary: offsets, then the bytes.
     fn texts(&mut self, runs: &[Run<'_>], rows: usize, validity: &Validity) -> Result<()> {
         let views = runs.iter().map(Texts::of).collect::<Result<Vec<_>>>()?;
         let mut total = 0_usize;
-        {
-            let out = self.buffer((rows + 1) * 4)?;
-            let mut slots = out.chunks_exact_mut(4).skip(1);
-            for ((run, part), view) in runs.iter().zip(&validity.parts).zip(&views) {
-                let all_valid = matches!(part, Part::Valid(_));
-                for row in 0..run.len() {
-                    if all_valid || part.is_valid(row) {
-                        let (from, to) = view.span(row)?;
-                        total += to - from;
-                    }
-                    if let Some(slot) = slots.next() {
-                        slot.copy_from_slice(&offset(total)?);
-                    }
+        let mut out = self.buffer((rows + 1) * 4)?.get_mut(4..).ok_or_else(mismatch)?;
+        for ((run, part), view) in runs.iter().zip(&validity.parts).zip(&views) {
+            let (mine, rest) = out.split_at_mut(run.len() * 4);
+            out = rest;
+            for (row, slot) in mine.chunks_exact_mut(4).enumerate() {
+                if part.is_valid(row) {
+                    let (from, to) = view.span(row).ok_or_else(mismatch)?;
+                    total += to.checked_sub(from).ok_or_else(mismatch)?;
                 }
+                slot.copy_from_slice(&offset(total)?);
             }
         }
-        let out = self.buffer(total)?;
-        let mut at = 0;
+        let start = self.bytes.len();
+        self.bytes.reserve(total + STRIDE);
         for ((run, part), view) in runs.iter().zip(&validity.parts).zip(&views) {
             if let (Texts::Plain { offsets, bytes }, Part::Valid(_)) = (view, part) {
                 let (from, to) = ends(offsets)?;
-                let len = to - from;
-                let mine = out.get_mut(at..at + len).ok_or_else(mismatch)?;
-                mine.copy_from_slice(bytes.get(from..to).ok_or_else(mismatch)?);
-                at += len;
+                self.bytes.extend_from_slice(bytes.get(from..to).ok_or_else(mismatch)?);
                 continue;
             }
-            let all_valid = matches!(part, Part::Valid(_));
             for row in 0..run.len() {
-                if all_valid || part.is_valid(row) {
-                    let (from, to) = view.span(row)?;
-                    copy_short(out, at, view.bytes(), from, to)?;
-                    at += to - from;
+                if part.is_valid(row) {
+                    let (from, to) = view.span(row).ok_or_else(mismatch)?;
+                    append(&mut self.bytes, view.bytes(), from, to).ok_or_else(mismatch)?;
                 }
             }
         }
-        Ok(())
+        self.close(start)
     }
 
     fn lists(&mut self, item: &Field, runs: &[Run<'_>], rows: usize) -> Result<()> {
@@ -461,18 +462,17 @@ impl<'a> Texts<'a> {
 
     /// Where the bytes of a row begin and end.
     #[inline]
-    fn span(&self, row: usize) -> Result<(usize, usize)> {
+    fn span(&self, row: usize) -> Option<(usize, usize)> {
         let (offsets, row) = match self {
-            Self::Blank => return Ok((0, 0)),
+            Self::Blank => return Some((0, 0)),
             Self::Plain { offsets, .. } => (*offsets, row),
             Self::Dictionary { keys, offsets, .. } => {
-                (*offsets, keys.get(row).copied().ok_or_else(mismatch).and_then(index)?)
+                (*offsets, usize::try_from(*keys.get(row)?).ok()?)
             }
         };
-        match offsets.get(row..row + 2) {
-            Some([from, to]) => Ok((index(*from)?, index(*to)?)),
-            _ => Err(mismatch()),
-        }
+        let from = usize::try_from(*offsets.get(row)?).ok()?;
+        let to = usize::try_from(*offsets.get(row + 1)?).ok()?;
+        Some((from, to))
     }
 
     const fn bytes(&self) -> &'a [u8] {
@@ -497,32 +497,26 @@ fn text_parts(array: &ArrayRef) -> Result<(&[i32], &[u8])> {
     }
 }
 
-/// Copies `source[from..to]` to `out[at..]`.
+/// Appends `source[from..to]`.
 ///
-/// Short texts are copied a stride at a time, past their end, because a copy of fixed size is one
-/// instruction and a copy of any size is a call.
+/// Short texts are copied a stride at a time, past their end, because a copy of fixed size is a few
+/// instructions and a copy of any size is a call.
 ///
-/// PRIVACY: what is written past the end lies inside `out`, and `out` has exactly the length of all
-/// texts together, so the texts that follow overwrite it; the last texts are copied to the byte.
+/// PRIVACY: what was copied past the end is cut off again at once: it is beyond the length of `out`,
+/// where the next write begins, and never part of the message.
 #[inline]
-fn copy_short(out: &mut [u8], at: usize, source: &[u8], from: usize, to: usize) -> Result<()> {
-    let (mut at, mut from) = (at, from);
-    while from < to {
-        let stride = source.get(from..from + STRIDE).and_then(|s| s.first_chunk::<STRIDE>());
-        let room = out.get_mut(at..at + STRIDE).and_then(|o| o.first_chunk_mut::<STRIDE>());
-        match (stride, room) {
-            (Some(source), Some(room)) => *room = *source,
-            _ => {
-                let len = to - from;
-                let room = out.get_mut(at..at + len).ok_or_else(mismatch)?;
-                room.copy_from_slice(source.get(from..to).ok_or_else(mismatch)?);
-                return Ok(());
-            }
-        }
-        at += STRIDE;
-        from += STRIDE;
+fn append(out: &mut Vec<u8>, source: &[u8], from: usize, to: usize) -> Option<()> {
+    let len = to.checked_sub(from)?;
+    if len <= STRIDE
+        && let Some(stride) = source.get(from..).and_then(|rest| rest.first_chunk::<STRIDE>())
+    {
+        let end = out.len() + len;
+        out.extend_from_slice(stride);
+        out.truncate(end);
+    } else {
+        out.extend_from_slice(source.get(from..to)?);
     }
-    Ok(())
+    Some(())
 }
 
 fn ends(offsets: &[i32]) -> Result<(usize, usize)> {

@@ -128,3 +128,6 @@ fn positions(names: &[String], schema: &SchemaRef) -> Result<Vec<usize>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

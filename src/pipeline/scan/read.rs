@@ -88,22 +88,25 @@ fn open_text(
 
 /// The place of a value that does not fit, without the value.
 ///
-/// PRIVACY: the library quotes the value and the whole row; only the numbers behind "column" and
-/// "line" are taken out of its text.
+/// PRIVACY: the library quotes the value and the whole row. Only the numbers that stand where its
+/// sentence has them are taken, from behind the value and before the row.
 fn unreadable(error: &ArrowError, place: &str) -> Error {
     let text = error.to_string();
-    let number = |word: &str| {
-        let (_, rest) = text.split_once(word)?;
-        let digits: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
-        digits.parse::<u64>().ok()
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let value = text.split_once(". Row data: '").and_then(|(before, _)| {
+        let (before, line) = before.rsplit_once(" at line ")?;
+        let (_, column) = before.rsplit_once(" for column ")?;
+        // The library counts both from zero.
+        Some((number(line)? + 1, number(column)? + 1))
+    });
+    let width = text.strip_prefix("Csv error: incorrect number of fields for line ");
+    let line = width.and_then(|rest| number(rest.split_once(',')?.0));
+    let what = match (value, line) {
+        (Some((line, field)), _) => {
+            format!("line {line}, field {field}: the value is not of the type that the policy says")
+        }
+        (None, Some(line)) => format!("line {line}: the number of fields is not the policy's"),
+        (None, None) => "the text cannot be read as the policy says".to_owned(),
     };
-    let place = match (number(" at line "), number("for column ")) {
-        (Some(line), Some(column)) => format!("{place}, line {line}, field {}", column + 1),
-        (Some(line), None) => format!("{place}, line {line}"),
-        _ => match number("for line ") {
-            Some(line) => format!("{place}, line {line}, has another number of fields than"),
-            None => place.to_owned(),
-        },
-    };
-    Error::new(Code::SourceValue, format!("{place}: the text does not fit the policy's source"))
+    Error::new(Code::SourceValue, format!("{place}, {what}"))
 }

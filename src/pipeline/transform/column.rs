@@ -59,14 +59,14 @@ pub struct ColumnKernel {
     dictionary: Option<Remembered>,
 }
 
-/// The transformed values of one dictionary: which were done, and where they went.
+/// The transformed values of one dictionary, at the places of the raw ones, so that keys stay as they
+/// are. A value that no row has used yet is null here.
 struct Remembered {
     raw: ArrayRef,
-    place: Vec<u32>,
+    seen: Vec<bool>,
+    unseen: usize,
     done: ArrayRef,
 }
-
-const UNSEEN: u32 = u32::MAX;
 
 impl std::fmt::Debug for ColumnKernel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -104,79 +104,101 @@ impl ColumnKernel {
         Ok(out)
     }
 
-    /// Transforms the values that the keys use, each once, and points the keys at them.
+    /// Transforms the values that the keys use, each once, and leaves the keys alone.
     fn apply_dictionary(&mut self, raw: &DictionaryArray<Int32Type>) -> Result<ArrayRef> {
-        let fresh = !self
-            .dictionary
-            .as_ref()
-            .is_some_and(|known| known.raw.to_data().ptr_eq(&raw.values().to_data()));
-        if fresh {
-            let none = to_canonical(&raw.values().slice(0, 0))?;
-            self.dictionary = Some(Remembered {
-                raw: Arc::clone(raw.values()),
-                place: vec![UNSEEN; raw.values().len()],
-                done: self.kernel.apply(&none, &[])?,
-            });
-        }
-        let Some(known) = self.dictionary.as_mut() else {
-            return Err(Error::new(Code::Internal, "no dictionary to remember"));
+        let same = |known: &Remembered| known.raw.to_data().ptr_eq(&raw.values().to_data());
+        let mut known = match self.dictionary.take().filter(same) {
+            Some(known) => known,
+            None => self.meet(raw.values())?,
         };
-        // PRIVACY: only values that a row of this batch uses are looked at; a dictionary may hold the
-        // values of rows that the policy's filter took out.
-        let keys = raw.keys();
-        let mut news = Vec::new();
-        let start = index(known.done.len())?;
-        for key in keys.iter().flatten() {
-            let slot =
-                usize::try_from(key).ok().and_then(|key| known.place.get_mut(key)).ok_or_else(
-                    || Error::new(Code::SourceUnreadable, "a dictionary key is out of range"),
-                )?;
-            if *slot == UNSEEN {
-                *slot = start + index(news.len())?;
-                news.push(u32::try_from(key).unwrap_or(UNSEEN));
-            }
+        if known.unseen > 0 {
+            self.catch_up(&mut known, raw)?;
         }
-        if !news.is_empty() {
-            let values = take(&known.raw, &UInt32Array::from(news), None)
-                .context(Code::Internal, || "dictionary values".to_owned())?;
-            let values = to_canonical(&values)?;
-            let mut out = self.kernel.apply(&values, &[])?;
-            if out.len() != values.len() {
-                return Err(Error::new(Code::Internal, "a kernel changed the number of rows"));
+        let values = Arc::clone(&known.done);
+        self.dictionary = Some(known);
+        let token = match raw.nulls() {
+            Some(_) if self.null_token => self.kernel.null_token()?,
+            _ => None,
+        };
+        let (keys, values) = match token {
+            None => (raw.keys().clone(), values),
+            Some(token) => {
+                let last = i32::try_from(values.len())
+                    .map_err(|_| Error::new(Code::Internal, "a dictionary is too long"))?;
+                let keys = raw.keys().iter().map(|key| Some(key.unwrap_or(last))).collect();
+                let both = concat(&[&values, &token])
+                    .context(Code::Internal, || "null tokens".to_owned())?;
+                (keys, both)
             }
-            if self.null_token && values.null_count() > 0 {
-                out = fill_nulls(self.kernel.as_mut(), &values, &out)?;
-            }
-            known.done = concat(&[&known.done, &out])
-                .context(Code::Internal, || "dictionary values".to_owned())?;
-        }
-        let null_at =
-            if self.null_token && keys.null_count() > 0 { self.kernel.null_token()? } else { None };
-        let mut values = Arc::clone(&known.done);
-        let mut null_key = None;
-        if let Some(token) = null_at {
-            null_key = Some(index(values.len())?);
-            values =
-                concat(&[&values, &token]).context(Code::Internal, || "null tokens".to_owned())?;
-        }
-        let mut places = UInt32Builder::with_capacity(keys.len());
-        for key in keys {
-            match key {
-                Some(key) => places.append_option(
-                    usize::try_from(key).ok().and_then(|key| known.place.get(key)).copied(),
-                ),
-                None => places.append_option(null_key),
-            }
-        }
-        let keys = cast(&places.finish(), &DataType::Int32)
-            .context(Code::Internal, || "dictionary keys".to_owned())?;
-        let keys = keys
-            .as_any()
-            .downcast_ref::<arrow::array::Int32Array>()
-            .ok_or_else(|| Error::new(Code::Internal, "dictionary keys"))?;
-        let out = DictionaryArray::<Int32Type>::try_new(keys.clone(), values)
+        };
+        let out = DictionaryArray::<Int32Type>::try_new(keys, values)
             .context(Code::Internal, || "dictionary keys".to_owned())?;
         Ok(Arc::new(out))
+    }
+
+    /// A dictionary of which no value was used yet.
+    fn meet(&mut self, raw: &ArrayRef) -> Result<Remembered> {
+        let none = self.kernel.apply(&to_canonical(&raw.slice(0, 0))?, &[])?;
+        Ok(Remembered {
+            raw: Arc::clone(raw),
+            seen: vec![false; raw.len()],
+            unseen: raw.len(),
+            done: new_null_array(none.data_type(), raw.len()),
+        })
+    }
+
+    /// Transforms the values that this batch is the first to use.
+    ///
+    /// PRIVACY: only values that a row of this batch uses are looked at; a dictionary may hold the
+    /// values of rows that the policy's filter took out.
+    fn catch_up(&mut self, known: &mut Remembered, raw: &DictionaryArray<Int32Type>) -> Result<()> {
+        let mut fresh = Vec::new();
+        for (row, key) in raw.keys().values().iter().enumerate() {
+            let place = usize::try_from(*key).ok().and_then(|key| known.seen.get_mut(key));
+            match place {
+                Some(true) => {}
+                _ if raw.keys().is_null(row) => {}
+                Some(seen) => {
+                    *seen = true;
+                    fresh.push(key.cast_unsigned());
+                }
+                None => {
+                    return Err(Error::new(
+                        Code::SourceUnreadable,
+                        "a dictionary key is out of range",
+                    ));
+                }
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        // In the order of the dictionary, so that kernels meet values in an order that the cut into
+        // batches has no part in.
+        fresh.sort_unstable();
+        let before = known.done.len();
+        let mut from: Vec<u32> = (0..index(before)?).collect();
+        for (at, key) in fresh.iter().enumerate() {
+            if let Some(place) = usize::try_from(*key).ok().and_then(|key| from.get_mut(key)) {
+                *place = index(before + at)?;
+            }
+        }
+        known.unseen -= fresh.len();
+        let values = take(&known.raw, &UInt32Array::from(fresh), None)
+            .context(Code::Internal, || "dictionary values".to_owned())?;
+        let values = to_canonical(&values)?;
+        let mut out = self.kernel.apply(&values, &[])?;
+        if out.len() != values.len() {
+            return Err(Error::new(Code::Internal, "a kernel changed the number of rows"));
+        }
+        if self.null_token && values.null_count() > 0 {
+            out = fill_nulls(self.kernel.as_mut(), &values, &out)?;
+        }
+        let both = concat(&[&known.done, &out])
+            .context(Code::Internal, || "dictionary values".to_owned())?;
+        known.done = take(&both, &UInt32Array::from(from), None)
+            .context(Code::Internal, || "dictionary values".to_owned())?;
+        Ok(())
     }
 }
 

@@ -1,0 +1,254 @@
+//! Reading files as they come: byte-order marks, ragged lines, changed files, filters.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::compute::{cast, concat};
+use arrow::datatypes::DataType;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+
+use super::*;
+use crate::pipeline::source::snapshot;
+use crate::pipeline::transform::find;
+use crate::policy::args::Args;
+use crate::policy::plan::plan;
+use crate::policy::{Access, Column, FieldType, Grant, Linkage, Rule, Source};
+
+fn policy(folder: &Path, source: Source, columns: &[&str]) -> Policy {
+    let keep = Rule { transform: find("keep", None).unwrap(), args: Args::new() };
+    Policy {
+        dataset: "jobs".to_owned(),
+        description: String::new(),
+        source,
+        linkage: Linkage::PerPartner,
+        rows: None,
+        unit: None,
+        nulls: Nulls::Keep,
+        epoch: None,
+        columns: columns
+            .iter()
+            .map(|name| Column { name: (*name).to_owned(), class: None, rule: keep.clone() })
+            .collect(),
+        release: None,
+        grants: vec![Grant { partner: "cern".to_owned(), access: Access::Rows, until: None }],
+        digest: String::new(),
+        path: folder.join("jobs.yaml"),
+    }
+}
+
+fn text(nulls: &[&str], header: bool, quote: Option<u8>) -> Source {
+    Source::Delimited {
+        paths: vec!["jobs.txt".to_owned()],
+        delimiter: b'|',
+        header,
+        quote,
+        nulls: nulls.iter().map(|&word| word.to_owned()).collect(),
+        columns: vec![
+            ("User".to_owned(), FieldType::Text),
+            ("Cpus".to_owned(), FieldType::Integer),
+            ("Start".to_owned(), FieldType::Timestamp),
+        ],
+    }
+}
+
+/// All rows of a dataset as text, column by column.
+fn read(policy: Policy) -> Result<Vec<Vec<Option<String>>>> {
+    let policy = Arc::new(policy);
+    let snapshot = snapshot(&policy, 4)?;
+    let today = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
+    let plan = plan(&policy, "cern", snapshot.schema(), today)?;
+    let names: Vec<String> = plan.columns().iter().map(|column| column.name.clone()).collect();
+    let scan = Scan::new(&plan, &snapshot, &names)?;
+    let mut batches = Vec::new();
+    for piece in snapshot.pieces() {
+        for batch in scan.read(piece)? {
+            batches.push(batch?);
+        }
+    }
+    names
+        .iter()
+        .map(|name| {
+            let arrays: Vec<ArrayRef> = batches
+                .iter()
+                .map(|batch| cast(&batch.column(name).unwrap(), &DataType::Utf8).unwrap())
+                .collect();
+            let borrowed: Vec<_> = arrays.iter().map(|array| array.as_ref()).collect();
+            if borrowed.is_empty() {
+                return Ok(Vec::new());
+            }
+            let all = concat(&borrowed).unwrap();
+            Ok(all.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect())
+        })
+        .collect()
+}
+
+fn some(texts: &[&str]) -> Vec<Option<String>> {
+    texts.iter().map(|text| Some((*text).to_owned())).collect()
+}
+
+#[test]
+fn a_byte_order_mark_and_carriage_returns_hide_no_column() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("jobs.txt"),
+        "\u{feff}Cpus|User|Start\r\n4|ann|2026-01-01T00:00:00\r\n|bob|\r\n",
+    )
+    .unwrap();
+    let columns =
+        read(policy(folder.path(), text(&[], true, Some(b'"')), &["User", "Cpus", "Start"]));
+    let columns = columns.unwrap();
+    assert_eq!(columns[0], some(&["ann", "bob"]));
+    assert_eq!(columns[1], vec![Some("4".to_owned()), None]);
+    assert_eq!(columns[2][0].as_deref(), Some("2026-01-01T00:00:00"));
+}
+
+#[test]
+fn a_first_line_that_the_policy_does_not_know_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for first in ["User|Cpus", "User|Cpus|Start|Extra", "User|User|Start", "user|Cpus|Start"] {
+        fs::write(folder.path().join("jobs.txt"), format!("{first}\nann|4|\n")).unwrap();
+        let refused =
+            read(policy(folder.path(), text(&[], true, None), &["User", "Cpus", "Start"]));
+        assert_eq!(refused.unwrap_err().code(), Code::SchemaDrift, "{first}");
+    }
+}
+
+#[test]
+fn without_a_quote_character_quotes_are_text_and_words_for_null_are_null() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("jobs.txt"), "\"ann|Unknown|None\nbob\"|2|\n").unwrap();
+    let source = text(&["Unknown", "None"], false, None);
+    let columns = read(policy(folder.path(), source, &["User", "Cpus", "Start"])).unwrap();
+    assert_eq!(columns[0], some(&["\"ann", "bob\""]));
+    assert_eq!(columns[1], vec![None, Some("2".to_owned())]);
+    assert_eq!(columns[2], vec![None, None]);
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_named_by_place_and_never_by_content() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("jobs.txt"), "ann|1|\nbob|SECRET-VALUE|\n").unwrap();
+    let source = text(&[], false, None);
+    let refused = read(policy(folder.path(), source.clone(), &["User", "Cpus", "Start"]));
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::SourceValue);
+    assert!(refused.chain().contains("line 2, field 2"), "{}", refused.chain());
+    assert!(!refused.chain().contains("SECRET"), "{}", refused.chain());
+    fs::write(folder.path().join("jobs.txt"), "ann|1|\nSECRET-VALUE|1\n").unwrap();
+    let refused = read(policy(folder.path(), source, &["User", "Cpus", "Start"])).unwrap_err();
+    assert_eq!(refused.code(), Code::SourceValue);
+    assert!(refused.chain().contains("line 2: the number of fields"), "{}", refused.chain());
+    assert!(!refused.chain().contains("SECRET"), "{}", refused.chain());
+}
+
+/// Two row groups; in the first `User` is a dictionary, in the second it is not.
+fn write_parquet(path: &Path) {
+    let batch = |users: Vec<Option<&str>>, from: i64| {
+        let numbers = (from..).take(users.len()).collect::<Vec<_>>();
+        RecordBatch::try_from_iter_with_nullable([
+            ("User", Arc::new(StringArray::from(users)) as ArrayRef, true),
+            ("JobStatus", Arc::new(Int64Array::from(numbers)) as ArrayRef, false),
+        ])
+        .unwrap()
+    };
+    let first = batch(vec![Some("ann"), None, Some("bob"), Some("ann")], 0);
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(4)).build();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, first.schema(), Some(properties)).unwrap();
+    writer.write(&first).unwrap();
+    writer.write(&batch(vec![Some("eve"), Some("ann"), None], 4)).unwrap();
+    writer.close().unwrap();
+}
+
+fn parquet(folder: &Path) -> Policy {
+    write_parquet(&folder.join("jobs.parquet"));
+    let source = Source::Parquet { paths: vec![folder.display().to_string()] };
+    policy(folder, source, &["User", "JobStatus"])
+}
+
+#[test]
+fn the_row_filter_keeps_what_is_true_and_drops_what_is_null() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut policy = parquet(folder.path());
+    policy.rows = Some("User <> 'bob' AND JobStatus < 6".to_owned());
+    let columns = read(policy).unwrap();
+    assert_eq!(columns[0], some(&["ann", "ann", "eve", "ann"]));
+    assert_eq!(columns[1], some(&["0", "3", "4", "5"]));
+}
+
+#[test]
+fn a_row_filter_that_changes_its_mind_or_names_nothing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for rows in
+        ["random() < 0.5", "1 = 1", "Nobody = 1", "JobStatus + 1", "jobstatus = 1", "JobStatus ="]
+    {
+        let mut policy = parquet(folder.path());
+        policy.rows = Some(rows.to_owned());
+        assert_eq!(read(policy).unwrap_err().code(), Code::Policy, "{rows}");
+    }
+}
+
+#[test]
+fn a_failing_row_filter_does_not_quote_the_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut policy = parquet(folder.path());
+    policy.rows = Some("CAST(User AS BIGINT) = 1".to_owned());
+    let refused = read(policy).unwrap_err();
+    assert_eq!(refused.code(), Code::SourceValue);
+    assert!(!refused.chain().contains("ann"), "{}", refused.chain());
+}
+
+#[test]
+fn rows_with_null_are_suppressed_when_the_policy_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut policy = parquet(folder.path());
+    policy.nulls = Nulls::SuppressRow;
+    let columns = read(policy).unwrap();
+    assert_eq!(columns[0], some(&["ann", "bob", "ann", "eve", "ann"]));
+}
+
+#[test]
+fn a_truncated_file_and_a_changed_file_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = parquet(folder.path());
+    let path = folder.path().join("jobs.parquet");
+    let before = snapshot(&policy, 4).unwrap();
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+    assert!(!before.is_current());
+    assert_eq!(snapshot(&policy, 4).unwrap_err().code(), Code::SourceUnreadable);
+    let reading = before.pieces().next().map(|piece| Reader::open(piece, &["User".to_owned()], 8));
+    assert_eq!(reading.unwrap().err().unwrap().code(), Code::SourceUnreadable);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(snapshot(&policy, 4).unwrap_err().code(), Code::SourceUnreadable);
+}
+
+#[test]
+fn equal_files_have_equal_versions_wherever_they_lie() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let version = |folder: &Path| snapshot(&parquet(folder), 4).unwrap().version().to_owned();
+    assert_eq!(version(one.path()), version(two.path()));
+    let path = two.path().join("jobs.txt");
+    fs::write(&path, "ann|1|\n").unwrap();
+    let policy = policy(two.path(), text(&[], false, None), &["User", "Cpus", "Start"]);
+    let before = snapshot(&policy, 4).unwrap().version().to_owned();
+    fs::write(&path, "bob|1|\n").unwrap();
+    assert_ne!(snapshot(&policy, 4).unwrap().version(), before);
+}
+
+#[test]
+fn files_that_differ_in_their_columns_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = parquet(folder.path());
+    let other =
+        RecordBatch::try_from_iter([("User", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]);
+    let file = fs::File::create(folder.path().join("other.parquet")).unwrap();
+    let other = other.unwrap();
+    let mut writer = ArrowWriter::try_new(file, other.schema(), None).unwrap();
+    writer.write(&other).unwrap();
+    writer.close().unwrap();
+    assert_eq!(snapshot(&policy, 4).unwrap_err().code(), Code::SchemaDrift);
+}
