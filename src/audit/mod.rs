@@ -1,12 +1,23 @@
 //! WHAT HAPPENED: a hash-chained log. An [`Entry`] opens before the first raw byte is read and closes
-//! with rows, bytes and outcome; an entry that is dropped unclosed closes itself as abandoned.
+//! with rows, bytes and outcome; an entry that is dropped unclosed closes itself as abandoned. Nothing
+//! here sees a raw value, and nothing here decides what may leave.
 
 use std::sync::Arc;
 
+use self::record::{Close, Ending, Event, Record, Refuse, Subject};
+use self::refusals::Refusals;
 use crate::clock::Clock;
 use crate::error::{Code, Result};
 use crate::keys::KeyRing;
 use crate::state::Store;
+
+mod chain;
+pub mod record;
+mod refusals;
+pub mod show;
+#[cfg(test)]
+mod tests;
+pub mod verify;
 
 /// What a request asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,15 +52,22 @@ pub enum Outcome {
 /// The log. Entries are durable when the calls return.
 #[derive(Debug, Clone)]
 pub struct Log {
-    _store: Arc<dyn Store>,
-    _clock: Arc<dyn Clock>,
-    _ring: Arc<KeyRing>,
+    shared: Arc<Shared>,
+}
+
+/// What all copies of a log share.
+#[derive(Debug)]
+struct Shared {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ring: Arc<KeyRing>,
+    refusals: Refusals,
 }
 
 impl Log {
     /// Entries go to `store`; they are sealed with a key from `ring`.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ring: Arc<KeyRing>) -> Self {
-        Self { _store: store, _clock: clock, _ring: ring }
+        Self { shared: Arc::new(Shared { store, clock, ring, refusals: Refusals::default() }) }
     }
 
     /// Opens an entry.
@@ -57,7 +75,102 @@ impl Log {
     /// # Errors
     /// [`Code::State`] when it cannot be made durable; then nothing may be read.
     pub fn open(&self, request: Request) -> Result<Entry> {
-        Ok(Entry { log: self.clone(), request, closed: false })
+        let opened_micros = self.shared.clock.now_micros();
+        let seq = self.shared.append(Event::Open(Subject::new(&request)))?;
+        Ok(Entry {
+            log: self.clone(),
+            request,
+            seq,
+            opened_micros,
+            rows: 0,
+            bytes: 0,
+            closed: false,
+        })
+    }
+
+    /// Records a request that was turned away before anything was read.
+    ///
+    /// Failed credentials are not all written one by one, or a stranger could fill the disk: the first
+    /// from an address is written at once, the others of the same minute are counted and written as one
+    /// record when the minute is over.
+    ///
+    /// # Errors
+    /// [`Code::State`] when it cannot be made durable.
+    pub fn refused(&self, request: &Request, code: Code) -> Result<()> {
+        let subject = Subject::new(request);
+        let due = match code {
+            Code::CredentialsMissing | Code::CredentialsRefused => {
+                self.shared.refusals.count(subject, code, self.shared.clock.now_micros())
+            }
+            _ => vec![Refuse { subject, code: code.as_str().to_owned(), count: 1 }],
+        };
+        due.into_iter().try_for_each(|refuse| self.shared.append(Event::Refuse(refuse)).map(drop))
+    }
+
+    /// Writes the refusals that are counted and not yet written. The last copy of a log does so when
+    /// it is dropped.
+    ///
+    /// # Errors
+    /// [`Code::State`] when they cannot be made durable.
+    pub fn flush(&self) -> Result<()> {
+        self.shared.flush()
+    }
+
+    /// Closes what a crash left open, as interrupted, and says how many entries that were.
+    ///
+    /// For the start of a server, before it answers. Where another process works on the same state, its
+    /// running requests are marked too; their own close follows and counts.
+    ///
+    /// # Errors
+    /// [`Code::State`] when the log cannot be read or written.
+    pub fn recover(&self) -> Result<usize> {
+        let unclosed = self.shared.store.audit_unclosed()?;
+        for row in &unclosed {
+            let request = match Record::from_body(&row.body).map(|record| record.event) {
+                Ok(Event::Open(subject)) => subject.request,
+                // An edited record: `verify` names it; here it only has to be closed.
+                _ => String::new(),
+            };
+            self.shared.append(Event::Close(Close {
+                opened: row.seq,
+                request,
+                outcome: Ending::Interrupted,
+                code: None,
+                rows: None,
+                bytes: None,
+                duration_ms: None,
+            }))?;
+        }
+        Ok(unclosed.len())
+    }
+}
+
+impl Shared {
+    /// Appends an event and returns its number.
+    fn append(&self, event: Event) -> Result<u64> {
+        let mut seq = 0;
+        self.store.audit_append(&mut |head| {
+            let (row, head) =
+                chain::follow(&self.ring, head, self.clock.now_micros(), event.clone())?;
+            seq = row.seq;
+            Ok((row, head))
+        })?;
+        Ok(seq)
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.refusals
+            .drain()
+            .into_iter()
+            .try_for_each(|refuse| self.append(Event::Refuse(refuse)).map(drop))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Err(error) = self.flush() {
+            tracing::error!(error = error.chain(), "refusals could not be recorded");
+        }
     }
 }
 
@@ -66,6 +179,10 @@ impl Log {
 pub struct Entry {
     log: Log,
     request: Request,
+    seq: u64,
+    opened_micros: i64,
+    rows: u64,
+    bytes: u64,
     closed: bool,
 }
 
@@ -75,13 +192,52 @@ impl Entry {
         &self.request.id
     }
 
+    /// Notes what has left so far, so that an entry which is dropped unclosed tells it.
+    pub fn note(&mut self, rows: u64, bytes: u64) {
+        self.rows = rows;
+        self.bytes = bytes;
+    }
+
     /// Closes the entry.
     ///
     /// # Errors
     /// [`Code::State`] when it cannot be made durable.
-    pub fn close(mut self, _outcome: Outcome, _rows: u64, _bytes: u64) -> Result<()> {
+    pub fn close(mut self, outcome: Outcome, rows: u64, bytes: u64) -> Result<()> {
+        self.note(rows, bytes);
+        self.end(outcome)
+    }
+
+    fn end(&mut self, outcome: Outcome) -> Result<()> {
         self.closed = true;
-        let _ = &self.log;
-        Ok(())
+        let shared = &self.log.shared;
+        let micros = shared.clock.now_micros().saturating_sub(self.opened_micros);
+        shared
+            .append(Event::Close(Close {
+                opened: self.seq,
+                request: Subject::new(&self.request).request,
+                outcome: outcome.into(),
+                code: match outcome {
+                    Outcome::Done => None,
+                    Outcome::Failed(code) => Some(code.as_str().to_owned()),
+                },
+                rows: Some(self.rows),
+                bytes: Some(self.bytes),
+                duration_ms: Some(u64::try_from(micros / 1000).unwrap_or(0)),
+            }))
+            .map(drop)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if !self.closed
+            && let Err(error) = self.end(Outcome::Failed(Code::Cancelled))
+        {
+            tracing::error!(
+                error = error.chain(),
+                request = self.request.id,
+                "an abandoned request could not be closed in the audit log"
+            );
+        }
     }
 }

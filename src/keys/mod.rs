@@ -1,6 +1,8 @@
 //! WITH WHICH SECRET. The key ring, and the keys derived from it; secrets are zeroized when dropped
 //! and have no printable form. Where the master key comes from is the business of the providers.
 
+pub mod envelope;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,11 +1,180 @@
 //! WHERE it is remembered: partners, tokens and the audit log, behind one trait. SQLite implements it;
-//! PostgreSQL will, for several servers. The trait speaks of records, never of SQL.
+//! PostgreSQL will, for several servers. The trait speaks of records, never of SQL, and knows nothing
+//! of credentials, of hashes of the audit chain, or of what a record means: that is for the rooms.
 
 use std::fmt::Debug;
 
+use chrono::NaiveDate;
+
+use crate::error::Result;
 use crate::pipeline::transform::TokenMap;
+
+#[cfg(test)]
+pub(crate) mod conformance;
+pub mod sqlite;
+
+pub use sqlite::Sqlite;
 
 /// What the rooms need to remember.
 ///
-/// INVARIANT: a method that returns `Ok` has made its change durable.
-pub trait Store: TokenMap + Send + Sync + Debug {}
+/// INVARIANT: a method that returns `Ok` has made its change durable, and a method that returns `Err`
+/// has changed nothing.
+pub trait Store: TokenMap + Send + Sync + Debug {
+    /// Adds a partner. Returns `false`, and changes nothing, where the name, the token hash, a
+    /// certificate or a subject name is taken.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read or written.
+    fn add_partner(&self, record: &PartnerRecord) -> Result<bool>;
+
+    /// Rewrites a partner in one step: reads the record, lets `change` edit it, writes it back. The
+    /// name stays. Returns `false` where there is no such partner.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read or written, or the change takes a
+    /// hash, certificate or subject name of another partner.
+    fn update_partner(
+        &self,
+        name: &str,
+        change: &mut dyn FnMut(&mut PartnerRecord),
+    ) -> Result<bool>;
+
+    /// The partner of this name.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn partner(&self, name: &str) -> Result<Option<PartnerRecord>>;
+
+    /// The partner who holds the token with this SHA-256 hash.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn partner_by_token(&self, token_hash: &[u8; 32]) -> Result<Option<PartnerRecord>>;
+
+    /// The partner whose certificate has this SHA-256 fingerprint.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn partner_by_certificate(&self, fingerprint: &[u8; 32]) -> Result<Option<PartnerRecord>>;
+
+    /// The partner who owns this subject name.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn partner_by_subject(&self, subject: &str) -> Result<Option<PartnerRecord>>;
+
+    /// All partners, by name.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn partners(&self) -> Result<Vec<PartnerRecord>>;
+
+    /// The tokens of a scope, by number: the way back to originals. For the command line on the
+    /// custodian's machine only.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn tokens(&self, scope: &str) -> Result<Vec<TokenRecord>>;
+
+    /// The scopes that hold tokens, by name, with the number of tokens in each.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn token_scopes(&self) -> Result<Vec<(String, u64)>>;
+
+    /// Appends one row to the audit log: `compose` gets the head and returns the row that follows it
+    /// with the new head. Nothing comes between the two, from any thread or process.
+    ///
+    /// # Errors
+    /// What `compose` returns, and [`crate::error::Code::State`] when the row cannot be made durable.
+    fn audit_append(
+        &self,
+        compose: &mut dyn FnMut(Option<&AuditHead>) -> Result<(AuditRow, AuditHead)>,
+    ) -> Result<()>;
+
+    /// Shows `visit` all rows of the audit log in order of their number and returns the head, all from
+    /// one moment.
+    ///
+    /// # Errors
+    /// What `visit` returns, and [`crate::error::Code::State`] when the store cannot be read.
+    fn audit_read(
+        &self,
+        visit: &mut dyn FnMut(AuditRow) -> Result<()>,
+    ) -> Result<Option<AuditHead>>;
+
+    /// The audit rows that a later row may close, and none does.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn audit_unclosed(&self) -> Result<Vec<AuditRow>>;
+}
+
+/// A partner as remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartnerRecord {
+    /// The name that grants and the audit log use.
+    pub name: String,
+    /// SHA-256 of the bearer token; the token itself is nowhere.
+    pub token_hash: Option<[u8; 32]>,
+    /// SHA-256 of each certificate (DER) that proves this partner by itself.
+    pub certificates: Vec<[u8; 32]>,
+    /// Subject alternative names, `dns:`, `uri:` or `email:` before each, that prove this partner in a
+    /// certificate of the configured authority.
+    pub subjects: Vec<String>,
+    /// Whether a token without a certificate is refused.
+    pub require_certificate: bool,
+    /// The last day (UTC) on which the partner may come.
+    pub expires: Option<NaiveDate>,
+    /// Whether the partner is refused.
+    pub disabled: bool,
+    /// When the record was made, in seconds since 1970.
+    pub created_seconds: i64,
+}
+
+/// One token and the original that it stands for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// The number, from 1.
+    pub number: u64,
+    /// The original value.
+    pub original: String,
+    /// When the value was first seen, in seconds since 1970.
+    pub first_seen_seconds: i64,
+}
+
+impl Debug for TokenRecord {
+    // PRIVACY: an original must not reach a log through `{:?}`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenRecord").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// One row of the audit log as remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Its place in the log, from 1.
+    pub seq: u64,
+    /// Whether a later row closes this one.
+    pub opens: bool,
+    /// The row that this one closes.
+    pub closes: Option<u64>,
+    /// The record as canonical JSON.
+    pub body: String,
+    /// SHA-256 of the hash before and the body.
+    pub hash: [u8; 32],
+    /// The keyed seal of the hash.
+    pub mac: [u8; 32],
+}
+
+/// The end of the audit log, kept apart from the rows so that a cut shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditHead {
+    /// The number of the last row.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: [u8; 32],
+    /// The epoch of the key that made `mac`.
+    pub epoch: u32,
+    /// The keyed seal of `seq` and `hash`.
+    pub mac: [u8; 32],
+}

@@ -1,0 +1,191 @@
+//! What stands in the log: one JSON object a row, in a fixed order of fields and without spaces. It
+//! never holds a raw value, a token or a secret; texts that come from outside are cut and cleaned here.
+
+use chrono::{DateTime, SecondsFormat};
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, Request};
+use crate::error::{Code, Context, Error, Result};
+
+/// A record: its place in the chain, the time, and what happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The number of the record, from 1.
+    pub seq: u64,
+    /// The hash of the record before, in hexadecimal; zeros for the first.
+    pub previous: String,
+    /// The epoch of the key that seals this record.
+    pub epoch: u32,
+    /// When, in UTC (RFC 3339).
+    pub time: String,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A request ended.
+    Close(Close),
+    /// A request was let in, and nothing has been read for it yet.
+    Open(Subject),
+    /// Requests were turned away.
+    Refuse(Refuse),
+}
+
+/// Who asked for what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// The request's id.
+    pub request: String,
+    /// Who asked; empty where credentials failed.
+    pub partner: String,
+    /// From where.
+    pub peer: String,
+    /// The method.
+    pub method: String,
+    /// The dataset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<String>,
+    /// The digest of the policy that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_digest: Option<String>,
+    /// The columns that leave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// The shard of a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<u32>,
+}
+
+impl Subject {
+    /// The request as it is recorded.
+    pub fn new(request: &Request) -> Self {
+        Self {
+            request: clean(&request.id),
+            partner: clean(&request.partner),
+            peer: clean(&request.peer),
+            method: clean(&request.method),
+            dataset: request.dataset.as_deref().map(clean),
+            policy_digest: request.policy_digest.as_deref().map(clean),
+            columns: request.columns.iter().map(|column| clean(column)).collect(),
+            shard: request.shard,
+        }
+    }
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Close {
+    /// The number of the record that opened it.
+    pub opened: u64,
+    /// The request's id.
+    pub request: String,
+    /// How it ended.
+    pub outcome: Ending,
+    /// The code, where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The rows that left; unknown after an interruption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// The bytes that left; unknown after an interruption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// How long it took; unknown after an interruption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+
+/// The word for an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Answered in full.
+    Done,
+    /// Failed or was broken off, with a code.
+    Failed,
+    /// The server ended before the request did; written at the next start.
+    Interrupted,
+}
+
+impl Ending {
+    /// The word as it stands in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl From<Outcome> for Ending {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::Done,
+            Outcome::Failed(_) => Self::Failed,
+        }
+    }
+}
+
+/// Requests that were turned away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refuse {
+    /// Who asked for what; the latest one where several are counted together.
+    pub subject: Subject,
+    /// Why.
+    pub code: String,
+    /// How many are counted together.
+    pub count: u64,
+}
+
+impl Record {
+    /// The record as it is hashed and stored.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] when it cannot be written as JSON.
+    pub fn to_body(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .context(Code::Internal, || "an audit record cannot be written".to_owned())
+    }
+
+    /// Reads a stored record.
+    ///
+    /// # Errors
+    /// [`Code::State`] when it is not one.
+    pub fn from_body(body: &str) -> Result<Self> {
+        serde_json::from_str(body).map_err(|cause| {
+            Error::new(Code::State, "an audit record cannot be read").because(cause)
+        })
+    }
+
+    /// The time in microseconds since 1970.
+    pub fn time_micros(&self) -> Option<i64> {
+        DateTime::parse_from_rfc3339(&self.time).ok().map(|time| time.timestamp_micros())
+    }
+}
+
+/// A time as it stands in the log.
+pub fn time_text(micros: i64) -> String {
+    DateTime::from_timestamp_micros(micros)
+        .map(|time| time.to_rfc3339_opts(SecondsFormat::Micros, true))
+        .unwrap_or_default()
+}
+
+/// Cuts a text to a bounded length and replaces control characters, so that a name cannot flood the
+/// log or play tricks on the terminal of whoever reads it.
+fn clean(text: &str) -> String {
+    text.chars()
+        .take(TEXT_CHARS_MAX)
+        .map(|character| if character.is_control() { '\u{fffd}' } else { character })
+        .collect()
+}
+
+/// The longest text in a record, in characters.
+const TEXT_CHARS_MAX: usize = 256;

@@ -1,0 +1,1 @@
+//! Tests of who is let in, and the helper with which other rooms' tests get a partner.
