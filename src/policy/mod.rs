@@ -12,7 +12,18 @@ use chrono::NaiveDate;
 use crate::pipeline::transform::Transform;
 
 pub mod args;
+pub mod check;
+mod digest;
+pub mod lint;
+pub mod load;
 pub mod plan;
+pub mod problem;
+mod raw;
+mod read;
+mod rule;
+#[cfg(test)]
+mod tests;
+mod yaml;
 
 use args::Args;
 
