@@ -13,7 +13,9 @@ use crate::pipeline::transform::Transform;
 
 pub mod args;
 pub mod check;
+pub mod diff;
 mod digest;
+pub mod explain;
 pub mod lint;
 pub mod load;
 pub mod plan;
@@ -21,6 +23,7 @@ pub mod problem;
 mod raw;
 mod read;
 mod rule;
+pub mod schema;
 #[cfg(test)]
 mod tests;
 mod yaml;
