@@ -59,7 +59,7 @@ fn a_problem_without_a_place_names_the_file() {
     let diagnostic = Diagnostic::new(Severity::Error, "P010", &file, None, "cannot be read");
     assert_eq!(
         render::human(&[diagnostic], false),
-        "error[P010]: cannot be read\n --> gone.yaml\n\n"
+        "error[P010]: cannot be read\n--> gone.yaml\n\n"
     );
 }
 

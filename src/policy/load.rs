@@ -266,9 +266,9 @@ fn release(problems: &mut Problems, raw: &RawRelease, names: &[&str]) -> Option<
             quasi_identifiers.push(name.value.clone());
         }
     }
-    let l_diversity = raw.l_diversity.as_ref().map(|(column, l)| {
+    let l_diversity = raw.l_diversity.as_ref().and_then(|(column, l)| {
         known_column(problems, column, names);
-        (column.value.clone(), u64::try_from(*l).unwrap_or_default())
+        Some((column.value.clone(), u64::try_from((*l)?).ok()?))
     });
     Some(Release {
         k: u64::try_from(raw.k.as_ref()?.value).ok()?,

@@ -16,6 +16,7 @@ pub mod check;
 pub mod diff;
 mod digest;
 pub mod explain;
+pub mod fixture;
 pub mod lint;
 pub mod load;
 pub mod plan;

@@ -5,9 +5,10 @@ use chrono::NaiveDate;
 
 use super::problem::{Problem, Problems, listed, suggestion};
 use super::read::{self, Fields, Spanned};
+use super::rule;
 use super::yaml::{Content, Entry, Node};
 use super::{Class, FieldType, Linkage, Nulls, Source};
-use crate::diagnostic::Span;
+use crate::diagnostic::{Span, did_you_mean};
 
 /// The keys of a policy, in the order of the manual.
 pub(super) const KEYS: &[&str] = &[
@@ -116,7 +117,7 @@ pub(super) struct RawRelease {
     /// The share that may be suppressed.
     pub(super) suppress_max: f64,
     /// The sensitive column and l.
-    pub(super) l_diversity: Option<(Spanned<String>, i64)>,
+    pub(super) l_diversity: Option<(Spanned<String>, Option<i64>)>,
 }
 
 /// A grant as written.
@@ -432,6 +433,22 @@ fn column(problems: &mut Problems, entry: &Entry) -> RawColumn {
         column.class = self::class(problems, &class.value);
     }
     let mut verbs = map.iter().filter(|inner| inner.key != "class");
+    // Beside a rule, a word that is no transform is a key misspelt, or a parameter on the wrong level.
+    let known = rule::verbs();
+    let strangers = || verbs.clone().filter(|inner| !known.contains(&inner.key.as_str()));
+    if verbs.clone().count() > 1 && strangers().next().is_some() {
+        for stranger in strangers() {
+            problems
+                .add(
+                    Problem::UnknownKey,
+                    stranger.key_span,
+                    format!("a rule has no key `{}`", stranger.key),
+                )
+                .label("unknown key")
+                .help(stranger_help(&stranger.key));
+        }
+        return column;
+    }
     match (verbs.next(), verbs.next()) {
         (None, _) => {
             problems
@@ -457,21 +474,21 @@ fn column(problems: &mut Problems, entry: &Entry) -> RawColumn {
                     format!("column `{}` has more than one rule", entry.key),
                 )
                 .other(first.key_span, "the first is here")
-                .help(second_rule_help(&second.key));
+                .help("a column has one transform; keep the one that protects it");
         }
     }
     column
 }
 
-/// A second word beside a transform is often `class` misspelt, or a parameter on the wrong level.
-fn second_rule_help(word: &str) -> String {
-    let near = suggestion(word, ["class"]);
-    if near.starts_with("did you mean") {
-        return near;
+fn stranger_help(word: &str) -> String {
+    match did_you_mean(word, rule::verbs().into_iter().chain(["class"])) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("parameters stand under the transform's name: {}", RULE_EXAMPLE),
     }
-    "a column has one transform, whose parameters stand under its name: {mask: {first: 2}}"
-        .to_owned()
 }
+
+/// A rule with a class and a parameter, for help texts.
+const RULE_EXAMPLE: &str = "{class: quasi, truncate: {to: hour}}";
 
 fn class(problems: &mut Problems, node: &Node) -> Option<Spanned<Class>> {
     let word = read::word(problems, node, "`class`", CLASSES)?;
@@ -524,7 +541,7 @@ fn release(problems: &mut Problems, node: &Node) -> Option<RawRelease> {
         let l = inner
             .need(problems, "l")
             .and_then(|node| read::integer(problems, node, "`l`", 2, i64::MAX));
-        release.l_diversity = column.zip(l.map(|l| l.value));
+        release.l_diversity = column.map(|column| (column, l.map(|l| l.value)));
     }
     Some(release)
 }

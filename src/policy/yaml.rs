@@ -252,6 +252,11 @@ impl Builder<'_> {
                 .help("write the value out, so that it can be read where it applies");
             return;
         }
+        if error.info().contains("recursion limit") {
+            let message = format!("lists and maps nest deeper than {DEPTH_MAX}");
+            self.problems.add(Problem::Nesting, span, message);
+            return;
+        }
         let info = error.info().trim_end_matches('.');
         let mut message = "this is not YAML: ".to_owned();
         message.extend(info.chars().map(|c| if c == '`' { '\'' } else { c.to_ascii_lowercase() }));

@@ -111,7 +111,13 @@ fn title(explanation: &Explanation) -> String {
 
 fn grants(explanation: &Explanation) -> Vec<String> {
     if explanation.grants.is_empty() {
-        return vec!["Nobody: nothing leaves.".to_owned()];
+        return vec![match &explanation.partner {
+            Some(partner) => format!(
+                "`{partner}` has no grant, so nothing leaves to them; what follows is what a grant \
+                 of rows would give."
+            ),
+            None => "Nobody: nothing leaves.".to_owned(),
+        }];
     }
     explanation.grants.clone()
 }
