@@ -12,7 +12,22 @@ use chrono::NaiveDate;
 use crate::pipeline::transform::Transform;
 
 pub mod args;
+pub mod check;
+pub mod diff;
+mod digest;
+pub mod explain;
+pub mod fixture;
+pub mod lint;
+pub mod load;
 pub mod plan;
+pub mod problem;
+mod raw;
+mod read;
+mod rule;
+pub mod schema;
+#[cfg(test)]
+mod tests;
+mod yaml;
 
 use args::Args;
 

@@ -1,0 +1,118 @@
+//! `policy check`: every problem of every file at once. Changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{DONE, ExitCode, INVALID, Surroundings, policy_files, raw_schema};
+use crate::diagnostic::{Diagnostic, Severity, SourceFile, render, sort};
+use crate::policy::check::check_schema;
+use crate::policy::lint;
+use crate::policy::load::load;
+use crate::policy::problem::Problem;
+
+/// Find every problem in policy files.
+///
+/// Exit code 0 when all files can be used, 3 when one cannot (or has warnings, with
+/// `--deny-warnings`).
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Policy files, or folders of them.
+    #[arg(required = true, value_name = "FILES")]
+    files: Vec<PathBuf>,
+    /// Look at the data too: columns without a rule, rules without a column, types that do not fit.
+    #[arg(long)]
+    data: bool,
+    /// Treat warnings as errors.
+    #[arg(long)]
+    deny_warnings: bool,
+    /// How to write the problems.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+/// How problems are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// With the lines at fault, for people.
+    Human,
+    /// One JSON array.
+    Json,
+    /// One JSON object a line.
+    JsonLines,
+}
+
+impl Check {
+    /// Runs the verb.
+    pub(super) fn run(self, around: &mut Surroundings<'_>) -> anyhow::Result<ExitCode> {
+        let mut found = Vec::new();
+        let mut count = 0;
+        match policy_files(&self.files) {
+            Err(diagnostic) => found.push(diagnostic),
+            Ok(files) => {
+                count = files.len();
+                let mut datasets: BTreeMap<String, PathBuf> = BTreeMap::new();
+                for file in &files {
+                    found.extend(self.check(file, around, &mut datasets));
+                }
+            }
+        }
+        let errors = found.iter().filter(|diagnostic| diagnostic.is_error()).count();
+        let warnings = found.len() - errors;
+        match self.format {
+            Format::Human => {
+                around.out.write_all(render::human(&found, around.colour).as_bytes())?;
+                let files = counted(count, "file");
+                let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+                writeln!(around.out, "{files}: {errors}, {warnings}")?;
+            }
+            Format::Json => around.out.write_all(render::json(&found).as_bytes())?,
+            Format::JsonLines => around.out.write_all(render::json_lines(&found).as_bytes())?,
+        }
+        let refused = errors > 0 || (self.deny_warnings && warnings > 0);
+        Ok(if refused { INVALID } else { DONE })
+    }
+
+    /// The problems of one file. Two files of one dataset are a problem of the second.
+    fn check(
+        &self,
+        file: &PathBuf,
+        around: &Surroundings<'_>,
+        datasets: &mut BTreeMap<String, PathBuf>,
+    ) -> Vec<Diagnostic> {
+        let loaded = match load(file) {
+            Ok(loaded) => loaded,
+            Err(report) => return report.into_diagnostics(),
+        };
+        let mut found = loaded.warnings.clone();
+        found.extend(lint::dates(&loaded, around.today));
+        let dataset = loaded.policy.dataset.clone();
+        if let Some(other) = datasets.insert(dataset.clone(), file.clone()) {
+            found.push(twice(file, &dataset, &other));
+        }
+        if self.data {
+            match raw_schema(&loaded) {
+                Ok(schema) => found.extend(check_schema(&loaded, &schema)),
+                Err(diagnostic) => found.push(*diagnostic),
+            }
+        }
+        sort(&mut found);
+        found
+    }
+}
+
+fn twice(file: &std::path::Path, dataset: &str, other: &std::path::Path) -> Diagnostic {
+    let file = SourceFile::new(file.display().to_string(), "");
+    let message = format!("dataset `{dataset}` has a policy already, in `{}`", other.display());
+    let code = Problem::DuplicateKey.code();
+    Diagnostic::new(Severity::Error, code, &file, None, message)
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    match count {
+        0 => format!("no {noun}s"),
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    }
+}

@@ -1,0 +1,155 @@
+//! `policy`: check, explain, compare and test policy files, and print the language's schema. Serves
+//! nothing and needs no keys.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDate;
+use clap::Subcommand;
+
+use crate::diagnostic::{Diagnostic, Report, Severity, SourceFile, render};
+use crate::policy::load::{Loaded, load};
+use crate::policy::problem::Problem;
+
+mod check;
+mod diff;
+mod explain;
+mod schema;
+mod test;
+
+/// What the command did, as an exit code.
+pub type ExitCode = u8;
+/// Done.
+pub const DONE: ExitCode = 0;
+/// Failed.
+pub const FAILED: ExitCode = 1;
+/// Denied by a policy.
+pub const DENIED: ExitCode = 2;
+/// A policy file is invalid.
+pub const INVALID: ExitCode = 3;
+
+/// The verbs of `policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Find every problem in policy files.
+    Check(check::Check),
+    /// Say in plain words what leaves, and what still leaks.
+    Explain(explain::Explain),
+    /// Say what changed between two policies, and whether people are protected less.
+    Diff(diff::Diff),
+    /// Print the JSON Schema of policy files, which editors use.
+    Schema(schema::Schema),
+    /// Run the sample rows that stand beside a policy through it.
+    Test(test::Test),
+}
+
+/// What verbs write to and depend on.
+pub struct Surroundings<'a> {
+    /// Where results go.
+    pub out: &'a mut dyn Write,
+    /// Where problems go that keep a verb from its result.
+    pub err: &'a mut dyn Write,
+    /// Today's date in UTC.
+    pub today: NaiveDate,
+    /// Whether `out` is a terminal that shows colours.
+    pub colour: bool,
+}
+
+impl std::fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").field("today", &self.today).finish_non_exhaustive()
+    }
+}
+
+/// Runs a verb.
+///
+/// # Errors
+/// When output cannot be written.
+pub fn run(command: PolicyCommand, around: &mut Surroundings<'_>) -> anyhow::Result<ExitCode> {
+    match command {
+        PolicyCommand::Check(check) => check.run(around),
+        PolicyCommand::Explain(explain) => explain.run(around),
+        PolicyCommand::Diff(diff) => diff.run(around),
+        PolicyCommand::Schema(schema) => schema.run(around),
+        PolicyCommand::Test(test) => test.run(around),
+    }
+}
+
+/// Loads a policy, or shows why it cannot be used.
+fn load_or_show(path: &Path, around: &mut Surroundings<'_>) -> anyhow::Result<Option<Loaded>> {
+    match load(path) {
+        Ok(loaded) => Ok(Some(loaded)),
+        Err(report) => {
+            show(&report, around)?;
+            Ok(None)
+        }
+    }
+}
+
+fn show(report: &Report, around: &mut Surroundings<'_>) -> anyhow::Result<()> {
+    around.err.write_all(render::human(report.diagnostics(), around.colour).as_bytes())?;
+    Ok(())
+}
+
+/// The raw schema of a policy's data, or why it cannot be had, as a problem of the policy's source.
+///
+/// PRIVACY: the library's own words may hold cell values; they go to the custodian's terminal only.
+fn raw_schema(loaded: &Loaded) -> Result<arrow::datatypes::SchemaRef, Box<Diagnostic>> {
+    match crate::pipeline::source::snapshot(&loaded.policy, 1) {
+        Ok(snapshot) => Ok(std::sync::Arc::clone(snapshot.schema())),
+        Err(error) => {
+            let problem = Problem::DataUnreadable;
+            let mut diagnostic = Diagnostic::new(
+                problem.severity(),
+                problem.code(),
+                &loaded.places.file,
+                Some(loaded.places.source),
+                "the data cannot be looked at",
+            );
+            diagnostic.help(error.chain());
+            Err(Box::new(diagnostic))
+        }
+    }
+}
+
+/// The policy files that arguments name: files as they are, folders by what they hold. Cases files
+/// (`*.test.yaml`) are no policies.
+fn policy_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
+    files(arguments, |name| is_yaml(name) && !name.contains(".test."))
+}
+
+/// The cases files that arguments name.
+fn cases_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
+    files(arguments, |name| is_yaml(name) && name.contains(".test."))
+}
+
+fn is_yaml(name: &str) -> bool {
+    name.ends_with(".yaml") || name.ends_with(".yml")
+}
+
+fn files(arguments: &[PathBuf], wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, Diagnostic> {
+    let mut files = Vec::new();
+    for argument in arguments {
+        if !argument.is_dir() {
+            files.push(argument.clone());
+            continue;
+        }
+        let problem = |message: String| {
+            let file = SourceFile::new(argument.display().to_string(), "");
+            let code = Problem::FileUnreadable.code();
+            Diagnostic::new(Severity::Error, code, &file, None, message)
+        };
+        let entries = std::fs::read_dir(argument)
+            .map_err(|error| problem(format!("the folder cannot be read: {error}")))?;
+        let mut found: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| path.file_name().is_some_and(|name| wanted(&name.to_string_lossy())))
+            .collect();
+        if found.is_empty() {
+            return Err(problem("the folder holds no such files".to_owned()));
+        }
+        found.sort();
+        files.append(&mut found);
+    }
+    Ok(files)
+}

@@ -1,0 +1,217 @@
+//! The digest of a policy: SHA-256 over its meaning, written in one way. Comments, blanks, quotes and
+//! the order of keys leave it as it is; anything that changes what may leave changes it, the order of
+//! the columns too, since the stream has that order. The file's own path is no part of it.
+
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use super::args::{Kind, Value};
+use super::{Access, Class, FieldType, Grant, Linkage, Nulls, Policy, Source};
+
+/// The digest in lower-case hexadecimal. Files that rules name are read and hashed along.
+pub(super) fn digest(policy: &Policy) -> String {
+    let mut writer = Writer(Sha256::new());
+    writer.text("veilflight.policy/1");
+    writer.text(&policy.dataset);
+    writer.text(&policy.description);
+    writer.source(&policy.source);
+    writer.text(match policy.linkage {
+        Linkage::PerPartner => "per_partner",
+        Linkage::Shared => "shared",
+    });
+    writer.option(policy.rows.as_deref());
+    writer.option(policy.unit.as_deref());
+    writer.text(nulls(policy.nulls));
+    writer.option(policy.epoch.map(|epoch| epoch.to_string()).as_deref());
+    writer.count(policy.columns.len());
+    for column in &policy.columns {
+        writer.text(&column.name);
+        writer.option(column.class.map(class));
+        let spec = column.rule.transform.spec();
+        writer.text(&spec.name());
+        writer.count(column.rule.args.iter().count());
+        for (name, value) in column.rule.args.iter() {
+            writer.text(name);
+            writer.value(value);
+            let path =
+                spec.params.iter().any(|param| param.name == name && param.kind == Kind::Path);
+            if path && let Value::Text(path) = value {
+                writer.option(file(&policy.folder().join(path)).as_deref());
+            }
+        }
+    }
+    match &policy.release {
+        None => writer.option(None),
+        Some(release) => {
+            writer.option(Some(&release.method));
+            writer.text(&release.k.to_string());
+            writer.texts(&release.quasi_identifiers);
+            writer.number(release.suppress_max);
+            match &release.l_diversity {
+                None => writer.option(None),
+                Some((column, l)) => {
+                    writer.option(Some(column));
+                    writer.text(&l.to_string());
+                }
+            }
+        }
+    }
+    let mut grants: Vec<String> = policy.grants.iter().map(grant).collect();
+    grants.sort();
+    writer.texts(&grants);
+    HEXLOWER.encode(&writer.0.finalize())
+}
+
+fn file(path: &Path) -> Option<String> {
+    std::fs::read(path).ok().map(|bytes| HEXLOWER.encode(&Sha256::digest(bytes)))
+}
+
+fn grant(grant: &Grant) -> String {
+    let mut writer = Writer(Sha256::new());
+    writer.text(&grant.partner);
+    writer.option(grant.until.map(|until| until.to_string()).as_deref());
+    match &grant.access {
+        Access::Rows => writer.text("rows"),
+        Access::Aggregates { group_min } => {
+            writer.text("aggregates");
+            writer.text(&group_min.to_string());
+        }
+        Access::Dp(dp) => {
+            writer.text("dp");
+            writer.text(&dp.epsilon);
+            writer.text(&dp.delta);
+            writer.text(&dp.unit);
+            writer.text(&dp.groups_max.to_string());
+            writer.text(&dp.rows_max.to_string());
+            writer.count(dp.bounds.len());
+            for (column, (low, high)) in &dp.bounds {
+                writer.text(column);
+                writer.number(*low);
+                writer.number(*high);
+            }
+        }
+    }
+    HEXLOWER.encode(&writer.0.finalize())
+}
+
+const fn nulls(nulls: Nulls) -> &'static str {
+    match nulls {
+        Nulls::Keep => "keep",
+        Nulls::Token => "token",
+        Nulls::SuppressRow => "suppress_row",
+    }
+}
+
+const fn class(class: Class) -> &'static str {
+    match class {
+        Class::Identifier => "identifier",
+        Class::Quasi => "quasi",
+        Class::Sensitive => "sensitive",
+        Class::Measure => "measure",
+        Class::Text => "text",
+    }
+}
+
+const fn field_type(field_type: FieldType) -> &'static str {
+    match field_type {
+        FieldType::Text => "text",
+        FieldType::Integer => "integer",
+        FieldType::Number => "number",
+        FieldType::Flag => "flag",
+        FieldType::Date => "date",
+        FieldType::Timestamp => "timestamp",
+    }
+}
+
+/// Writes values so that no two lists of values give the same bytes: each with its length in front.
+struct Writer(Sha256);
+
+impl Writer {
+    fn count(&mut self, count: usize) {
+        self.0.update((count as u64).to_be_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.count(text.len());
+        self.0.update(text.as_bytes());
+    }
+
+    fn option(&mut self, text: Option<&str>) {
+        match text {
+            None => self.0.update([0]),
+            Some(text) => {
+                self.0.update([1]);
+                self.text(text);
+            }
+        }
+    }
+
+    fn texts(&mut self, texts: &[String]) {
+        self.count(texts.len());
+        for text in texts {
+            self.text(text);
+        }
+    }
+
+    fn number(&mut self, number: f64) {
+        // Minus zero is zero.
+        self.0.update((number + 0.0).to_bits().to_be_bytes());
+    }
+
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::Flag(flag) => self.text(if *flag { "true" } else { "false" }),
+            Value::Integer(integer) => {
+                self.text("integer");
+                self.text(&integer.to_string());
+            }
+            Value::Number(number) => {
+                self.text("number");
+                self.number(*number);
+            }
+            Value::Text(text) => {
+                self.text("text");
+                self.text(text);
+            }
+            Value::Date(date) => {
+                self.text("date");
+                self.text(&date.to_string());
+            }
+            Value::Numbers(numbers) => {
+                self.text("numbers");
+                self.count(numbers.len());
+                for number in numbers {
+                    self.number(*number);
+                }
+            }
+            Value::Texts(texts) => {
+                self.text("texts");
+                self.texts(texts);
+            }
+        }
+    }
+
+    fn source(&mut self, source: &Source) {
+        match source {
+            Source::Parquet { paths } => {
+                self.text("parquet");
+                self.texts(paths);
+            }
+            Source::Delimited { paths, delimiter, header, quote, nulls, columns } => {
+                self.text("delimited");
+                self.texts(paths);
+                self.text(&delimiter.to_string());
+                self.text(&header.to_string());
+                self.option(quote.map(|quote| quote.to_string()).as_deref());
+                self.texts(nulls);
+                self.count(columns.len());
+                for (name, kind) in columns {
+                    self.text(name);
+                    self.text(field_type(*kind));
+                }
+            }
+        }
+    }
+}

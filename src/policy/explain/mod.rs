@@ -1,0 +1,223 @@
+//! What a partner would get, in plain words: a neutral model that text, Markdown and JSON are made
+//! of. Every sentence about a transform comes from the transform itself.
+
+use arrow::datatypes::Schema;
+use chrono::NaiveDate;
+
+use super::check::type_name;
+use super::load::leaves;
+use super::problem::listed;
+use super::{Access, Class, Grant, Linkage, Nulls, Policy};
+use crate::pipeline::transform::Exposure;
+use crate::pipeline::transform::column::canonical;
+
+mod render;
+
+pub use render::{json, markdown, text};
+
+/// What a policy does, for one partner or for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The dataset.
+    pub dataset: String,
+    /// What a row is.
+    pub description: String,
+    /// The partner, where one was asked about.
+    pub partner: Option<String>,
+    /// The policy's digest.
+    pub digest: String,
+    /// One sentence a grant.
+    pub grants: Vec<String>,
+    /// What holds for the table as a whole, a sentence each.
+    pub general: Vec<String>,
+    /// The columns that leave, in the order of the stream.
+    pub columns: Vec<ExplainedColumn>,
+    /// The columns that do not leave, for the custodian: a partner does not see their names.
+    pub withheld: Vec<String>,
+}
+
+/// What happens to one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExplainedColumn {
+    /// Its name.
+    pub name: String,
+    /// The transform's name.
+    pub protection: String,
+    /// What it is, as the policy says.
+    pub class: Option<&'static str>,
+    /// How much is still seen.
+    pub exposure: &'static str,
+    /// The raw type, where the data was looked at.
+    pub type_raw: Option<String>,
+    /// The type that leaves, where the data was looked at.
+    pub type_leaving: Option<String>,
+    /// What is done.
+    pub does: String,
+    /// What still leaks.
+    pub leaks: String,
+}
+
+/// Explains a policy. `partner` narrows the grants; `schema` is the raw schema, where it is known.
+pub fn explain(
+    policy: &Policy,
+    partner: Option<&str>,
+    schema: Option<&Schema>,
+    today: NaiveDate,
+) -> Explanation {
+    let of_partner = |grant: &&Grant| partner.is_none_or(|partner| grant.partner == partner);
+    let mut columns = Vec::new();
+    let mut withheld = Vec::new();
+    for column in &policy.columns {
+        let rule = &column.rule;
+        if !leaves(rule) {
+            withheld.push(column.name.clone());
+            continue;
+        }
+        let raw = schema
+            .and_then(|schema| schema.field_with_name(&column.name).ok())
+            .map(|field| canonical(field.data_type()));
+        let leaving = raw
+            .as_ref()
+            .and_then(|raw| rule.transform.output(&rule.args, raw).ok().flatten())
+            .map(|leaving| type_name(&leaving));
+        columns.push(ExplainedColumn {
+            name: column.name.clone(),
+            protection: rule.transform.spec().name(),
+            class: column.class.map(class_name),
+            exposure: exposure_name(rule.transform.exposure(&rule.args)),
+            type_raw: raw.as_ref().map(type_name),
+            type_leaving: leaving,
+            does: rule.transform.explain(&rule.args),
+            leaks: rule.transform.explain_leaks(&rule.args),
+        });
+    }
+    Explanation {
+        dataset: policy.dataset.clone(),
+        description: policy.description.clone(),
+        partner: partner.map(str::to_owned),
+        digest: policy.digest.clone(),
+        grants: policy
+            .grants
+            .iter()
+            .filter(of_partner)
+            .map(|grant| sentence(grant, today))
+            .collect(),
+        general: general(policy),
+        columns,
+        withheld,
+    }
+}
+
+/// A grant as a sentence.
+fn sentence(grant: &Grant, today: NaiveDate) -> String {
+    let what = match &grant.access {
+        Access::Rows => "may pull the transformed rows".to_owned(),
+        Access::Aggregates { group_min } => {
+            format!("may ask for aggregates over groups of at least {group_min} (not served yet)")
+        }
+        Access::Dp(dp) => format!(
+            "may ask differentially private questions, epsilon {} and delta {} in all, each `{}` \
+             counted in at most {} groups and {} rows a group (not served yet)",
+            dp.epsilon, dp.delta, dp.unit, dp.groups_max, dp.rows_max
+        ),
+    };
+    let until = match grant.until {
+        None => ", without an end".to_owned(),
+        Some(until) if until < today => format!("; expired on {until}"),
+        Some(until) => format!(", up to and including {until}"),
+    };
+    format!("`{}` {what}{until}.", grant.partner)
+}
+
+/// What holds for the table as a whole.
+fn general(policy: &Policy) -> Vec<String> {
+    let mut sentences = Vec::new();
+    sentences.push(match &policy.rows {
+        None => "All rows leave.".to_owned(),
+        Some(rows) => format!("Only rows for which `{rows}` is true leave."),
+    });
+    sentences.push(
+        match policy.nulls {
+            Nulls::Keep => {
+                "A missing value stays missing, so a partner sees where values are missing."
+            }
+            Nulls::Token => {
+                "A missing value gets a stand-in of its own in pseudonym columns and stays missing \
+                 elsewhere."
+            }
+            Nulls::SuppressRow => {
+                "A row with a missing value in a column that leaves does not leave."
+            }
+        }
+        .to_owned(),
+    );
+    sentences.push(
+        match policy.linkage {
+            Linkage::PerPartner => {
+                "Pseudonyms are made for each partner alone: two partners cannot join theirs."
+            }
+            Linkage::Shared => "All partners get the same pseudonyms and can join what they have.",
+        }
+        .to_owned(),
+    );
+    for (domain, columns) in domains(policy) {
+        let verb = if columns.len() == 1 { "is" } else { "are" };
+        sentences.push(format!(
+            "{} {verb} of the domain `{domain}`: equal values have equal stand-ins, in other \
+             datasets with this domain too.",
+            listed(&columns)
+        ));
+    }
+    sentences.push(match policy.epoch {
+        None => "Keys are those of the newest epoch: a rotation of keys changes all pseudonyms."
+            .to_owned(),
+        Some(epoch) => format!("Keys are those of epoch {epoch}."),
+    });
+    if let Some(unit) = &policy.unit {
+        sentences.push(format!("The protected unit is what `{unit}` names."));
+    }
+    if let Some(release) = &policy.release {
+        sentences.push(format!(
+            "A release with k = {} over {} is asked for; this version does not build it, so nothing \
+             leaves yet.",
+            release.k,
+            listed(&release.quasi_identifiers)
+        ));
+    }
+    sentences
+}
+
+/// Named domains with the columns that leave under them, in the order of the file.
+fn domains(policy: &Policy) -> Vec<(&str, Vec<&str>)> {
+    let mut domains: Vec<(&str, Vec<&str>)> = Vec::new();
+    for column in policy.columns.iter().filter(|column| leaves(&column.rule)) {
+        let Some(domain) = column.rule.args.text("domain") else { continue };
+        match domains.iter_mut().find(|(known, _)| *known == domain) {
+            Some((_, columns)) => columns.push(&column.name),
+            None => domains.push((domain, vec![&column.name])),
+        }
+    }
+    domains
+}
+
+/// The word of the policy language for a class.
+pub(super) const fn class_name(class: Class) -> &'static str {
+    match class {
+        Class::Identifier => "identifier",
+        Class::Quasi => "quasi",
+        Class::Sensitive => "sensitive",
+        Class::Measure => "measure",
+        Class::Text => "text",
+    }
+}
+
+/// An exposure in words.
+pub(super) const fn exposure_name(exposure: Exposure) -> &'static str {
+    match exposure {
+        Exposure::Nothing => "nothing",
+        Exposure::Coarse => "part or a coarser form",
+        Exposure::Pseudonym => "a stand-in",
+        Exposure::StructuredPseudonym => "a stand-in that keeps structure",
+        Exposure::Clear => "the value itself",
+    }
+}

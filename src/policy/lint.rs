@@ -1,0 +1,189 @@
+//! Warnings: what a policy may say but its author should look at again. Errors are not found here.
+
+use chrono::NaiveDate;
+
+use super::load::{Loaded, leaves};
+use super::problem::{Problem, Problems, listed};
+use super::{Access, Class, Column, Linkage};
+use crate::diagnostic::{Diagnostic, Span};
+use crate::pipeline::transform::Exposure;
+
+/// Warnings that depend on the policy alone.
+pub fn lint(problems: &mut Problems, loaded: &Loaded) {
+    let policy = &loaded.policy;
+    let places = &loaded.places;
+    if policy.grants.is_empty() {
+        problems
+            .add(Problem::GrantMissing, places.columns, "the policy has no grants: nobody may pull")
+            .help("add {partner: name, access: rows} under `grants`");
+    }
+    if let Some(span) = places.release {
+        problems
+            .add(
+                Problem::ReleaseNotServed,
+                span,
+                "this version checks releases but does not build them",
+            )
+            .label("while it stands here, the dataset is not served");
+    }
+    for (grant, span) in policy.grants.iter().zip(&places.grants) {
+        let word = match grant.access {
+            Access::Rows => continue,
+            Access::Aggregates { .. } => "aggregates",
+            Access::Dp(_) => "dp",
+        };
+        problems.add(
+            Problem::AccessNotServed,
+            *span,
+            format!("this version checks `access: {word}` but does not serve it"),
+        );
+    }
+    if policy.linkage == Linkage::Shared {
+        problems
+            .add(
+                Problem::LinkageShared,
+                places.linkage,
+                "all partners see the same pseudonyms and can join what they have",
+            )
+            .help("write `per_partner` unless they are meant to");
+    }
+    columns(problems, loaded);
+    domains(problems, loaded);
+}
+
+/// Warnings that depend on the date.
+pub fn dates(loaded: &Loaded, today: NaiveDate) -> Vec<Diagnostic> {
+    let mut problems = Problems::new(std::sync::Arc::clone(&loaded.places.file));
+    for (grant, span) in loaded.policy.grants.iter().zip(&loaded.places.grants) {
+        if let Some(until) = grant.until
+            && until < today
+        {
+            problems
+                .add(
+                    Problem::GrantExpired,
+                    *span,
+                    format!("the grant of `{}` expired on {until}", grant.partner),
+                )
+                .help("remove it, or give it a later `until`");
+        }
+    }
+    problems.into_list()
+}
+
+/// The columns that leave, with the places of their names.
+fn leaving(loaded: &Loaded) -> impl Iterator<Item = (&Column, Span, Exposure)> {
+    let columns = loaded.policy.columns.iter().zip(&loaded.places.names);
+    columns
+        .filter(|(column, _)| leaves(&column.rule))
+        .map(|(column, span)| (column, *span, column.rule.transform.exposure(&column.rule.args)))
+}
+
+fn columns(problems: &mut Problems, loaded: &Loaded) {
+    let release = loaded.policy.release.as_ref();
+    let covered = |name: &str| {
+        release.is_some_and(|release| release.quasi_identifiers.iter().any(|quasi| quasi == name))
+    };
+    let mut unclassed = Vec::new();
+    let mut uncovered = Vec::new();
+    for (column, span, exposure) in leaving(loaded) {
+        match column.class {
+            None if exposure > Exposure::Nothing => unclassed.push((column.name.as_str(), span)),
+            Some(Class::Quasi) if exposure > Exposure::Nothing && !covered(&column.name) => {
+                uncovered.push((column.name.as_str(), span));
+            }
+            Some(Class::Identifier) if exposure == Exposure::Clear => {
+                problems
+                    .add(
+                        Problem::IdentifierClear,
+                        span,
+                        format!("`{}` is an identifier and leaves as it is", column.name),
+                    )
+                    .help("use `pseudonym`, or `drop` it");
+            }
+            _ => {}
+        }
+    }
+    together(problems, Problem::ClassMissing, &unclassed, |names, several| {
+        let verb = if several {
+            "leave and do not say what they are"
+        } else {
+            "leaves and does not say what it is"
+        };
+        (format!("{names} {verb}"), "add `class`: identifier, quasi, sensitive, measure or text")
+    });
+    together(problems, Problem::QuasiUncovered, &uncovered, |names, several| {
+        let verb =
+            if several { "are quasi-identifiers that no" } else { "is a quasi-identifier that no" };
+        (
+            format!("{names} {verb} release covers"),
+            "rare combinations of them can name a person; coarsen them, or see `release`",
+        )
+    });
+    addresses(problems, loaded);
+}
+
+/// One warning for all columns of a kind, at the first.
+fn together(
+    problems: &mut Problems,
+    problem: Problem,
+    columns: &[(&str, Span)],
+    words: impl Fn(String, bool) -> (String, &'static str),
+) {
+    let Some((_, first)) = columns.first() else { return };
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let (message, help) = words(listed(&names), names.len() > 1);
+    problems.add(problem, *first, message).help(help);
+}
+
+/// Ports and volumes tell hosts apart even when their addresses are scrambled.
+fn addresses(problems: &mut Problems, loaded: &Loaded) {
+    let address = leaving(loaded).find(|(column, _, exposure)| {
+        column.rule.transform.spec().verb == "ip" && *exposure > Exposure::Nothing
+    });
+    let Some((address, span, _)) = address else { return };
+    let telling: Vec<&str> = leaving(loaded)
+        .filter(|(column, _, exposure)| {
+            let name = column.name.to_ascii_lowercase();
+            *exposure == Exposure::Clear
+                && (name.ends_with("port") || name.contains("bytes") || name.contains("packets"))
+        })
+        .map(|(column, _, _)| column.name.as_str())
+        .collect();
+    if telling.is_empty() {
+        return;
+    }
+    problems
+        .add(
+            Problem::AddressBesideTraffic,
+            span,
+            format!("`{}` leaves beside {}", address.name, listed(&telling)),
+        )
+        .help("ports and volumes can tell which host an address stands for; coarsen or drop them");
+}
+
+/// Columns share a domain to join; under different methods they do not.
+fn domains(problems: &mut Problems, loaded: &Loaded) {
+    let columns: Vec<_> = leaving(loaded)
+        .filter_map(|(column, span, _)| {
+            Some((column.rule.args.text("domain")?, column.rule.transform.spec().name(), span))
+        })
+        .collect();
+    for (at, (domain, method, span)) in columns.iter().enumerate() {
+        let other = columns
+            .iter()
+            .take(at)
+            .find(|(other, other_method, _)| other == domain && other_method != method);
+        if let Some((_, other_method, other_span)) = other {
+            problems
+                .add(
+                    Problem::DomainMixed,
+                    *span,
+                    format!(
+                        "domain `{domain}` has `{other_method}` and `{method}`: they do not join"
+                    ),
+                )
+                .other(*other_span, "the other column")
+                .help("use the same method in a domain, or domains of different names");
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! Reads a policy file and resolves it into a [`Policy`], or says everything that is wrong with it.
+//! The only place that makes a [`Policy`]. Does not look at the data: that is [`super::check`].
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+
+use super::problem::{Problem, Problems};
+use super::raw::{self, RawAccess, RawGrant, RawPolicy, RawRelease};
+use super::read::Spanned;
+use super::rule::{self, Scope, unknown_column};
+use super::yaml::{self, BYTES_MAX};
+use super::{Access, Column, DpGrant, Grant, Linkage, Nulls, Policy, Release, Rule, Source};
+use super::{digest, lint};
+use crate::diagnostic::{Diagnostic, Report, SourceFile, Span, did_you_mean};
+
+/// A policy that may be used, and what its author should still look at.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The policy.
+    pub policy: Policy,
+    /// Warnings, from the top of the file; none of them depends on the date or on the data.
+    pub warnings: Vec<Diagnostic>,
+    /// Where things stand in the file, for checks that come later.
+    pub places: Places,
+}
+
+/// Where things stand in the file.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// The word `columns`.
+    pub columns: Span,
+    /// The source.
+    pub source: Span,
+    /// Each column's name, in the order of the policy.
+    pub names: Vec<Span>,
+    /// Each column's transform, in the order of the policy.
+    pub rules: Vec<Span>,
+    /// Each grant, in the order of the policy.
+    pub grants: Vec<Span>,
+    /// The value of `linkage`, where it is written.
+    pub linkage: Option<Span>,
+    /// The release, where there is one.
+    pub release: Option<Span>,
+}
+
+/// Reads the policy at `path`.
+///
+/// # Errors
+/// Every problem that keeps the policy from being used, and the warnings beside them.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    let read = File::open(path).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    match read {
+        Ok(bytes) => load_bytes(path, &bytes),
+        Err(error) => Err(unusable(path, Problem::FileUnreadable, &unreadable(&error))),
+    }
+}
+
+/// Reads a policy from bytes; `path` names it and is where its relative paths start from.
+///
+/// # Errors
+/// Every problem that keeps the policy from being used, and the warnings beside them.
+pub fn load_bytes(path: &Path, bytes: &[u8]) -> Result<Loaded, Report> {
+    if bytes.len() > BYTES_MAX {
+        return Err(unusable(path, Problem::FileTooLarge, "the file is larger than 1 MiB"));
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => return Err(not_utf8(path, bytes, error.valid_up_to())),
+    };
+    let file = SourceFile::new(path.display().to_string(), text);
+    let mut problems = Problems::new(Arc::clone(&file));
+    let loaded = resolve_text(&mut problems, path, text);
+    if loaded.is_none() && !problems.any_error() {
+        problems.add(Problem::Syntax, None, "the file holds no policy");
+    }
+    let any_error = problems.any_error();
+    let mut found = problems.into_list();
+    crate::diagnostic::sort(&mut found);
+    match loaded {
+        Some(loaded) if !any_error => Ok(Loaded { warnings: found, ..loaded }),
+        _ => Err(Report::new(found)
+            .unwrap_or_else(|| unusable(path, Problem::Syntax, "the file holds no policy"))),
+    }
+}
+
+fn unusable(path: &Path, problem: Problem, message: &str) -> Report {
+    let file = SourceFile::new(path.display().to_string(), "");
+    Diagnostic::new(problem.severity(), problem.code(), &file, None, message).into()
+}
+
+/// What keeps a file from being read, in our words.
+fn unreadable(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        ErrorKind::PermissionDenied => "the file may not be read by this user".to_owned(),
+        ErrorKind::IsADirectory => "this is a folder, not a file".to_owned(),
+        _ => format!("the file cannot be read: {error}"),
+    }
+}
+
+/// The bytes up to the fault are text, so the place can be shown.
+fn not_utf8(path: &Path, bytes: &[u8], valid: usize) -> Report {
+    let file =
+        SourceFile::new(path.display().to_string(), String::from_utf8_lossy(bytes).into_owned());
+    let problem = Problem::NotUtf8;
+    let span = Some(Span::new(valid, valid + '\u{fffd}'.len_utf8()));
+    let mut diagnostic = Diagnostic::new(
+        problem.severity(),
+        problem.code(),
+        &file,
+        span,
+        format!("byte {} is not UTF-8", valid + 1),
+    );
+    diagnostic.help("save the file as UTF-8");
+    diagnostic.into()
+}
+
+fn resolve_text(problems: &mut Problems, path: &Path, text: &str) -> Option<Loaded> {
+    let root = yaml::parse(text, problems)?;
+    let raw = raw::read(problems, &root)?;
+    let loaded = resolve(problems, path, raw)?;
+    if !problems.any_error() {
+        lint::lint(problems, &loaded);
+    }
+    Some(loaded)
+}
+
+/// Resolves names and rules; reports what does not fit together.
+fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loaded> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let names: Vec<&str> = raw.columns.iter().map(|column| column.name.value.as_str()).collect();
+    let scope = Scope { columns: &names, folder };
+    if let Some(unit) = &raw.unit {
+        known_column(problems, unit, &names);
+    }
+    let release = raw.release.as_ref().and_then(|written| release(problems, written, &names));
+    let mut columns = Vec::new();
+    let mut rule_spans = Vec::new();
+    for written in &raw.columns {
+        if let Some(rule) = rule::resolve(problems, written, &scope) {
+            rule_spans.push(written.verb.as_ref().map_or(written.name.span, |verb| verb.span));
+            columns.push(Column {
+                name: written.name.value.clone(),
+                class: written.class.as_ref().map(|class| class.value),
+                rule,
+            });
+        }
+    }
+    if columns.len() == raw.columns.len()
+        && !columns.is_empty()
+        && !columns.iter().any(|column| leaves(&column.rule))
+    {
+        problems
+            .add(Problem::NothingLeaves, raw.columns_span, "no column leaves")
+            .help("give at least one column a rule other than `drop`");
+    }
+    if let Some(source) = &raw.source {
+        delimited_columns(problems, source, &raw);
+    }
+    let mut grants = Vec::new();
+    for written in &raw.grants {
+        grants.extend(grant(problems, written, &raw, &names));
+    }
+    grants_together(problems, &raw.grants);
+    if problems.any_error() {
+        return None;
+    }
+    let places = Places {
+        file: Arc::clone(problems.file()),
+        columns: raw.columns_span,
+        source: raw.source.as_ref().map_or(raw.columns_span, |source| source.span),
+        names: raw.columns.iter().map(|column| column.name.span).collect(),
+        rules: rule_spans,
+        grants: raw.grants.iter().map(|grant| grant.span).collect(),
+        linkage: raw.linkage.as_ref().map(|linkage| linkage.span),
+        release: raw.release.as_ref().map(|release| release.span),
+    };
+    let mut policy = Policy {
+        dataset: raw.dataset?.value,
+        description: raw.description.map(|text| text.value).unwrap_or_default(),
+        source: raw.source?.source,
+        linkage: raw.linkage.map_or(Linkage::PerPartner, |linkage| linkage.value),
+        rows: raw.rows.map(|rows| rows.value),
+        unit: raw.unit.map(|unit| unit.value),
+        nulls: raw.nulls.map_or(Nulls::Keep, |nulls| nulls.value),
+        epoch: raw.epoch.and_then(|epoch| u32::try_from(epoch.value).ok()),
+        columns,
+        release,
+        grants,
+        digest: String::new(),
+        path: path.to_owned(),
+    };
+    policy.digest = digest::digest(&policy);
+    Some(Loaded { policy, warnings: Vec::new(), places })
+}
+
+/// Whether a column under this rule leaves at all. A rule that leaves a column out does so for every
+/// type, so any type may be asked.
+pub fn leaves(rule: &Rule) -> bool {
+    !matches!(rule.transform.output(&rule.args, &DataType::Utf8), Ok(None))
+}
+
+fn known_column(problems: &mut Problems, name: &Spanned<String>, names: &[&str]) -> bool {
+    let known = names.contains(&name.value.as_str());
+    if !known {
+        unknown_column(problems, name, names);
+    }
+    known
+}
+
+/// Delimited text is typed by the policy, so its columns and the rules can be compared at once.
+fn delimited_columns(problems: &mut Problems, source: &raw::RawSource, raw: &RawPolicy) {
+    let Source::Delimited { .. } = &source.source else { return };
+    let ruled: Vec<&str> = raw.columns.iter().map(|column| column.name.value.as_str()).collect();
+    let typed: Vec<&str> = source.columns.iter().map(|name| name.value.as_str()).collect();
+    for name in source.columns.iter().filter(|name| !ruled.contains(&name.value.as_str())) {
+        let problem = problems.add(
+            Problem::ColumnWithoutRule,
+            name.span,
+            format!("column `{}` has no rule", name.value),
+        );
+        match did_you_mean(&name.value, ruled.iter().copied()) {
+            Some(near) if !typed.contains(&near) => {
+                problem.help(format!("there is a rule for `{near}`; are they the same?"))
+            }
+            _ => problem.help("add it under `columns`, even if the rule is `drop`"),
+        };
+    }
+    for column in raw.columns.iter().filter(|c| !typed.contains(&c.name.value.as_str())) {
+        let problem = problems.add(
+            Problem::RuleWithoutColumn,
+            column.name.span,
+            format!(
+                "there is a rule for `{}`, but the source has no such column",
+                column.name.value
+            ),
+        );
+        match did_you_mean(&column.name.value, typed.iter().copied()) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help("remove the rule, or add the column to `delimited`"),
+        };
+    }
+}
+
+fn release(problems: &mut Problems, raw: &RawRelease, names: &[&str]) -> Option<Release> {
+    let mut quasi_identifiers: Vec<String> = Vec::new();
+    for name in &raw.quasi_identifiers {
+        if quasi_identifiers.contains(&name.value) {
+            problems.add(
+                Problem::DuplicateKey,
+                name.span,
+                format!("`{}` stands twice in `quasi_identifiers`", name.value),
+            );
+        } else if known_column(problems, name, names) {
+            quasi_identifiers.push(name.value.clone());
+        }
+    }
+    let l_diversity = raw.l_diversity.as_ref().and_then(|(column, l)| {
+        known_column(problems, column, names);
+        Some((column.value.clone(), u64::try_from((*l)?).ok()?))
+    });
+    Some(Release {
+        k: u64::try_from(raw.k.as_ref()?.value).ok()?,
+        quasi_identifiers,
+        method: raw.method.to_owned(),
+        suppress_max: raw.suppress_max,
+        l_diversity,
+    })
+}
+
+fn grant(
+    problems: &mut Problems,
+    raw: &RawGrant,
+    policy: &RawPolicy,
+    names: &[&str],
+) -> Option<Grant> {
+    let access = match raw.access.as_ref()? {
+        RawAccess::Rows => Access::Rows,
+        RawAccess::Aggregates { group_min } => {
+            Access::Aggregates { group_min: u64::try_from((*group_min)?).ok()? }
+        }
+        RawAccess::Dp { epsilon, delta, unit, groups_max, rows_max, bounds } => {
+            let mut all = std::collections::BTreeMap::new();
+            for (column, pair) in bounds {
+                known_column(problems, column, names);
+                all.insert(column.value.clone(), *pair);
+            }
+            let unit = match (unit, &policy.unit) {
+                (Some(unit), _) => {
+                    known_column(problems, unit, names);
+                    unit.value.clone()
+                }
+                (None, Some(unit)) => unit.value.clone(),
+                (None, None) => {
+                    problems
+                        .add(
+                            Problem::MissingKey,
+                            raw.span,
+                            "a grant with `access: dp` needs the key `unit`",
+                        )
+                        .help("name the column that tells people apart, here or as the policy's `unit`");
+                    return None;
+                }
+            };
+            Access::Dp(DpGrant {
+                epsilon: epsilon.clone()?,
+                delta: delta.clone(),
+                unit,
+                groups_max: u64::try_from((*groups_max)?).ok()?,
+                rows_max: u64::try_from((*rows_max)?).ok()?,
+                bounds: all,
+            })
+        }
+    };
+    Some(Grant {
+        partner: raw.partner.as_ref()?.value.clone(),
+        access,
+        until: raw.until.as_ref().map(|until| until.value),
+    })
+}
+
+/// Grants begin at once and end on a day, so two of the same kind for one partner always overlap.
+fn grants_together(problems: &mut Problems, grants: &[RawGrant]) {
+    for (at, later) in grants.iter().enumerate() {
+        let (Some(partner), Some(access)) = (&later.partner, &later.access) else { continue };
+        for earlier in grants.iter().take(at) {
+            let (Some(other), Some(other_access)) = (&earlier.partner, &earlier.access) else {
+                continue;
+            };
+            if other.value != partner.value {
+                continue;
+            }
+            if std::mem::discriminant(access) == std::mem::discriminant(other_access) {
+                problems
+                    .add(
+                        Problem::GrantOverlap,
+                        partner.span,
+                        format!("`{}` has two grants of the same access", partner.value),
+                    )
+                    .label("again here")
+                    .other(other.span, "first here")
+                    .help("keep one of them, with the later `until`");
+                continue;
+            }
+            let both = matches!(
+                (access, other_access),
+                (RawAccess::Rows, RawAccess::Dp { .. }) | (RawAccess::Dp { .. }, RawAccess::Rows)
+            );
+            if both && !later.dangerous_rows_and_dp && !earlier.dangerous_rows_and_dp {
+                problems
+                    .add(
+                        Problem::GrantRowsAndDp,
+                        partner.span,
+                        format!(
+                            "`{}` has rows and differentially private answers of the same table",
+                            partner.value
+                        ),
+                    )
+                    .label("the second grant")
+                    .other(other.span, "the first grant")
+                    .help(
+                        "noise protects nobody from a partner who has the rows; remove one, or write \
+                         `dangerous_rows_and_dp: true`",
+                    );
+            }
+        }
+    }
+}
