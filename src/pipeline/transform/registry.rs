@@ -1,9 +1,24 @@
 //! The list of all transforms, and finding one by the words of a policy.
 
-use super::{Spec, Transform, drop, keep};
+use super::{
+    Spec, Transform, bucket, clamp, constant, drop, email_domain, keep, mask, null, round, truncate,
+};
 
 /// Every transform, in the order of the reference manual.
-pub static ALL: &[&dyn Transform] = &[&keep::Keep, &drop::Drop];
+pub static ALL: &[&dyn Transform] = &[
+    &keep::Keep,
+    &drop::Drop,
+    &null::Null,
+    &constant::Constant,
+    &mask::Mask,
+    &email_domain::EmailDomain,
+    &round::Round,
+    &bucket::Bucket,
+    &clamp::Clamp::TOP,
+    &clamp::Clamp::BOTTOM,
+    &clamp::Clamp::BOTH,
+    &truncate::Truncate,
+];
 
 /// The transform for a verb and, where the verb has methods, a method.
 pub fn find(verb: &str, method: Option<&str>) -> Option<&'static dyn Transform> {
