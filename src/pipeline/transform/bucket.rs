@@ -163,7 +163,7 @@ impl Transform for Bucket {
             .map_err(|reason| Error::new(Code::SchemaDrift, reason))?;
         let told = match args.text("as") {
             Some("midpoint") => Told::Midpoint,
-            Some("lower") => Told::Lower(bind.input.clone()),
+            Some("lower") => Told::Lower,
             _ => Told::Label(intervals.labels(args)),
         };
         Ok(Box::new(Bucketing { intervals, told }))
@@ -301,7 +301,7 @@ fn between<T: Copy + PartialOrd>(edges: &[T], value: T) -> Interval<T> {
 fn float_interval(value: f64, width: f64, origin: f64, digits: usize) -> Option<Interval<f64>> {
     let mut index = ((value - origin) / width).floor();
     // Farther out, neighbouring intervals have the same ends; not-a-number and infinities end here too.
-    if !(index.abs() < 1e15) {
+    if index.is_nan() || index.abs() >= 1e15 {
         return None;
     }
     let power = 10_f64.powi(i32::try_from(digits).unwrap_or(0));
@@ -338,7 +338,7 @@ enum Told {
     /// The texts by place; empty where each is made from its interval.
     Label(Vec<String>),
     Midpoint,
-    Lower(DataType),
+    Lower,
 }
 
 struct Bucketing {
@@ -351,7 +351,7 @@ impl Kernel for Bucketing {
         match &self.told {
             Told::Label(labels) => self.label(values, labels),
             Told::Midpoint => self.midpoint(values),
-            Told::Lower(_) => numbers::map(
+            Told::Lower => numbers::map(
                 values,
                 &mut |value| self.intervals.of_whole(value).and_then(|found| found.lower),
                 &mut |value| self.intervals.of_float(value).and_then(|found| found.lower),

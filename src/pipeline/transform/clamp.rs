@@ -212,18 +212,16 @@ impl Bounds {
 
 impl Kernel for Bounds {
     fn apply(&mut self, values: &ArrayRef, _reads: &[ArrayRef]) -> Result<ArrayRef> {
-        let (low, high) = match *self {
-            Self::Exact { bottom, top } => (bottom, top),
-            Self::Float { .. } => (0, 0),
-        };
-        let (bottom, top) = match *self {
-            Self::Float { bottom, top } => (bottom, top),
-            Self::Exact { .. } => (0.0, 0.0),
-        };
-        numbers::map(values, &mut |value| Some(value.max(low).min(high)), &mut |value| {
-            // PRIVACY: the bits of a not-a-number can carry anything.
-            Some(if value.is_nan() { f64::NAN } else { value.max(bottom).min(top) })
-        })
+        // A column holds either kind, so the other closure is never called.
+        match *self {
+            Self::Exact { bottom, top } => {
+                numbers::map(values, &mut |value| Some(value.max(bottom).min(top)), &mut |_| None)
+            }
+            Self::Float { bottom, top } => numbers::map(values, &mut |_| None, &mut |value| {
+                // PRIVACY: the bits of a not-a-number can carry anything.
+                Some(if value.is_nan() { f64::NAN } else { value.max(bottom).min(top) })
+            }),
+        }
     }
 }
 

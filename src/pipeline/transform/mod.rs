@@ -15,19 +15,28 @@ use crate::error::Result;
 use crate::keys::ColumnKeys;
 use crate::policy::args::{Args, Param};
 
+mod age_band;
 mod bucket;
 mod clamp;
 pub mod column;
 mod constant;
 mod drop;
 mod email_domain;
+mod geo;
+mod geo_grid;
+mod geo_laplace;
+pub mod hierarchy;
 mod keep;
 mod mask;
 mod null;
 mod numbers;
 mod params;
+mod persons;
+mod rare;
+mod regex_replace;
 mod registry;
 mod round;
+mod shift_time;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;

@@ -167,18 +167,17 @@ impl Step {
 
 impl Kernel for Step {
     fn apply(&mut self, values: &ArrayRef, _reads: &[ArrayRef]) -> Result<ArrayRef> {
-        let (mut exact, mut float): (Box<dyn FnMut(i128) -> _>, Box<dyn FnMut(f64) -> _>) =
-            match *self {
-                Self::Exact { step, min, max } => (
-                    Box::new(move |value| Some(nearest(value, step, min, max))),
-                    Box::new(|_| None),
-                ),
-                Self::Float { step, times, max } => (
-                    Box::new(|_| None),
-                    Box::new(move |value| Some(nearest_float(value, step, times, max))),
-                ),
-            };
-        numbers::map(values, &mut exact, &mut float)
+        // A column holds either kind, so the other closure is never called.
+        match *self {
+            Self::Exact { step, min, max } => {
+                numbers::map(values, &mut |value| Some(nearest(value, step, min, max)), &mut |_| {
+                    None
+                })
+            }
+            Self::Float { step, times, max } => numbers::map(values, &mut |_| None, &mut |value| {
+                Some(nearest_float(value, step, times, max))
+            }),
+        }
     }
 }
 
