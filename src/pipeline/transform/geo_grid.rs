@@ -222,7 +222,7 @@ mod tests {
             problems.into_iter().map(|problem| problem.message).collect()
         };
         let (lon, metres) = (("axis", word("longitude")), ("metres", Value::Integer(5)));
-        assert_eq!(refused(&[lon.clone()]), ["`degrees` or `metres` is missing"]);
+        assert_eq!(refused(std::slice::from_ref(&lon)), ["`degrees` or `metres` is missing"]);
         assert_eq!(
             refused(&[lon.clone(), metres.clone()]),
             ["metres of longitude need `at_latitude`"]

@@ -82,7 +82,7 @@ pub(super) fn check(input: &DataType) -> Result<()> {
 ///
 /// # Errors
 /// [`Code::Internal`] when it was not handed over, or not for every row.
-pub(super) fn read<'a>(reads: &'a [ArrayRef], place: usize, rows: usize) -> Result<&'a ArrayRef> {
+pub(super) fn read(reads: &[ArrayRef], place: usize, rows: usize) -> Result<&ArrayRef> {
     reads
         .get(place)
         .filter(|column| column.len() == rows)
