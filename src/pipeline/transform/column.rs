@@ -88,6 +88,7 @@ impl ColumnKernel {
     /// What the kernel says.
     pub fn apply(&mut self, raw: &ArrayRef, reads: &[ArrayRef]) -> Result<ArrayRef> {
         if !self.by_row
+            && !self.kernel.replaces_nulls()
             && let Some(dictionary) = raw.as_any().downcast_ref::<DictionaryArray<Int32Type>>()
         {
             return self.apply_dictionary(dictionary);

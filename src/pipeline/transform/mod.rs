@@ -15,10 +15,33 @@ use crate::error::Result;
 use crate::keys::ColumnKeys;
 use crate::policy::args::{Args, Param};
 
+mod age_band;
+mod bucket;
+mod clamp;
 pub mod column;
+mod constant;
 mod drop;
+mod email_domain;
+mod geo;
+mod geo_grid;
+mod geo_laplace;
+pub mod hierarchy;
 mod keep;
+mod mask;
+mod null;
+mod numbers;
+mod params;
+mod persons;
+mod rare;
+mod regex_replace;
 mod registry;
+mod round;
+mod shift_time;
+#[cfg(test)]
+pub(crate) mod testing;
+mod text;
+mod times;
+mod truncate;
 
 pub use registry::{ALL, find, suggestions};
 
@@ -226,5 +249,11 @@ pub trait Kernel: Send {
     /// When the stand-in cannot be made.
     fn null_token(&mut self) -> Result<Option<ArrayRef>> {
         Ok(None)
+    }
+
+    /// Whether null gets a value like any other row. Such a kernel must see every row, so it is never
+    /// given the values of a dictionary alone.
+    fn replaces_nulls(&self) -> bool {
+        false
     }
 }

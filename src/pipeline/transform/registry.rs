@@ -1,9 +1,32 @@
 //! The list of all transforms, and finding one by the words of a policy.
 
-use super::{Spec, Transform, drop, keep};
+use super::{
+    Spec, Transform, age_band, bucket, clamp, constant, drop, email_domain, geo_grid, geo_laplace,
+    hierarchy, keep, mask, null, rare, regex_replace, round, shift_time, truncate,
+};
 
 /// Every transform, in the order of the reference manual.
-pub static ALL: &[&dyn Transform] = &[&keep::Keep, &drop::Drop];
+pub static ALL: &[&dyn Transform] = &[
+    &keep::Keep,
+    &drop::Drop,
+    &null::Null,
+    &constant::Constant,
+    &mask::Mask,
+    &email_domain::EmailDomain,
+    &round::Round,
+    &bucket::Bucket,
+    &clamp::Clamp::TOP,
+    &clamp::Clamp::BOTTOM,
+    &clamp::Clamp::BOTH,
+    &rare::Rare,
+    &hierarchy::Hierarchy,
+    &truncate::Truncate,
+    &shift_time::ShiftTime,
+    &age_band::AgeBand,
+    &geo_grid::GeoGrid,
+    &geo_laplace::GeoLaplace,
+    &regex_replace::RegexReplace,
+];
 
 /// The transform for a verb and, where the verb has methods, a method.
 pub fn find(verb: &str, method: Option<&str>) -> Option<&'static dyn Transform> {
