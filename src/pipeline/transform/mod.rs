@@ -19,6 +19,8 @@ pub mod column;
 mod drop;
 mod keep;
 mod registry;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use registry::{ALL, find, suggestions};
 
