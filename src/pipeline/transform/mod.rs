@@ -15,12 +15,19 @@ use crate::error::Result;
 use crate::keys::ColumnKeys;
 use crate::policy::args::{Args, Param};
 
+mod change;
 pub mod column;
 mod drop;
+mod hmac;
 mod keep;
+mod mac;
+mod normalize;
+mod output;
+mod plain;
 mod registry;
 #[cfg(test)]
 pub(crate) mod testing;
+mod token;
 
 pub use registry::{ALL, find, suggestions};
 

@@ -1,9 +1,10 @@
 //! The list of all transforms, and finding one by the words of a policy.
 
-use super::{Spec, Transform, drop, keep};
+use super::{Spec, Transform, drop, hmac, keep, token};
 
 /// Every transform, in the order of the reference manual.
-pub static ALL: &[&dyn Transform] = &[&keep::Keep, &drop::Drop];
+pub static ALL: &[&dyn Transform] =
+    &[&keep::Keep, &drop::Drop, &hmac::HmacPseudonym, &token::TokenPseudonym];
 
 /// The transform for a verb and, where the verb has methods, a method.
 pub fn find(verb: &str, method: Option<&str>) -> Option<&'static dyn Transform> {
