@@ -15,15 +15,22 @@ use crate::error::Result;
 use crate::keys::ColumnKeys;
 use crate::policy::args::{Args, Param};
 
+mod address;
+pub mod aes_siv;
 mod change;
 pub mod column;
+mod crypto_pan;
 mod drop;
+mod ff1;
 mod hmac;
+mod ip_truncate;
+mod ipcrypt_pfx;
 mod keep;
 mod mac;
 mod normalize;
 mod output;
 mod plain;
+mod prefix;
 mod registry;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -1,10 +1,21 @@
 //! The list of all transforms, and finding one by the words of a policy.
 
-use super::{Spec, Transform, drop, hmac, keep, token};
+use super::{
+    Spec, Transform, aes_siv, crypto_pan, drop, ff1, hmac, ip_truncate, ipcrypt_pfx, keep, token,
+};
 
 /// Every transform, in the order of the reference manual.
-pub static ALL: &[&dyn Transform] =
-    &[&keep::Keep, &drop::Drop, &hmac::HmacPseudonym, &token::TokenPseudonym];
+pub static ALL: &[&dyn Transform] = &[
+    &keep::Keep,
+    &drop::Drop,
+    &hmac::HmacPseudonym,
+    &token::TokenPseudonym,
+    &ff1::Ff1Pseudonym,
+    &aes_siv::AesSivPseudonym,
+    &crypto_pan::CryptoPanAddress,
+    &ipcrypt_pfx::IpcryptPfxAddress,
+    &ip_truncate::TruncateAddress,
+];
 
 /// The transform for a verb and, where the verb has methods, a method.
 pub fn find(verb: &str, method: Option<&str>) -> Option<&'static dyn Transform> {
