@@ -1,8 +1,9 @@
 //! The list of all transforms, and finding one by the words of a policy.
 
 use super::{
-    Spec, Transform, age_band, bucket, clamp, constant, drop, email_domain, geo_grid, geo_laplace,
-    hierarchy, keep, mask, null, rare, regex_replace, round, shift_time, truncate,
+    Spec, Transform, aes_siv, age_band, bucket, clamp, constant, crypto_pan, drop, email_domain,
+    ff1, geo_grid, geo_laplace, hierarchy, hmac, ip_truncate, ipcrypt_pfx, keep, mask, null, rare,
+    regex_replace, round, shift_time, token, truncate,
 };
 
 /// Every transform, in the order of the reference manual.
@@ -26,6 +27,13 @@ pub static ALL: &[&dyn Transform] = &[
     &geo_grid::GeoGrid,
     &geo_laplace::GeoLaplace,
     &regex_replace::RegexReplace,
+    &hmac::HmacPseudonym,
+    &token::TokenPseudonym,
+    &ff1::Ff1Pseudonym,
+    &aes_siv::AesSivPseudonym,
+    &crypto_pan::CryptoPanAddress,
+    &ipcrypt_pfx::IpcryptPfxAddress,
+    &ip_truncate::TruncateAddress,
 ];
 
 /// The transform for a verb and, where the verb has methods, a method.
