@@ -1,1 +1,0 @@
-//! Builds every room from the settings; runs; shuts down in order.

@@ -1,0 +1,192 @@
+//! What a partner hears when something fails: a gRPC code, a fixed sentence, our code and the id of
+//! the request. The one place that makes a status. The operator's story stays in the log.
+
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::{Code as Grpc, Status};
+
+use crate::error::{Blame, Code, Error};
+
+/// The trailer that carries our code.
+pub const CODE_TRAILER: &str = "veilflight-code";
+/// The header and trailer that carry the request's id.
+pub const REQUEST_ID_TRAILER: &str = "veilflight-request-id";
+
+/// The status for `error`, and a log line with the whole story for the operator.
+///
+/// PRIVACY: nothing of the error's text goes into the status; it is chosen by the code alone.
+pub fn refuse(error: &Error, request_id: &str, method: &str, partner: &str) -> Status {
+    let code = error.code();
+    let story = error.chain();
+    match error.blame() {
+        Blame::Partner => {
+            tracing::info!(%code, request_id, method, partner, story, "request refused");
+        }
+        Blame::PolicyAuthor | Blame::Operator => {
+            tracing::error!(%code, request_id, method, partner, story, "request failed");
+        }
+        Blame::Server => {
+            tracing::error!(%code, request_id, method, partner, story, "request hit a defect");
+        }
+    }
+    status(code, request_id)
+}
+
+/// The status for a code.
+pub fn status(code: Code, request_id: &str) -> Status {
+    let (grpc, sentence) = sentence(code);
+    let message = format!("{sentence} [{code}, request {request_id}]");
+    let mut trailers = MetadataMap::new();
+    trailers.insert(CODE_TRAILER, MetadataValue::from_static(code.as_str()));
+    if let Some(id) = request_id_value(request_id) {
+        trailers.insert(REQUEST_ID_TRAILER, id);
+    }
+    Status::with_metadata(grpc, message, trailers)
+}
+
+/// A request's id as a metadata value.
+pub fn request_id_value(request_id: &str) -> Option<MetadataValue<Ascii>> {
+    request_id.parse().ok()
+}
+
+/// The gRPC code and the sentence for each of our codes.
+///
+/// INVARIANT: no catch-all arm; a new code does not compile until someone decides what a partner may
+/// hear.
+const fn sentence(code: Code) -> (Grpc, &'static str) {
+    match code {
+        Code::CredentialsMissing => (
+            Grpc::Unauthenticated,
+            "Credentials are missing: send a bearer token, Basic credentials or a client certificate.",
+        ),
+        Code::CredentialsRefused => {
+            (Grpc::Unauthenticated, "The credentials are not valid here, or not any more.")
+        }
+        Code::TicketInvalid => {
+            (Grpc::InvalidArgument, "The ticket was not issued by this service, or was damaged.")
+        }
+        Code::TicketExpired => {
+            (Grpc::FailedPrecondition, "The ticket has expired: ask for the flight's info again.")
+        }
+        Code::TicketForeign => {
+            (Grpc::PermissionDenied, "The ticket was issued to another partner.")
+        }
+        Code::TicketStale => (
+            Grpc::FailedPrecondition,
+            "The policy or the data changed since the ticket was issued: ask for the flight's info \
+             again.",
+        ),
+        Code::DatasetUnknown => {
+            (Grpc::NotFound, "There is no such dataset, or you have no grant for it.")
+        }
+        Code::DatasetUnavailable => {
+            (Grpc::FailedPrecondition, "The dataset cannot be served in the way you are granted it.")
+        }
+        Code::SchemaDrift => (
+            Grpc::FailedPrecondition,
+            "The data no longer match the dataset's policy: the custodian has to look at it.",
+        ),
+        Code::SourceUnreadable => {
+            (Grpc::Internal, "The data cannot be read: the custodian has to look at it.")
+        }
+        Code::SourceValue => (
+            Grpc::Internal,
+            "The data hold a value that the policy does not provide for: the custodian has to look \
+             at it.",
+        ),
+        Code::StreamsPartner => {
+            (Grpc::ResourceExhausted, "You have as many streams open as you may: finish one first.")
+        }
+        Code::StreamsTotal => {
+            (Grpc::ResourceExhausted, "The server has as many streams open as it can: try later.")
+        }
+        Code::StreamIdle => {
+            (Grpc::DeadlineExceeded, "The stream was not read for too long and was closed.")
+        }
+        Code::RowTooLarge => (
+            Grpc::FailedPrecondition,
+            "A row is larger than a message may be: the custodian has to look at it.",
+        ),
+        Code::ShuttingDown => (Grpc::Unavailable, "The server is shutting down: try again soon."),
+        Code::RequestInvalid => (Grpc::InvalidArgument, "The request is malformed."),
+        Code::Unsupported => {
+            (Grpc::Unimplemented, "This is not offered. SQL comes with a later version.")
+        }
+        Code::Cancelled => (Grpc::Cancelled, "The call was cancelled."),
+        Code::Keys
+        | Code::State
+        | Code::Policy
+        | Code::Config
+        | Code::Usage
+        | Code::Internal => {
+            (Grpc::Internal, "The server failed: tell the custodian the number of the request.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &[(Code, Grpc)] = &[
+        (Code::CredentialsMissing, Grpc::Unauthenticated),
+        (Code::CredentialsRefused, Grpc::Unauthenticated),
+        (Code::TicketInvalid, Grpc::InvalidArgument),
+        (Code::TicketExpired, Grpc::FailedPrecondition),
+        (Code::TicketForeign, Grpc::PermissionDenied),
+        (Code::TicketStale, Grpc::FailedPrecondition),
+        (Code::DatasetUnknown, Grpc::NotFound),
+        (Code::DatasetUnavailable, Grpc::FailedPrecondition),
+        (Code::SchemaDrift, Grpc::FailedPrecondition),
+        (Code::SourceUnreadable, Grpc::Internal),
+        (Code::SourceValue, Grpc::Internal),
+        (Code::StreamsPartner, Grpc::ResourceExhausted),
+        (Code::StreamsTotal, Grpc::ResourceExhausted),
+        (Code::StreamIdle, Grpc::DeadlineExceeded),
+        (Code::RowTooLarge, Grpc::FailedPrecondition),
+        (Code::ShuttingDown, Grpc::Unavailable),
+        (Code::RequestInvalid, Grpc::InvalidArgument),
+        (Code::Unsupported, Grpc::Unimplemented),
+        (Code::Cancelled, Grpc::Cancelled),
+        (Code::Keys, Grpc::Internal),
+        (Code::State, Grpc::Internal),
+        (Code::Policy, Grpc::Internal),
+        (Code::Config, Grpc::Internal),
+        (Code::Usage, Grpc::Internal),
+        (Code::Internal, Grpc::Internal),
+    ];
+
+    #[test]
+    fn every_code_has_its_status_and_says_code_and_request() {
+        for (code, grpc) in ALL {
+            let status = status(*code, "r-17");
+            assert_eq!(status.code(), *grpc, "{code}");
+            assert!(status.message().ends_with(&format!(" [{code}, request r-17]")), "{code}");
+            assert_eq!(status.metadata().get(CODE_TRAILER).unwrap(), code.as_str());
+            assert_eq!(status.metadata().get(REQUEST_ID_TRAILER).unwrap(), "r-17");
+            assert!(status.details().is_empty());
+        }
+    }
+
+    #[test]
+    fn no_word_of_the_error_reaches_the_partner() {
+        for (code, _) in ALL {
+            let cause = std::io::Error::other("/secret/path: canary-cell");
+            let error = Error::new(*code, "canary-context").because(cause);
+            let status = refuse(&error, "r-1", "DoGet", "canary-partner");
+            let sent = format!("{status:?} {}", status.message());
+            assert!(!sent.contains("canary") && !sent.contains("/secret"), "{code}: {sent}");
+        }
+    }
+
+    #[test]
+    fn the_sentence_depends_on_the_code_alone() {
+        let unknown = Error::new(Code::DatasetUnknown, "there is no file for `a`");
+        let forbidden = Error::new(Code::DatasetUnknown, "`p` has no grant for `a`");
+        let left = refuse(&unknown, "r", "GetFlightInfo", "p");
+        let right = refuse(&forbidden, "r", "GetFlightInfo", "p");
+        assert_eq!(
+            (left.code(), left.message(), left.details()),
+            (right.code(), right.message(), right.details())
+        );
+    }
+}
