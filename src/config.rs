@@ -1,1 +1,520 @@
-//! Server settings: file < environment < flag.
+//! Server settings: file < environment < flag. One table says each setting's name, meaning and default;
+//! from it come the flags, the help, the file's keys and the log line that says where a value came
+//! from. The one place, beside `keys/`, that reads the environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
+
+use crate::diagnostic::render;
+use crate::error::{Code, Context, Error, Result};
+use crate::keys::provider::Source;
+use crate::pipeline::stream::Limits;
+use crate::policy::flat;
+use crate::server::tls::TlsFiles;
+use crate::telemetry::LogFormat;
+
+/// One setting, as it is written: `streams_max` in a file, `--streams-max`, `VEILFLIGHT_STREAMS_MAX`.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name.
+    pub name: &'static str,
+    /// The flag without dashes before it.
+    flag: &'static str,
+    /// The environment variable.
+    variable: &'static str,
+    /// What stands for the value in help.
+    value: &'static str,
+    /// The value where none is given; empty for none.
+    default: &'static str,
+    /// The heading it stands under in help.
+    heading: &'static str,
+    /// What it means.
+    help: &'static str,
+}
+
+const PLACES: &str = "Where things are";
+const TLS: &str = "TLS";
+const BOUNDS: &str = "Limits";
+const OTHER: &str = "Other";
+
+macro_rules! settings {
+    ($($heading:ident $name:literal $flag:literal $variable:literal $value:literal $default:literal $help:literal;)+) => {
+        &[$(Setting {
+            name: $name, flag: $flag, variable: concat!("VEILFLIGHT_", $variable), value: $value,
+            default: $default, heading: $heading, help: $help,
+        },)+]
+    };
+}
+
+/// Every setting.
+pub static SETTINGS: &[Setting] = settings! {
+    PLACES "listen" "listen" "LISTEN" "ADDRESS:PORT" "127.0.0.1:8815"
+        "Where to listen; port 0 takes a free one";
+    PLACES "policies" "policies" "POLICIES" "FOLDER" "policies"
+        "The folder of policies; every *.yaml in it is served";
+    PLACES "state" "state" "STATE" "FOLDER" "state"
+        "The folder of partners, tokens and the audit log";
+    PLACES "key" "key" "KEY" "SOURCE" ""
+        "The master key: file:PATH, env:NAME or command:COMMAND [default: file:<state>/master.key]";
+    PLACES "ready_file" "ready-file" "READY_FILE" "FILE" ""
+        "Write the address to this file once connections are taken";
+    TLS "tls_certificate" "tls-certificate" "TLS_CERTIFICATE" "FILE" ""
+        "The server's certificate chain, PEM; read again when it changes";
+    TLS "tls_key" "tls-key" "TLS_KEY" "FILE" ""
+        "The certificate's private key, PEM";
+    TLS "tls_client_authority" "tls-client-authority" "TLS_CLIENT_AUTHORITY" "FILE" ""
+        "Authorities whose client certificates are taken, PEM; registered ones always are";
+    TLS "dangerous_plaintext" "dangerous-plaintext" "DANGEROUS_PLAINTEXT" "BOOL" "false"
+        "Serve without TLS on an address that others can reach: tokens and data travel in clear";
+    BOUNDS "streams_max" "streams-max" "STREAMS_MAX" "N" "64"
+        "Streams open at a time";
+    BOUNDS "streams_partner_max" "streams-partner-max" "STREAMS_PARTNER_MAX" "N" "16"
+        "Streams open at a time for one partner";
+    BOUNDS "connections_max" "connections-max" "CONNECTIONS_MAX" "N" "1024"
+        "Connections open at a time";
+    BOUNDS "shards_max" "shards-max" "SHARDS_MAX" "N" "16"
+        "Endpoints that a dataset is split into, for parallel pulls";
+    BOUNDS "message_bytes" "message-bytes" "MESSAGE_BYTES" "BYTES" "1572864"
+        "The size that messages aim at";
+    BOUNDS "message_bytes_max" "message-bytes-max" "MESSAGE_BYTES_MAX" "BYTES" "3670016"
+        "The size that no message passes; most clients take 4 MiB";
+    BOUNDS "idle_seconds" "idle-seconds" "IDLE_SECONDS" "SECONDS" "60"
+        "How long a partner may stop reading before a stream is closed";
+    BOUNDS "ticket_minutes" "ticket-minutes" "TICKET_MINUTES" "MINUTES" "60"
+        "How long a ticket is good for";
+    BOUNDS "handshake_seconds" "handshake-seconds" "HANDSHAKE_SECONDS" "SECONDS" "10"
+        "How long a TLS handshake may take";
+    OTHER "reload_seconds" "reload-seconds" "RELOAD_SECONDS" "SECONDS" "2"
+        "How often policies and certificates are looked at for changes; SIGHUP does so at once";
+    OTHER "grace_seconds" "grace-seconds" "GRACE_SECONDS" "SECONDS" "30"
+        "How long streams may go on after a request to stop";
+    OTHER "log_format" "log-format" "LOG_FORMAT" "text|json" "text"
+        "How log lines look";
+    OTHER "log" "log" "LOG" "FILTER" "info"
+        "What is logged, as in `info,veilflight=debug`";
+};
+
+/// Where a value came from; later ones win.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody gave one.
+    Default,
+    /// The settings file, at this line.
+    File(PathBuf, usize),
+    /// The environment.
+    Environment(&'static str),
+    /// The command line.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::Flag(name) => write!(f, "flag --{name}"),
+        }
+    }
+}
+
+/// Settings as written, by name, with their origin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RawSettings {
+    /// The settings file.
+    pub config: Option<PathBuf>,
+    /// Those from flags and the environment.
+    given: BTreeMap<&'static str, (String, Origin)>,
+}
+
+impl clap::Args for RawSettings {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new("config")
+            .long("config")
+            .env("VEILFLIGHT_CONFIG")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("A settings file: YAML, one `name: value` a line, with the names below and `_` for `-`")
+            .help_heading(PLACES);
+        SETTINGS.iter().fold(command.arg(config), |command, setting| {
+            let help = match setting.default {
+                "" => setting.help.to_owned(),
+                default => format!("{} [default: {default}]", setting.help),
+            };
+            let mut arg = Arg::new(setting.name)
+                .long(setting.flag)
+                .env(setting.variable)
+                .hide_env(true)
+                .value_name(setting.value)
+                .help(help)
+                .help_heading(setting.heading);
+            if setting.value == "BOOL" {
+                arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+            }
+            command.arg(arg)
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for RawSettings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given = BTreeMap::new();
+        for setting in SETTINGS {
+            let Some(text) = matches.get_one::<String>(setting.name) else { continue };
+            let origin = match matches.value_source(setting.name) {
+                Some(ValueSource::EnvVariable) => Origin::Environment(setting.variable),
+                _ => Origin::Flag(setting.flag),
+            };
+            given.insert(setting.name, (text.clone(), origin));
+        }
+        Ok(Self { config: matches.get_one::<PathBuf>("config").cloned(), given })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// What the server obeys.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The folder of policies.
+    pub policies: PathBuf,
+    /// The folder of state.
+    pub state: PathBuf,
+    /// Where the master keys are.
+    pub key: Source,
+    /// The file that says that the server is ready, and where.
+    pub ready_file: Option<PathBuf>,
+    /// Certificates; `None` for plain text, which was checked to be allowed.
+    pub tls: Option<TlsFiles>,
+    /// Streams in all.
+    pub streams_max: usize,
+    /// Streams of one partner.
+    pub streams_partner_max: usize,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Endpoints of a dataset.
+    pub shards_max: u32,
+    /// Bounds of one stream.
+    pub limits: Limits,
+    /// How long a ticket is good for.
+    pub ticket: Duration,
+    /// How long a handshake may take.
+    pub handshake: Duration,
+    /// How often files are looked at.
+    pub reload: Duration,
+    /// How long streams may go on after a request to stop.
+    pub grace: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log: String,
+    /// Each setting's value and origin, in the order of the table; none is a secret.
+    pub origins: Vec<(&'static str, String, Origin)>,
+}
+
+impl RawSettings {
+    /// One setting given by hand, for tests and programs that embed the server.
+    ///
+    /// # Errors
+    /// [`Code::Config`] when there is no such setting.
+    pub fn set(mut self, name: &str, value: impl Into<String>) -> Result<Self> {
+        let setting = SETTINGS
+            .iter()
+            .find(|setting| setting.name == name)
+            .ok_or_else(|| Error::new(Code::Config, format!("there is no setting `{name}`")))?;
+        self.given.insert(setting.name, (value.into(), Origin::Flag(setting.flag)));
+        Ok(self)
+    }
+
+    /// The settings with the file read and every value checked. Relative paths in a file start from the
+    /// file's folder, others from the working folder.
+    ///
+    /// # Errors
+    /// [`Code::Config`] at the first value that cannot be used, with its origin.
+    pub fn resolve(&self) -> Result<Settings> {
+        let mut written = match &self.config {
+            Some(path) => read_file(path)?,
+            None => BTreeMap::new(),
+        };
+        written.extend(self.given.iter().map(|(name, value)| (*name, value.clone())));
+        Written { values: written }.resolve()
+    }
+}
+
+/// All values as written, the winning one of each.
+struct Written {
+    values: BTreeMap<&'static str, (String, Origin)>,
+}
+
+impl Written {
+    fn resolve(&self) -> Result<Settings> {
+        let listen: SocketAddr = self.parse("listen", "is not an address and a port")?;
+        let message_bytes = self.count("message_bytes", 64 << 10, 16 << 20)?;
+        let message_bytes_max = self.count("message_bytes_max", message_bytes, 64 << 20)?;
+        let state = self.path("state")?.unwrap_or_default();
+        let key = self.key(&state)?;
+        Ok(Settings {
+            listen,
+            policies: self.path("policies")?.unwrap_or_default(),
+            state,
+            key,
+            ready_file: self.path("ready_file")?,
+            tls: self.tls(listen)?,
+            streams_max: self.count("streams_max", 1, 100_000)?,
+            streams_partner_max: self.count("streams_partner_max", 1, 100_000)?,
+            connections_max: self.count("connections_max", 1, 1_000_000)?,
+            shards_max: u32::try_from(self.count("shards_max", 1, 4_096)?).unwrap_or(1),
+            limits: Limits {
+                message_bytes,
+                message_bytes_max,
+                idle: self.seconds("idle_seconds", 1)?,
+            },
+            ticket: self.seconds("ticket_minutes", 60)?,
+            handshake: self.seconds("handshake_seconds", 1)?,
+            reload: self.seconds("reload_seconds", 1)?,
+            grace: self.seconds("grace_seconds", 1)?,
+            log_format: {
+                let text = self.text("log_format")?;
+                text.parse().map_err(|reason| self.wrong("log_format", text, reason))?
+            },
+            log: self.text("log")?.to_owned(),
+            origins: self.origins(),
+        })
+    }
+
+    /// The value and its origin; the default where nobody gave one.
+    fn written(&self, name: &'static str) -> Result<(&str, Origin)> {
+        if let Some((text, origin)) = self.values.get(name) {
+            return Ok((text, origin.clone()));
+        }
+        SETTINGS
+            .iter()
+            .find(|setting| setting.name == name)
+            .map(|setting| (setting.default, Origin::Default))
+            .ok_or_else(|| Error::new(Code::Internal, format!("no setting `{name}`")))
+    }
+
+    fn text(&self, name: &'static str) -> Result<&str> {
+        Ok(self.written(name)?.0)
+    }
+
+    fn wrong(&self, name: &'static str, text: &str, reason: &str) -> Error {
+        let origin = self.values.get(name).map_or(Origin::Default, |(_, origin)| origin.clone());
+        Error::new(Code::Config, format!("setting `{name}`: `{text}` {reason} (from {origin})"))
+    }
+
+    fn parse<T: FromStr>(&self, name: &'static str, reason: &str) -> Result<T> {
+        let text = self.text(name)?;
+        text.parse().map_err(|_| self.wrong(name, text, reason))
+    }
+
+    fn count(&self, name: &'static str, min: usize, max: usize) -> Result<usize> {
+        let count: usize = self.parse(name, "is not a whole number")?;
+        if (min..=max).contains(&count) {
+            return Ok(count);
+        }
+        let reason = format!("is not between {min} and {max}");
+        Err(self.wrong(name, self.text(name)?, &reason))
+    }
+
+    fn seconds(&self, name: &'static str, unit_seconds: u64) -> Result<Duration> {
+        let units = self.count(name, 1, 10_000_000)?;
+        Ok(Duration::from_secs(u64::try_from(units).unwrap_or(1).saturating_mul(unit_seconds)))
+    }
+
+    /// A path; relative ones from a file start from the file's folder.
+    fn path(&self, name: &'static str) -> Result<Option<PathBuf>> {
+        let (text, origin) = self.written(name)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(from(&origin, text)))
+    }
+
+    /// Where the master keys are.
+    fn key(&self, state: &Path) -> Result<Source> {
+        let (text, origin) = self.written("key")?;
+        match text.split_once(':') {
+            None if text.is_empty() => Ok(Source::File(state.join("master.key"))),
+            Some(("file", path)) if !path.is_empty() => Ok(Source::File(from(&origin, path))),
+            Some(("env", name)) if !name.is_empty() => Ok(Source::Environment(name.to_owned())),
+            Some(("command", line)) if !line.is_empty() => Ok(Source::Command(line.to_owned())),
+            // The text may be the key itself, put where its place should be: it is not repeated.
+            _ => Err(Error::new(
+                Code::Config,
+                format!(
+                    "setting `key` starts with none of `file:`, `env:` and `command:` (from {origin})"
+                ),
+            )),
+        }
+    }
+
+    /// Certificates, or plain text where it does no harm or somebody said the word.
+    fn tls(&self, listen: SocketAddr) -> Result<Option<TlsFiles>> {
+        let plaintext: bool = self.parse("dangerous_plaintext", "is neither `true` nor `false`")?;
+        let client_authority = self.path("tls_client_authority")?;
+        match (self.path("tls_certificate")?, self.path("tls_key")?) {
+            (Some(certificate), Some(key)) => {
+                Ok(Some(TlsFiles { certificate, key, client_authority }))
+            }
+            (None, None) if client_authority.is_some() => Err(Error::new(
+                Code::Config,
+                "`tls_client_authority` needs `tls_certificate` and `tls_key`",
+            )),
+            (None, None) if plaintext || listen.ip().is_loopback() => Ok(None),
+            (None, None) => Err(Error::new(
+                Code::Config,
+                format!(
+                    "others can reach {listen}, and there is no TLS: set `tls_certificate` and \
+                     `tls_key` (`veilflight tls init` makes a pair for trials), or listen on 127.0.0.1"
+                ),
+            )),
+            _ => Err(Error::new(
+                Code::Config,
+                "`tls_certificate` and `tls_key` go together: one of them is missing",
+            )),
+        }
+    }
+
+    fn origins(&self) -> Vec<(&'static str, String, Origin)> {
+        SETTINGS
+            .iter()
+            .filter_map(|setting| {
+                let (text, origin) = self.written(setting.name).ok()?;
+                // A command may hold a password: of the key, only the kind of its place is told.
+                let kind = text.split_once(':').map_or("", |(kind, _)| kind);
+                let text = if setting.name == "key" { kind } else { text };
+                Some((setting.name, text.to_owned(), origin))
+            })
+            .collect()
+    }
+}
+
+/// A path as written: relative ones in a file start from the file's folder.
+fn from(origin: &Origin, path: &str) -> PathBuf {
+    match origin {
+        Origin::File(file, _) => file.parent().unwrap_or(Path::new("")).join(path),
+        _ => PathBuf::from(path),
+    }
+}
+
+/// The values of a settings file.
+fn read_file(path: &Path) -> Result<BTreeMap<&'static str, (String, Origin)>> {
+    let unreadable = || format!("the settings file `{}` cannot be read", path.display());
+    let text = std::fs::read_to_string(path).context(Code::Config, unreadable)?;
+    let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+    let lines = flat::read(path, &text, &known).map_err(|report| {
+        let report = render::human(report.diagnostics(), false);
+        Error::new(Code::Config, format!("the settings file is invalid\n{report}"))
+    })?;
+    let mut values = BTreeMap::new();
+    for flat::Line { name, value, line } in lines {
+        if let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) {
+            values.insert(setting.name, (value, Origin::File(path.to_owned(), line)));
+        }
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, FromArgMatches};
+
+    use super::*;
+
+    fn given(arguments: &[&str]) -> RawSettings {
+        let command = RawSettings::augment_args(Command::new("serve").no_binary_name(true));
+        RawSettings::from_arg_matches(&command.try_get_matches_from(arguments).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_default_is_good() {
+        let settings = RawSettings::default().resolve().unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8815");
+        assert_eq!(settings.key, Source::File(PathBuf::from("state/master.key")));
+        assert_eq!((settings.streams_max, settings.streams_partner_max), (64, 16));
+        assert_eq!(settings.limits.message_bytes, 1_572_864);
+        assert_eq!(settings.ticket, Duration::from_secs(3600));
+        assert_eq!(settings.tls, None);
+        assert!(settings.origins.iter().all(|(_, _, origin)| *origin == Origin::Default));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("server.yaml");
+        std::fs::write(&file, "streams_max: 7\nshards_max: 3\npolicies: here\n").unwrap();
+        let config = file.to_str().unwrap();
+        let settings = given(&["--config", config, "--streams-max", "9"]).resolve().unwrap();
+        assert_eq!((settings.streams_max, settings.shards_max), (9, 3));
+        assert_eq!(settings.policies, folder.path().join("here"));
+        let origin = |wanted: &str| {
+            let found = settings.origins.iter().find(|(name, _, _)| *name == wanted).unwrap();
+            found.2.clone()
+        };
+        assert_eq!(origin("streams_max"), Origin::Flag("streams-max"));
+        assert_eq!(origin("shards_max"), Origin::File(file.clone(), 2));
+        assert_eq!(origin("idle_seconds"), Origin::Default);
+    }
+
+    #[test]
+    fn a_misspelt_setting_in_a_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("server.yaml");
+        std::fs::write(&file, "stream_max: 7\n").unwrap();
+        let error = given(&["--config", file.to_str().unwrap()]).resolve().unwrap_err();
+        assert!(error.to_string().contains("did you mean `streams_max`"), "{error}");
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_told_with_its_origin() {
+        let error = given(&["--idle-seconds", "soon"]).resolve().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "setting `idle_seconds`: `soon` is not a whole number (from flag --idle-seconds)"
+        );
+        let error = given(&["--shards-max", "0"]).resolve().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "setting `shards_max`: `0` is not between 1 and 4096 (from flag --shards-max)"
+        );
+    }
+
+    #[test]
+    fn a_key_has_a_place_and_a_key_in_its_stead_is_not_repeated() {
+        let source = |text: &str| given(&["--key", text]).resolve().map(|settings| settings.key);
+        assert_eq!(source("env:MASTER").unwrap(), Source::Environment("MASTER".to_owned()));
+        assert_eq!(source("command:pass a").unwrap(), Source::Command("pass a".to_owned()));
+        let error = source("00112233445566778899aabbccddeeff").unwrap_err();
+        assert_eq!(error.code(), Code::Config);
+        assert!(!error.to_string().contains("0011"));
+    }
+
+    #[test]
+    fn plain_text_needs_loopback_or_the_word() {
+        assert!(given(&["--listen", "127.0.0.1:0"]).resolve().is_ok());
+        assert!(given(&["--listen", "[::1]:0"]).resolve().is_ok());
+        let open = given(&["--listen", "0.0.0.0:0"]).resolve().unwrap_err();
+        assert_eq!(open.code(), Code::Config);
+        let said = given(&["--listen", "0.0.0.0:0", "--dangerous-plaintext"]);
+        assert!(said.resolve().is_ok());
+        let half = given(&["--tls-certificate", "a.pem"]).resolve().unwrap_err();
+        assert_eq!(half.code(), Code::Config);
+    }
+}

@@ -1,3 +1,9 @@
 //! Arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let exit = veilflight::cli::run(std::env::args_os(), &mut out, &mut err);
+    ExitCode::from(exit as u8)
+}

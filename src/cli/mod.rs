@@ -1,3 +1,212 @@
-//! The command line: one verb a file.
+//! The command line: one verb a file. Turns arguments into a verb, what it returns into an exit code,
+//! and its error into lines for the operator.
 
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+mod completions;
 pub mod policy;
+mod serve;
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Code, Error, Result};
+
+/// How a command ended; the number is the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done as asked.
+    Done = 0,
+    /// Failed, or called in a way that makes no sense.
+    Failed = 1,
+    /// Denied by a policy or by credentials.
+    Denied = 2,
+    /// A policy file is invalid.
+    PolicyInvalid = 3,
+}
+
+impl Exit {
+    /// The exit code for an error.
+    const fn of(code: Code) -> Self {
+        match code {
+            Code::Policy => Self::PolicyInvalid,
+            Code::CredentialsMissing
+            | Code::CredentialsRefused
+            | Code::DatasetUnknown
+            | Code::TicketForeign => Self::Denied,
+            _ => Self::Failed,
+        }
+    }
+}
+
+const ABOUT: &str = "Share sensitive tables over Arrow Flight, each value through a policy first";
+
+const EXAMPLES: &str = "\
+A first dataset, from nothing:
+  veilflight key init                        make the master key
+  veilflight policy check policies/*.yaml    check what you wrote
+  veilflight policy explain policies/jobs.yaml --partner cern
+                                             see, column by column, what cern would get
+  veilflight partner add cern                make a token for cern; it is shown once
+  veilflight tls init                        make certificates for a trial
+  veilflight serve --tls-certificate tls/server.pem --tls-key tls/server.key
+                                             serve until Ctrl-C
+  veilflight audit show                      see who pulled what
+
+Exit codes: 0 done, 1 failed, 2 denied, 3 a policy file is invalid.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "veilflight", version, about = ABOUT, after_help = EXAMPLES)]
+#[command(subcommand_required = true, arg_required_else_help = true, max_term_width = 100)]
+struct Root {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(serve::Serve),
+    /// Check, explain, compare and test policy files
+    #[command(subcommand, arg_required_else_help = true)]
+    Policy(policy::PolicyCommand),
+    Completions(completions::Completions),
+}
+
+/// The command line as a value, for completions and manuals.
+fn command() -> clap::Command {
+    Root::command()
+}
+
+/// Runs the command line and says how it ended. Answers go to `out`, everything else to `err`.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(usage) => return tell_usage(&usage, out, err),
+    };
+    let done = Root::from_arg_matches(&matches)
+        .map_err(|usage| Error::new(Code::Usage, usage.to_string()))
+        .and_then(|root| act(root.verb, out, err));
+    match done {
+        Ok(exit) => exit,
+        Err(error) => {
+            // Nobody is left to tell when standard error is closed.
+            let _ = tell(&error, err);
+            Exit::of(error.code())
+        }
+    }
+}
+
+fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
+    match verb {
+        Verb::Serve(serve) => serve.run(),
+        Verb::Policy(command) => {
+            let mut around = policy::Surroundings {
+                out,
+                err,
+                today: SystemClock.today(),
+                colour: std::io::stdout().is_terminal(),
+            };
+            finished(policy::run(command, &mut around))
+        }
+        Verb::Completions(completions) => completions.run(out),
+    }
+}
+
+/// The exit of a verb that counts its own codes. A reader that went away is no failure.
+fn finished(done: anyhow::Result<u8>) -> Result<Exit> {
+    match done {
+        Ok(policy::DONE) => Ok(Exit::Done),
+        Ok(policy::DENIED) => Ok(Exit::Denied),
+        Ok(policy::INVALID) => Ok(Exit::PolicyInvalid),
+        Ok(_) => Ok(Exit::Failed),
+        Err(cause) => match cause.downcast_ref::<std::io::Error>() {
+            Some(io) if io.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+            _ => Err(Error::new(Code::Usage, "the command failed").because(cause)),
+        },
+    }
+}
+
+/// Help and version are answers; anything else is a mistake in the call.
+fn tell_usage(usage: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let text = usage.render();
+    if usage.use_stderr() {
+        let _ = write!(err, "{text}");
+        Exit::Failed
+    } else {
+        let _ = write!(out, "{text}");
+        Exit::Done
+    }
+}
+
+/// Writes an error for the operator: what was being done, then each cause on a line of its own.
+fn tell(error: &Error, err: &mut dyn Write) -> std::io::Result<()> {
+    if error.code() == Code::Policy {
+        // The text is a report already.
+        return writeln!(err, "{error}");
+    }
+    writeln!(err, "error[{}]: {error}", error.code())?;
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        writeln!(err, "  because: {next}")?;
+        cause = next.source();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(line: &str) -> (Exit, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = run(line.split(' ').map(OsString::from), &mut out, &mut err);
+        (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_an_answer_and_names_every_verb() {
+        let (exit, out, err) = call("veilflight --help");
+        assert_eq!((exit, err.as_str()), (Exit::Done, ""));
+        for verb in command().get_subcommands() {
+            assert!(out.contains(verb.get_name()), "{}", verb.get_name());
+            assert!(verb.get_about().is_some(), "{} has no help", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn a_wrong_flag_is_a_failure_with_advice() {
+        let (exit, out, err) = call("veilflight serve --lisden 1");
+        assert_eq!((exit, out.as_str()), (Exit::Failed, ""));
+        assert!(err.contains("--listen"), "{err}");
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let cause = std::io::Error::other("disk on fire");
+        let error = Error::new(Code::State, "the state cannot be read").because(cause);
+        let mut text = Vec::new();
+        tell(&error, &mut text).unwrap();
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "error[M001]: the state cannot be read\n  because: disk on fire\n"
+        );
+    }
+
+    #[test]
+    fn exit_codes_say_what_happened() {
+        assert_eq!(Exit::of(Code::Policy), Exit::PolicyInvalid);
+        assert_eq!(Exit::of(Code::DatasetUnknown), Exit::Denied);
+        assert_eq!(Exit::of(Code::State), Exit::Failed);
+    }
+}

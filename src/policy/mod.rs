@@ -17,6 +17,7 @@ pub mod diff;
 mod digest;
 pub mod explain;
 pub mod fixture;
+pub mod flat;
 pub mod lint;
 pub mod load;
 pub mod plan;
