@@ -1,0 +1,182 @@
+//! Every method, with every wrong sort of credentials.
+
+use arrow_flight::{Action, Criteria, Empty, FlightData, HandshakeRequest, Ticket};
+use futures::{StreamExt, stream};
+use tonic::{Code, Request, Status};
+use veilflight::identity::enrol;
+
+use crate::site::{CANARY, Client, Site, code, info, path, with_token};
+
+/// Calls every method with the header, and returns what each one says.
+async fn sweep(client: &mut Client, header: Option<&str>) -> Vec<(&'static str, Option<Status>)> {
+    fn dress<T>(header: Option<&str>, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(header) = header {
+            request.metadata_mut().insert("authorization", header.parse().unwrap());
+        }
+        request
+    }
+    let hello = stream::iter([HandshakeRequest::default()]);
+    let data = || stream::iter([FlightData::default()]);
+    vec![
+        ("Handshake", client.handshake(dress(header, hello)).await.err()),
+        ("ListFlights", client.list_flights(dress(header, Criteria::default())).await.err()),
+        ("GetFlightInfo", client.get_flight_info(dress(header, path("jobs"))).await.err()),
+        ("PollFlightInfo", client.poll_flight_info(dress(header, path("jobs"))).await.err()),
+        ("GetSchema", client.get_schema(dress(header, path("jobs"))).await.err()),
+        ("DoGet", client.do_get(dress(header, Ticket::default())).await.err()),
+        ("DoPut", client.do_put(dress(header, data())).await.err()),
+        ("DoExchange", client.do_exchange(dress(header, data())).await.err()),
+        ("DoAction", client.do_action(dress(header, Action::default())).await.err()),
+        ("ListActions", client.list_actions(dress(header, Empty::default())).await.err()),
+    ]
+}
+
+async fn all_refused(client: &mut Client, header: Option<&str>, expected: &str) {
+    for (method, status) in sweep(client, header).await {
+        let status = status.unwrap_or_else(|| panic!("{method} answered {header:?}"));
+        assert_eq!(status.code(), Code::Unauthenticated, "{method} {header:?}");
+        assert_eq!(code(&status), expected, "{method} {header:?}");
+        assert!(status.metadata().contains_key("veilflight-request-id"), "{method}");
+        assert!(!format!("{status:?}").contains(CANARY));
+    }
+}
+
+#[tokio::test]
+async fn without_credentials_no_method_answers() {
+    let site = Site::start().await;
+    all_refused(&mut site.client().await, None, "I001").await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn with_wrong_credentials_no_method_answers() {
+    let site = Site::start().await;
+    let token = site.partner("cern");
+    let mut client = site.client().await;
+    let short = token.split_at(token.len() - 1).0;
+    for header in [
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        &format!("Bearer {short}"),
+        &format!("Bearer {token}x"),
+        "Basic Y2Vybjp3cm9uZw==",
+        "Basic !!!",
+        &format!("Digest {token}"),
+        &token,
+    ] {
+        all_refused(&mut client, Some(header), "I002").await;
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_disabled_partner_is_refused_at_the_next_call_on_the_same_connection() {
+    let site = Site::start().await;
+    let token = site.partner("cern");
+    let mut client = site.client().await;
+    assert!(info(&mut client, &token, "jobs").await.is_ok());
+    enrol::set_disabled(site.store.as_ref(), "cern", true).unwrap();
+    all_refused(&mut client, Some(&format!("Bearer {token}")), "I002").await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn two_partners_on_one_connection_stay_apart() {
+    let site = Site::start().await;
+    let (cern, fnal) = (site.partner("cern"), site.partner("fnal"));
+    let mut client = site.client().await;
+    for _ in 0..3 {
+        assert!(info(&mut client, &cern, "jobs").await.is_ok());
+        assert_eq!(code(&info(&mut client, &fnal, "jobs").await.unwrap_err()), "D001");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn what_one_may_not_read_looks_like_what_does_not_exist() {
+    let site = Site::start().await;
+    let token = site.partner("fnal");
+    let mut client = site.client().await;
+    let strip = |status: Status| {
+        let id = status.metadata().get("veilflight-request-id").unwrap();
+        let message = status.message().replace(id.to_str().unwrap(), "ID");
+        (status.code(), message, status.details().to_vec(), code(&status).to_owned())
+    };
+    let forbidden = strip(info(&mut client, &token, "jobs").await.unwrap_err());
+    let absent = strip(info(&mut client, &token, "nothing").await.unwrap_err());
+    assert_eq!(forbidden, absent);
+    assert_eq!(forbidden.0, Code::NotFound);
+    for dataset in ["jobs", "nothing"] {
+        let schema = client.get_schema(with_token(&token, path(dataset))).await.unwrap_err();
+        assert_eq!(strip(schema), absent);
+        let action = Action::new("veilflight.policy_info", dataset.to_owned());
+        let action = client.do_action(with_token(&token, action)).await.unwrap_err();
+        assert_eq!(strip(action), absent);
+    }
+    let listed = client.list_flights(with_token(&token, Criteria::default())).await.unwrap();
+    assert_eq!(listed.into_inner().count().await, 0);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn two_authorization_headers_are_refused() {
+    let site = Site::start().await;
+    let token = site.partner("cern");
+    let mut request = with_token(&token, path("jobs"));
+    request.metadata_mut().append("authorization", format!("Bearer {token}").parse().unwrap());
+    let status = site.client().await.get_flight_info(request).await.unwrap_err();
+    assert_eq!(code(&status), "I002");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn basic_credentials_become_a_bearer_token() {
+    let site = Site::start().await;
+    let token = site.partner("cern");
+    let mut client = site.client().await;
+    let basic = data_encoding::BASE64.encode(format!("cern:{token}").as_bytes());
+    let mut request = Request::new(stream::iter([HandshakeRequest::default()]));
+    request.metadata_mut().insert("authorization", format!("Basic {basic}").parse().unwrap());
+    let answer = client.handshake(request).await.unwrap();
+    let header = answer.metadata().get("authorization").unwrap().to_str().unwrap().to_owned();
+    let payload = answer.into_inner().next().await.unwrap().unwrap().payload;
+    let session = header.strip_prefix("Bearer ").unwrap();
+    assert_eq!(payload, session.as_bytes());
+    assert_ne!(session, token);
+    assert!(info(&mut client, session, "jobs").await.is_ok());
+    enrol::rotate(site.store.as_ref(), "cern").unwrap();
+    assert_eq!(code(&info(&mut client, session, "jobs").await.unwrap_err()), "I002");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_handshake_without_a_word_is_answered_too() {
+    let site = Site::start().await;
+    let token = site.partner("cern");
+    let nothing = stream::iter(Vec::<HandshakeRequest>::new());
+    let answer = site.client().await.handshake(with_token(&token, nothing)).await.unwrap();
+    assert_eq!(answer.into_inner().count().await, 1);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn writing_and_commands_are_not_offered() {
+    let site = Site::start().await;
+    let token = site.partner("cern");
+    let header = format!("Bearer {token}");
+    let mut client = site.client().await;
+    let told: Vec<(&str, String)> = sweep(&mut client, Some(&header))
+        .await
+        .into_iter()
+        .filter_map(|(method, status)| status.map(|status| (method, code(&status).to_owned())))
+        .collect();
+    let expected =
+        [("DoGet", "T001"), ("DoPut", "R002"), ("DoExchange", "R002"), ("DoAction", "R002")];
+    assert_eq!(told, expected.map(|(method, code)| (method, code.to_owned())));
+    let command = arrow_flight::FlightDescriptor::new_cmd("SELECT 1");
+    let status = client.get_flight_info(with_token(&token, command)).await.unwrap_err();
+    assert_eq!((status.code(), code(&status)), (Code::Unimplemented, "R002"));
+    site.stop().await;
+}
