@@ -1,4 +1,5 @@
 //! The one integration binary.
 
+mod leak;
 mod site;
 mod wire;

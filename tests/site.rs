@@ -80,8 +80,9 @@ pub(crate) fn write_jobs(folder: &Path, rows: usize) {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
     let users: ArrayRef = Arc::new(StringArray::from(vec![CANARY; rows]));
     let batch = RecordBatch::try_from_iter([("Id", ids), ("User", users)]).unwrap();
-    let properties =
-        WriterProperties::builder().set_max_row_group_row_count(Some(rows.div_ceil(GROUPS))).build();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(rows.div_ceil(GROUPS)))
+        .build();
     let path = folder.join("policies/jobs.parquet");
     let file = std::fs::File::create(path).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();

@@ -77,7 +77,10 @@ mod tests {
     #[test]
     fn unknown_names_doubles_and_lists_are_refused() {
         assert_eq!(read_text("lissen: a\n").unwrap_err(), [Problem::UnknownKey.code()]);
-        assert_eq!(read_text("listen: a\nlisten: b\n").unwrap_err(), [Problem::DuplicateKey.code()]);
+        assert_eq!(
+            read_text("listen: a\nlisten: b\n").unwrap_err(),
+            [Problem::DuplicateKey.code()]
+        );
         assert_eq!(read_text("listen: [a]\n").unwrap_err(), [Problem::WrongKind.code()]);
     }
 }

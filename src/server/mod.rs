@@ -167,8 +167,7 @@ impl Server {
         let bounds = Bounds { handshake: settings.handshake };
         let places = Arc::new(Semaphore::new(settings.connections_max));
         let service = Service::new(Arc::clone(&flights), Arc::clone(&identity), log.clone());
-        let connections = 
-            listener::connections(listener, tls.clone(), bounds, Arc::clone(&places));
+        let connections = listener::connections(listener, tls.clone(), bounds, Arc::clone(&places));
         let (stop_sender, mut stopping) = watch::channel(false);
         let grpc = Grpc::builder()
             .http2_max_header_list_size(HEADER_BYTES_MAX)
@@ -194,7 +193,8 @@ impl Server {
                         }
                     }
                     let (catalog, tls) = (Arc::clone(&catalog), tls.clone());
-                    let _ = tokio::task::spawn_blocking(move || look(&catalog, tls.as_deref())).await;
+                    let _ =
+                        tokio::task::spawn_blocking(move || look(&catalog, tls.as_deref())).await;
                 }
             }
         });

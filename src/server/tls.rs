@@ -145,8 +145,8 @@ fn read(files: &TlsFiles, registered: &Registered) -> Result<(Contents, Material
     let contents = digest(files)?;
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .context(Code::Config, || unusable(&files.key))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).context(Code::Config, || unusable(&files.key))?;
     let authority = match &files.client_authority {
         None => None,
         Some(path) => {

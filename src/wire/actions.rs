@@ -24,7 +24,10 @@ const POLICY_INFO: &str = "veilflight.policy_info";
 /// What is offered.
 pub fn all() -> Vec<ActionType> {
     [
-        (CANCEL, "Stop the streams of a flight and void its tickets. Body: CancelFlightInfoRequest."),
+        (
+            CANCEL,
+            "Stop the streams of a flight and void its tickets. Body: CancelFlightInfoRequest.",
+        ),
         (RENEW, "Get a ticket with a later expiry. Body: RenewFlightEndpointRequest."),
         (SERVER_INFO, "Name, version and limits, as JSON. No body."),
         (
@@ -79,7 +82,8 @@ fn cancel(flights: &Flights, call: &Call, body: &Bytes) -> Result<Bytes> {
     for ticket in &tickets {
         flights.register.cancel(ticket.plan, until.max(ticket.expires_seconds), now);
     }
-    let status = if tickets.is_empty() { CancelStatus::NotCancellable } else { CancelStatus::Cancelled };
+    let status =
+        if tickets.is_empty() { CancelStatus::NotCancellable } else { CancelStatus::Cancelled };
     Ok(CancelFlightInfoResult { status: status.into() }.encode_to_vec().into())
 }
 

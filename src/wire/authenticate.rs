@@ -120,12 +120,8 @@ impl Authenticate {
     async fn refuse(&self, parts: &Parts, id: String, error: Error) -> http::Response<Body> {
         let peer = parts.peer.as_ref().map(|peer| peer.address.to_string()).unwrap_or_default();
         tracing::debug!(peer, id, "credentials refused");
-        let record = Record {
-            id: id.clone(),
-            peer,
-            method: parts.method.clone(),
-            ..Record::default()
-        };
+        let record =
+            Record { id: id.clone(), peer, method: parts.method.clone(), ..Record::default() };
         let (log, code) = (self.log.clone(), error.code());
         let turn = self.refusals.lock().await;
         let recorded = tokio::task::spawn_blocking(move || log.refused(&record, code)).await;

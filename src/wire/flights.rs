@@ -158,7 +158,12 @@ impl Flights {
     /// # Errors
     /// When the ticket is not good any more, there is no place for a stream, the entry cannot be
     /// made, or the pipeline refuses.
-    pub async fn stream(&self, call: &Call, ticket: Ticket, record: &mut Record) -> Result<Outgoing> {
+    pub async fn stream(
+        &self,
+        call: &Call,
+        ticket: Ticket,
+        record: &mut Record,
+    ) -> Result<Outgoing> {
         if self.closing.load(Ordering::Acquire) {
             return Err(Error::new(Code::ShuttingDown, "no new streams"));
         }
@@ -180,14 +185,8 @@ impl Flights {
         }
         let schema = FlightData::from(SchemaAsIpc::new(plan.schema(), &IpcWriteOptions::default()));
         let entry = record.hand_over()?;
-        let sealed = self.pipeline.open(
-            call.partner(),
-            plan,
-            snapshot,
-            ticket.shard,
-            reservation,
-            entry,
-        )?;
+        let sealed =
+            self.pipeline.open(call.partner(), plan, snapshot, ticket.shard, reservation, entry)?;
         Ok(self.register.send(call.clone(), ticket.plan, schema, sealed))
     }
 }

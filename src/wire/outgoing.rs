@@ -103,10 +103,8 @@ impl Register {
         schema: FlightData,
         sealed: SealedStream,
     ) -> Outgoing {
-        let tap = Arc::new(Tap {
-            state: Mutex::new(State::Open(sealed)),
-            waker: AtomicWaker::new(),
-        });
+        let tap =
+            Arc::new(Tap { state: Mutex::new(State::Open(sealed)), waker: AtomicWaker::new() });
         let cancelled = {
             let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
             let entry = plans.entry(plan).or_default();

@@ -55,13 +55,16 @@ impl Service {
 
     /// The call and its record, or nothing is answered.
     fn begin<T>(&self, request: &Request<T>, method: &'static str) -> Result<Begun, Status> {
-        let call =
-            Call::of(request).map_err(|error| status::refuse(&error, "none", method, ""))?;
+        let call = Call::of(request).map_err(|error| status::refuse(&error, "none", method, ""))?;
         let record = Record::new(&self.log, &call, method);
         Ok(Begun { call, record, method })
     }
 
-    async fn describe(&self, begun: &mut Begun, descriptor: &FlightDescriptor) -> Result<FlightInfo> {
+    async fn describe(
+        &self,
+        begun: &mut Begun,
+        descriptor: &FlightDescriptor,
+    ) -> Result<FlightInfo> {
         let partner = begun.call.partner().name();
         let policy = self.flights.granted(partner, dataset_of(descriptor)?)?;
         begun.record.about(&policy);
@@ -98,7 +101,11 @@ impl Service {
         Ok(infos)
     }
 
-    async fn schema(&self, begun: &mut Begun, descriptor: &FlightDescriptor) -> Result<SchemaResult> {
+    async fn schema(
+        &self,
+        begun: &mut Begun,
+        descriptor: &FlightDescriptor,
+    ) -> Result<SchemaResult> {
         let partner = begun.call.partner().name();
         let policy = self.flights.granted(partner, dataset_of(descriptor)?)?;
         begun.record.about(&policy);
@@ -142,9 +149,7 @@ impl Begun {
                 }
                 Ok(response)
             }
-            Err(error) => {
-                Err(status::refuse(&error, call.id(), method, call.partner().name()))
-            }
+            Err(error) => Err(status::refuse(&error, call.id(), method, call.partner().name())),
         }
     }
 }

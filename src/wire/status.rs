@@ -78,9 +78,10 @@ const fn sentence(code: Code) -> (Grpc, &'static str) {
         Code::DatasetUnknown => {
             (Grpc::NotFound, "There is no such dataset, or you have no grant for it.")
         }
-        Code::DatasetUnavailable => {
-            (Grpc::FailedPrecondition, "The dataset cannot be served in the way you are granted it.")
-        }
+        Code::DatasetUnavailable => (
+            Grpc::FailedPrecondition,
+            "The dataset cannot be served in the way you are granted it.",
+        ),
         Code::SchemaDrift => (
             Grpc::FailedPrecondition,
             "The data no longer match the dataset's policy: the custodian has to look at it.",
@@ -112,12 +113,7 @@ const fn sentence(code: Code) -> (Grpc, &'static str) {
             (Grpc::Unimplemented, "This is not offered. SQL comes with a later version.")
         }
         Code::Cancelled => (Grpc::Cancelled, "The call was cancelled."),
-        Code::Keys
-        | Code::State
-        | Code::Policy
-        | Code::Config
-        | Code::Usage
-        | Code::Internal => {
+        Code::Keys | Code::State | Code::Policy | Code::Config | Code::Usage | Code::Internal => {
             (Grpc::Internal, "The server failed: tell the custodian the number of the request.")
         }
     }

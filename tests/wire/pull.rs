@@ -89,10 +89,8 @@ async fn the_list_holds_what_one_may_read_and_takes_a_prefix() {
         let criteria = Criteria { expression: prefix.into() };
         let listed = client.list_flights(with_token(&token, criteria)).await.unwrap();
         let infos: Vec<FlightInfo> = listed.into_inner().try_collect().await.unwrap();
-        let names: Vec<String> = infos
-            .into_iter()
-            .map(|info| info.flight_descriptor.unwrap().path.concat())
-            .collect();
+        let names: Vec<String> =
+            infos.into_iter().map(|info| info.flight_descriptor.unwrap().path.concat()).collect();
         assert_eq!(names, expected);
     }
     let wrong = Criteria { expression: vec![0xff].into() };

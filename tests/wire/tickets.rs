@@ -75,8 +75,7 @@ async fn a_changed_or_made_up_ticket_is_refused() {
     let plain = Tickets::new(&site.ring).unwrap().open(&genuine).unwrap();
     forgeries.push(Tickets::new(&other).unwrap().seal(&plain).unwrap());
     for forgery in forgeries {
-        let status =
-            get(&mut client, &token, Ticket { ticket: forgery.into() }).await.unwrap_err();
+        let status = get(&mut client, &token, Ticket { ticket: forgery.into() }).await.unwrap_err();
         assert_eq!((status.code(), code(&status)), (Code::InvalidArgument, "T001"));
     }
     site.stop().await;

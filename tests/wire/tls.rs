@@ -25,7 +25,11 @@ fn self_signed(name: &str) -> Pair {
     let key = KeyPair::generate().unwrap();
     let names = vec![name.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
     let certificate = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
-    Pair { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().to_vec() }
+    Pair {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+        der: certificate.der().to_vec(),
+    }
 }
 
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
@@ -38,7 +42,11 @@ fn signed(name: &str, authority: &CertifiedIssuer<'static, KeyPair>) -> Pair {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     let certificate = params.signed_by(&key, authority).unwrap();
-    Pair { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().to_vec() }
+    Pair {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+        der: certificate.der().to_vec(),
+    }
 }
 
 struct Files {
