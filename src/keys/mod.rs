@@ -2,6 +2,8 @@
 //! and have no printable form. Where the master key comes from is the business of the providers.
 
 pub mod envelope;
+pub mod provider;
+pub mod published;
 
 use std::fmt;
 use std::sync::Arc;
@@ -130,5 +132,66 @@ impl ColumnKeys {
             None => "shared".to_owned(),
         };
         format!("{}|{audience}|{}", self.domain, self.epoch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring() -> Arc<KeyRing> {
+        let bytes = std::array::from_fn(|step| u8::try_from((step * 7 + 3) % 256).unwrap());
+        Arc::new(KeyRing::new(vec![(1, Secret::new(bytes))]).unwrap())
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        data_encoding::HEXLOWER.encode(bytes)
+    }
+
+    #[test]
+    fn the_primitive_is_rfc_5869() {
+        // Appendix A.3: no salt, as here.
+        let mut key = [0; 42];
+        Hkdf::<Sha256>::new(None, &[0x0b; 22]).expand(&[], &mut key).unwrap();
+        assert_eq!(
+            hex(&key),
+            "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"
+        );
+    }
+
+    #[test]
+    fn derived_keys_are_those_of_an_independent_computation() {
+        // Computed with Python's hmac and hashlib from the description of `derive`.
+        assert_eq!(hex(ring().derive::<8>(1, &["id"]).unwrap().expose()), "b61c4279a3bb6562");
+        let own = ColumnKeys::new(ring(), "domain:person", Some("cern"), 1);
+        assert_eq!(
+            hex(own.derive::<32>("hmac").unwrap().expose()),
+            "dbf367569576e85d47d9359917fc8272c2bac78371e5ca0bed65f3e0a16b10ad"
+        );
+        let shared = ColumnKeys::new(ring(), "domain:person", None, 1);
+        assert_eq!(
+            hex(shared.derive::<64>("hmac").unwrap().expose()),
+            "f3123cfb0426101c8aafc16c2eccd4f209fac778d89306d990cc3e46f0a646ea\
+             ea6098e8e19b2e8c81440bf9c998d5de83973b2ba070ff9b52033a0af1fca3a7"
+        );
+    }
+
+    #[test]
+    fn labels_cannot_run_into_each_other() {
+        let key = |labels: &[&str]| hex(ring().derive::<32>(1, labels).unwrap().expose());
+        assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
+        assert_ne!(key(&["ab"]), key(&["ab", ""]));
+    }
+
+    #[test]
+    fn an_unknown_epoch_has_no_key() {
+        assert_eq!(ring().derive::<32>(2, &["id"]).unwrap_err().code(), Code::Keys);
+    }
+
+    #[test]
+    fn a_ring_without_keys_or_with_an_epoch_twice_is_refused() {
+        assert_eq!(KeyRing::new(Vec::new()).unwrap_err().code(), Code::Keys);
+        let twice = vec![(1, Secret::new([1; 32])), (1, Secret::new([2; 32]))];
+        assert_eq!(KeyRing::new(twice).unwrap_err().code(), Code::Keys);
     }
 }
