@@ -223,16 +223,12 @@ impl Found {
         } else {
             by_exposure
         };
-        let was = bare(&old.rule.transform.explain(old_args)).to_owned();
-        let is = bare(&new.rule.transform.explain(new_args)).to_owned();
-        let reason = if was == is {
-            format!(
-                "{} with other parameters: {}",
-                new.rule.transform.spec().name(),
-                parameters(old, new)
-            )
+        let reason = if same_transform {
+            format!("`{}`: {}", new.rule.transform.spec().name(), parameters(old, new))
         } else {
-            format!("was \"{was}\", is \"{is}\"")
+            let was = old.rule.transform.explain(old_args);
+            let is = new.rule.transform.explain(new_args);
+            format!("was \"{}\", is \"{}\"", bare(&was), bare(&is))
         };
         self.add(subject, change, reason);
     }

@@ -16,6 +16,8 @@ mod diff;
 mod explain;
 mod schema;
 mod test;
+#[cfg(test)]
+mod tests;
 
 /// What the command did, as an exit code.
 pub type ExitCode = u8;

@@ -1,0 +1,225 @@
+//! What the verbs of `policy` write, and how they end.
+
+use std::path::Path;
+
+use clap::Parser;
+
+use super::*;
+
+/// The verbs as a program of their own, so that tests give them words as a person would.
+#[derive(Debug, Parser)]
+struct Program {
+    #[command(subcommand)]
+    command: PolicyCommand,
+}
+
+const GOOD: &str = "\
+version: 1
+dataset: jobs
+source: {parquet: nowhere}
+columns: {a: {class: measure, keep}, b: drop}
+grants: [{partner: cern, access: rows, until: 2026-12-31}]
+";
+
+/// Runs a verb in a folder of files; what it wrote, what it complained of, how it ended.
+fn run_in(files: &[(&str, &str)], words: &str) -> (String, String, ExitCode) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let place = |word: &str| match word {
+        "." => folder.path().display().to_string(),
+        name if name.ends_with(".yaml") => folder.path().join(name).display().to_string(),
+        other => other.to_owned(),
+    };
+    let words = std::iter::once("policy".to_owned()).chain(words.split(' ').map(place));
+    let program = Program::try_parse_from(words).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let today = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap();
+    let mut around = Surroundings { out: &mut out, err: &mut err, today, colour: false };
+    let code = run(program.command, &mut around).unwrap();
+    let text = |bytes: Vec<u8>| {
+        let folder = format!("{}/", folder.path().display());
+        String::from_utf8(bytes).unwrap().replace(&folder, "")
+    };
+    (text(out), text(err), code)
+}
+
+#[test]
+fn a_good_policy_is_checked_with_code_zero() {
+    let (out, err, code) = run_in(&[("a.yaml", GOOD)], "check a.yaml");
+    assert_eq!((out.as_str(), err.as_str(), code), ("1 file: no errors, no warnings\n", "", DONE));
+}
+
+#[test]
+fn an_invalid_policy_is_checked_with_code_three_and_all_files_are_looked_at() {
+    let bad = GOOD.replace("keep", "kepe");
+    let (out, _, code) = run_in(&[("a.yaml", &bad), ("b.yaml", &bad)], "check .");
+    assert_eq!(out.matches("error[P031]: there is no transform `kepe`").count(), 2);
+    assert!(out.ends_with("2 files: 2 errors, no warnings\n"), "{out}");
+    assert_eq!(code, INVALID);
+}
+
+#[test]
+fn two_policies_of_one_dataset_are_a_problem_of_the_second() {
+    let (out, _, code) = run_in(&[("a.yaml", GOOD), ("b.yaml", GOOD)], "check .");
+    assert!(out.contains("error[P018]: dataset `jobs` has a policy already, in `a.yaml`"), "{out}");
+    assert_eq!(code, INVALID);
+}
+
+#[test]
+fn warnings_are_refused_only_when_asked_for() {
+    let warns = GOOD.replace("class: measure, ", "");
+    let (_, _, code) = run_in(&[("a.yaml", &warns)], "check a.yaml");
+    assert_eq!(code, DONE);
+    let (out, _, code) = run_in(&[("a.yaml", &warns)], "check --deny-warnings a.yaml");
+    assert!(out.ends_with("1 file: no errors, 1 warning\n"), "{out}");
+    assert_eq!(code, INVALID);
+}
+
+#[test]
+fn json_is_an_array_even_of_nothing() {
+    let (out, _, code) = run_in(&[("a.yaml", GOOD)], "check --format json a.yaml");
+    assert_eq!((out.as_str(), code), ("[]\n", DONE));
+    let bad = GOOD.replace("keep", "kepe");
+    let (out, _, _) = run_in(&[("a.yaml", &bad)], "check --format json a.yaml");
+    let problems: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(problems[0]["code"], "P031");
+    assert_eq!(problems[0]["place"]["line"], 4);
+    assert_eq!(problems[0]["help"], "did you mean `keep`?");
+}
+
+#[test]
+fn a_missing_file_and_an_empty_folder_are_invalid() {
+    let (out, _, code) = run_in(&[], "check gone.yaml");
+    assert!(out.starts_with("error[P010]: there is no such file"), "{out}");
+    assert_eq!(code, INVALID);
+    let (out, _, code) = run_in(&[], "check .");
+    assert!(out.starts_with("error[P010]: the folder holds no such files"), "{out}");
+    assert_eq!(code, INVALID);
+}
+
+#[test]
+fn data_that_cannot_be_read_is_a_problem_of_the_source() {
+    let (out, _, code) = run_in(&[("a.yaml", GOOD)], "check --data a.yaml");
+    assert!(out.contains("error[P053]: the data cannot be looked at\n --> a.yaml:3:9"), "{out}");
+    assert_eq!(code, INVALID);
+}
+
+#[test]
+fn a_partner_without_a_grant_is_denied_with_a_suggestion() {
+    let (out, err, code) = run_in(&[("a.yaml", GOOD)], "explain a.yaml --partner cerm");
+    assert!(out.contains("`cerm` has no grant"), "{out}");
+    assert_eq!(err, "`cerm` has no grant that runs today; did you mean `cern`?\n");
+    assert_eq!(code, DENIED);
+    let (_, err, code) = run_in(&[("a.yaml", GOOD)], "explain a.yaml --partner cern");
+    assert_eq!((err.as_str(), code), ("", DONE));
+}
+
+#[test]
+fn an_explanation_comes_as_markdown_and_json_too() {
+    let (out, _, _) = run_in(&[("a.yaml", GOOD)], "explain a.yaml --format markdown");
+    assert!(
+        out.contains("\n| a | keep; measure; seen: the value itself | Leaves as it is. |"),
+        "{out}"
+    );
+    let (out, _, _) = run_in(&[("a.yaml", GOOD)], "explain a.yaml --format json");
+    let explanation: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(explanation["columns"][0]["protection"], "keep");
+    assert_eq!(explanation["withheld"][0], "b");
+}
+
+#[test]
+fn a_weaker_policy_fails_only_when_asked_for() {
+    let weak = GOOD.replace("b: drop", "b: keep");
+    let files = [("old.yaml", GOOD), ("new.yaml", &weak)];
+    assert_eq!(run_in(&files, "diff old.yaml new.yaml").2, DONE);
+    assert_eq!(run_in(&files, "diff old.yaml new.yaml --fail-on-weaken").2, DENIED);
+    assert_eq!(run_in(&files, "diff new.yaml old.yaml --fail-on-weaken").2, DONE);
+    let (out, _, _) = run_in(&files, "diff old.yaml new.yaml --format json");
+    let difference: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(difference["verdict"], "weakens");
+}
+
+#[test]
+fn the_schema_is_json() {
+    let (out, _, code) = run_in(&[], "schema");
+    let schema: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(schema["title"], "Veilflight policy");
+    assert_eq!(code, DONE);
+}
+
+const CASES: &str = "\
+key: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\"
+types: {a: int64}
+rows:
+  - input: {a: 7, b: x}
+    expect: {a: 7, b: ~absent}
+  - input: {a: null}
+    expect: {a: null}
+";
+
+#[test]
+fn cases_that_hold_end_with_code_zero() {
+    let files = [("a.yaml", GOOD), ("a.test.yaml", CASES)];
+    let (out, err, code) = run_in(&files, "test .");
+    let expected = "a.test.yaml: 3 values as expected\n";
+    assert_eq!((out.as_str(), err.as_str(), code), (expected, "", DONE));
+}
+
+#[test]
+fn cases_that_fail_are_shown_as_a_table() {
+    let wrong =
+        CASES.replace("expect: {a: 7,", "expect: {a: 8,").replace("{a: null}\n  ", "{a: 1}\n  ");
+    let files = [("a.yaml", GOOD), ("a.test.yaml", &wrong)];
+    let (out, _, code) = run_in(&files, "test a.test.yaml");
+    assert_eq!(
+        out,
+        "\
+a.test.yaml: 2 of 3 values are not as expected
+
+  line  row  column  input  expected  actual
+  5     1    a       7      8         7
+  7     2    a       1      null      1
+"
+    );
+    assert_eq!(code, FAILED);
+}
+
+#[test]
+fn cases_say_what_is_wrong_with_them() {
+    let wrong = "key: 00\nrows:\n  - input: {A: 1}\n    expects: {a: 1}\n";
+    let files = [("a.yaml", GOOD), ("a.test.yaml", wrong)];
+    let (_, err, code) = run_in(&files, "test a.test.yaml");
+    for expected in [
+        "error[P024]: `key` must be 64 hexadecimal digits",
+        "error[P022]: a row has no key `expects`",
+        "error[P023]: a row needs the key `expect`",
+        "error[P035]: the policy has no column `A`",
+    ] {
+        assert!(err.contains(expected), "{err}");
+    }
+    assert_eq!(code, INVALID);
+}
+
+#[test]
+fn a_sample_that_does_not_fit_its_type_fails() {
+    let wrong = CASES.replace("{a: 7, b", "{a: seven, b");
+    let files = [("a.yaml", GOOD), ("a.test.yaml", &wrong)];
+    let (_, err, code) = run_in(&files, "test a.test.yaml");
+    assert!(err.contains("a sample value of `a` does not fit its type"), "{err}");
+    assert_eq!(code, FAILED);
+}
+
+#[test]
+fn what_comes_out_can_be_printed_for_copying() {
+    let files = [("a.yaml", GOOD), ("a.test.yaml", CASES)];
+    let (out, _, _) = run_in(&files, "test --print a.test.yaml");
+    assert!(out.starts_with("expect: {a: \"7\"}\nexpect: {a: null}\n"), "{out}");
+}
+
+#[test]
+fn a_policy_is_found_beside_its_cases() {
+    assert!(is_yaml("a.yaml") && is_yaml("a.yml") && !is_yaml("a.md"));
+    assert_eq!(policy_files(&[Path::new("x.yaml").to_owned()]).unwrap().len(), 1);
+}
