@@ -36,13 +36,13 @@ static SPEC: Spec = Spec {
         required(
             "below",
             Kind::Integer { min: 2, max: 1_000_000_000 },
-            "A value counted fewer times than this is rare",
+            "A value counted fewer times than this is rare.",
         ),
-        defaulted("other", Kind::Text, Default::Text("other"), "What rare values become"),
+        defaulted("other", Kind::Text, Default::Text("other"), "What rare values become."),
         optional(
             "unit",
             Kind::Column,
-            "The column that names persons; with it persons are counted, not rows",
+            "The column that names persons; with it persons are counted, not rows.",
         ),
     ],
     does: "Replaces values that occur in few rows, or with few persons, by one text.",
