@@ -17,7 +17,10 @@ pub(super) fn all() -> Vec<Case> {
         Case::new("keep", None, &[]).shows_array(),
         Case::new("drop", None, &[]),
         Case::new("null", None, &[]),
-        Case::new("email_domain", None, &[]),
+        Case::new("email_domain", None, &[]).column(samples::texts(|row| {
+            let at = ["@", " @ ", "@@", ""][row % 4];
+            format!("canary.{row}{at}domain{}.example.org", row / 4)
+        })),
         Case::new("hierarchy", None, &[("file", word("levels.csv")), ("level", Value::Integer(1))])
             .file("levels.csv", "0;low;*\n-731;low;*\n1462;high;*\n"),
         Case::new(
