@@ -91,7 +91,13 @@ impl ColumnKernel {
             && !self.kernel.replaces_nulls()
             && let Some(dictionary) = raw.as_any().downcast_ref::<DictionaryArray<Int32Type>>()
         {
-            return self.apply_dictionary(dictionary);
+            let out = self.apply_dictionary(dictionary);
+            // PRIVACY: after an error some values have a place and no output; the next value would take
+            // that place, and one value would leave as another's pseudonym.
+            if out.is_err() {
+                self.dictionary = None;
+            }
+            return out;
         }
         let values = to_canonical(raw)?;
         let reads = reads.iter().map(to_canonical).collect::<Result<Vec<_>>>()?;
@@ -223,3 +229,6 @@ fn index(row: usize) -> Result<u32> {
 pub fn nulls(output: &DataType, len: usize) -> ArrayRef {
     new_null_array(output, len)
 }
+
+#[cfg(test)]
+mod tests;

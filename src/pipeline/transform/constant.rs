@@ -28,7 +28,7 @@ static SPEC: Spec = Spec {
     params: &[required(
         "value",
         Kind::Scalar,
-        "The text, number or flag that every row gets; its kind decides the column's type",
+        "The text, number or flag that every row gets; its kind decides the column's type.",
     )],
     does: "Sends the same written value in every row, null or not.",
     hides: "Every value, and which rows had one.",

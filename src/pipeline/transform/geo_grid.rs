@@ -29,13 +29,17 @@ static SPEC: Spec = Spec {
     method: None,
     primary: None,
     params: &[
-        required("axis", Kind::Choice(AXES), "Which coordinate the column holds"),
-        optional("degrees", Kind::Number { min: 1e-6, max: 90.0 }, "The size of a cell in degrees"),
-        optional("metres", Kind::Number { min: 1.0, max: 5e6 }, "The size of a cell in metres"),
+        required("axis", Kind::Choice(AXES), "Which coordinate the column holds."),
+        optional(
+            "degrees",
+            Kind::Number { min: 1e-6, max: 90.0 },
+            "The size of a cell in degrees.",
+        ),
+        optional("metres", Kind::Number { min: 1.0, max: 5e6 }, "The size of a cell in metres."),
         optional(
             "at_latitude",
             Kind::Number { min: -89.0, max: 89.0 },
-            "The latitude at which a cell of longitude has its size in metres",
+            "The latitude at which a cell of longitude has its size in metres.",
         ),
     ],
     does: "Replaces a latitude or longitude by the centre of its grid cell.",

@@ -36,29 +36,29 @@ static SPEC: Spec = Spec {
     method: None,
     primary: None,
     params: &[
-        required("axis", Kind::Choice(AXES), "Which coordinate the column holds"),
-        required("other", Kind::Column, "The column with the other coordinate"),
-        required("person", Kind::Column, "The column that names the person; null gives null"),
+        required("axis", Kind::Choice(AXES), "Which coordinate the column holds."),
+        required("other", Kind::Column, "The column with the other coordinate."),
+        required("person", Kind::Column, "The column that names the person; null gives null."),
         required(
             "level",
             Kind::Number { min: 1e-3, max: 100.0 },
-            "The privacy level within the radius: 1.4 lets two places there differ by a factor of 4",
+            "The privacy level within the radius: 1.4 lets two places there differ by a factor of 4.",
         ),
         required(
             "radius_m",
             Kind::Number { min: 1.0, max: 1e6 },
-            "The radius in metres within which places are alike to that level",
+            "The radius in metres within which places are alike to that level.",
         ),
         defaulted(
             "decimals",
             Kind::Integer { min: 0, max: 7 },
             Default::Integer(5),
-            "Digits after the point that leave; 5 is about a metre",
+            "Digits after the point that leave; 5 is about a metre.",
         ),
         required(
             "domain",
             Kind::Text,
-            "A name that the rules of both coordinates share, so that they draw the same noise",
+            "A name that the rules of both coordinates share, so that they draw the same noise.",
         ),
     ],
     does: "Moves a place by random noise that makes nearby places hard to tell apart \

@@ -31,23 +31,23 @@ static SPEC: Spec = Spec {
     method: None,
     primary: None,
     params: &[
-        required("file", Kind::Path, "The file: no header, one line a value, column 0 the value"),
+        required("file", Kind::Path, "The file: no header, one line a value, column 0 the value."),
         required(
             "level",
             Kind::Integer { min: 1, max: 255 },
-            "The column that leaves; greater is coarser",
+            "The column that leaves; greater is coarser.",
         ),
         defaulted(
             "delimiter",
             Kind::Choice(&[";", ","]),
             Default::Text(";"),
-            "What stands between columns",
+            "What stands between columns.",
         ),
         defaulted(
             "other",
             Kind::Choice(&["*", "null", "error"]),
             Default::Text("*"),
-            "What becomes of a value that the file does not list",
+            "What becomes of a value that the file does not list.",
         ),
     ],
     does: "Replaces a value by its generalization at a level of a hierarchy file.",

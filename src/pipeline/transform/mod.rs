@@ -22,6 +22,8 @@ mod bucket;
 mod change;
 mod clamp;
 pub mod column;
+#[cfg(test)]
+mod conformance;
 mod constant;
 mod crypto_pan;
 mod drop;

@@ -34,18 +34,18 @@ static SPEC: Spec = Spec {
             "pattern",
             Kind::Text,
             "A regular expression in the syntax of the `regex` crate, without look-around and \
-             back-references, so that its time is linear",
+             back-references, so that its time is linear.",
         ),
         required(
             "with",
             Kind::Text,
-            "What a match becomes; `${1}` and `${name}` stand for groups, `$$` for a dollar sign",
+            "What a match becomes; `${1}` and `${name}` stand for groups, `$$` for a dollar sign.",
         ),
         defaulted(
             "unmatched",
             Kind::Choice(&["null", "dangerous_keep"]),
             Default::Text("null"),
-            "What a text without a match becomes: null, or the text as it is",
+            "What a text without a match becomes: null, or the text as it is.",
         ),
     ],
     does: "Replaces every match of a regular expression in a text.",

@@ -27,11 +27,11 @@ static SPEC: Spec = Spec {
     method: None,
     primary: Some("to"),
     params: &[
-        optional("to", Kind::Number { min: 1e-12, max: 1e15 }, "The step: 1000, 0.25"),
+        optional("to", Kind::Number { min: 1e-12, max: 1e15 }, "The step: 1000, 0.25."),
         optional(
             "decimals",
             Kind::Integer { min: -15, max: 12 },
-            "How many digits to keep after the point; -3 rounds to thousands",
+            "How many digits to keep after the point; -3 rounds to thousands.",
         ),
     ],
     does: "Rounds to the nearest multiple of a number, or to some digits after the point; halves go \

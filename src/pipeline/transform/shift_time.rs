@@ -30,23 +30,23 @@ static SPEC: Spec = Spec {
     method: None,
     primary: None,
     params: &[
-        required("person", Kind::Column, "The column that names the person; null gives null"),
+        required("person", Kind::Column, "The column that names the person; null gives null."),
         required(
             "days_max",
             Kind::Integer { min: 1, max: 36_500 },
-            "The greatest offset in days, either way",
+            "The greatest offset in days, either way.",
         ),
         defaulted(
             "step",
             Kind::Choice(&["day", "second"]),
             Default::Text("day"),
-            "Whole days keep the time of day; seconds hide it. Dates always move by whole days",
+            "Whole days keep the time of day; seconds hide it. Dates always move by whole days.",
         ),
         optional(
             "domain",
             Kind::Text,
             "Columns of one domain move together, so that intervals between them stay; without it a \
-             column has an offset of its own",
+             column has an offset of its own.",
         ),
     ],
     does: "Moves all times of a person by the same secret offset.",

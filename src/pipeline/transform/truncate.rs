@@ -32,7 +32,7 @@ static SPEC: Spec = Spec {
     params: &[required(
         "to",
         Kind::Choice(UNITS),
-        "The period whose start leaves; weeks start on Monday",
+        "The period whose start leaves; weeks start on Monday.",
     )],
     does: "Replaces a time by the start of its minute, hour, day, week, month, quarter or year, in \
            UTC.",
