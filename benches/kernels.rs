@@ -12,7 +12,7 @@ use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit as _};
 use arrow::array::{ArrayRef, StringArray, UInt32Array};
 use fpe::ff1::{FF1, FlexibleNumeralString};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use veilflight::error::Result;
 use veilflight::keys::{ColumnKeys, KeyRing, Secret};
