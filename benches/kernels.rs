@@ -4,6 +4,9 @@
 //!
 //! Run it with `cargo bench --bench kernels --no-default-features`.
 
+#![expect(clippy::expect_used, reason = "a measurement that cannot start has nothing to say")]
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -94,7 +97,6 @@ fn line(name: &str, rate: f64, peer: Option<(f64, &str)>) {
 }
 
 /// Values a second: the best of several short runs, which disturbs least on a shared machine.
-#[expect(clippy::disallowed_methods, reason = "a measurement is about real time")]
 fn rate(values: usize, mut work: impl FnMut()) -> f64 {
     work();
     let begin = std::time::Instant::now();
