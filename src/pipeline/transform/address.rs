@@ -6,7 +6,6 @@
 //! are treated like all others. A value that is no address never passes either.
 
 use std::fmt;
-use std::io::Write as _;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
@@ -273,8 +272,7 @@ impl<S: Scheme> AddressKernel<S> {
         for (row, slot) in self.slots.iter().enumerate() {
             match slot {
                 Slot::V4 | Slot::Mapped => write_v4(next(&mut v4)?, out.bytes()),
-                Slot::V6 => write!(out.bytes(), "{}", Ipv6Addr::from(next(&mut v6)?))
-                    .context(Code::Internal, || "an address has no text form".to_owned())?,
+                Slot::V6 => write_v6(next(&mut v6)?, out.bytes()),
                 Slot::Invalid if self.invalid_is_token => {
                     self.write_token(Label::Value, values.value(row).as_bytes(), &mut out);
                 }
@@ -479,10 +477,10 @@ fn parse_v6(text: &[u8]) -> Option<u128> {
     Some(address.to_bits())
 }
 
-/// Writes a dotted quad.
+/// Writes a dotted quad: sixteen bytes always, of which those past its end are taken back.
 #[inline]
 fn write_v4(address: u32, out: &mut Vec<u8>) {
-    let mut text = [0; 20];
+    let mut text = [0; 16];
     let mut end = 0;
     for octet in address.to_be_bytes() {
         let [digits @ .., length] =
@@ -492,15 +490,52 @@ fn write_v4(address: u32, out: &mut Vec<u8>) {
         }
         end += usize::from(length);
     }
+    let start = out.len();
+    out.extend_from_slice(&text);
     // Each number was written with a dot; the last one does not count.
-    out.extend_from_slice(text.get(..end.saturating_sub(1)).unwrap_or_default());
+    out.truncate(start + end.saturating_sub(1));
+}
+
+/// Writes an IPv6 address as RFC 5952 says: lower case, no leading zeros, and the first of the longest
+/// runs of two or more zero groups as `::`.
+fn write_v6(address: u128, out: &mut Vec<u8>) {
+    let groups: [u16; 8] = Ipv6Addr::from_bits(address).segments();
+    let (mut start, mut length) = (8, 1);
+    let mut run = 0;
+    for (place, group) in groups.iter().enumerate() {
+        run = if *group == 0 { run + 1 } else { 0 };
+        if run > length {
+            (start, length) = (place + 1 - run, run);
+        }
+    }
+    let end = start + length;
+    for (place, group) in groups.iter().enumerate() {
+        if place == start {
+            out.extend_from_slice(b"::");
+        } else if place < start || place >= end {
+            if place > 0 && place != end {
+                out.push(b':');
+            }
+            write_hex(*group, out);
+        }
+    }
+}
+
+/// Writes a group of an IPv6 address without leading zeros.
+#[inline]
+fn write_hex(group: u16, out: &mut Vec<u8>) {
+    let digits = [12, 8, 4, 0].map(|shift| {
+        let digit = u8::try_from((group >> shift) & 15).unwrap_or(0);
+        if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }
+    });
+    let zeros = usize::try_from(group.leading_zeros() / 4).unwrap_or(0).min(3);
+    out.extend_from_slice(digits.get(zeros..).unwrap_or_default());
 }
 
 /// Each octet as text with a dot, and the length of both.
 static OCTETS: [[u8; 5]; 256] = octets();
 
 #[expect(clippy::indexing_slicing, reason = "computed by the compiler, which refuses a bad index")]
-#[expect(clippy::cast_possible_truncation, reason = "an octet's digits fit a byte")]
 const fn octets() -> [[u8; 5]; 256] {
     let mut octets = [[0; 5]; 256];
     let mut octet = 0;

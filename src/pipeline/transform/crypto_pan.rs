@@ -4,6 +4,7 @@
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Block};
 use arrow::datatypes::DataType;
+use zeroize::Zeroize;
 
 use super::address::{self, AddressKernel, Scheme};
 use super::hmac::DOMAIN;
@@ -137,9 +138,13 @@ impl<S: PadBlocks> Scheme for PrefixPreserving<S> {
 }
 
 /// The scheme: the block for a bit is the address up to that bit, filled up with a secret pad.
+///
+/// Masks and pads of all positions are kept in the byte order of a block, so that a block costs an
+/// `and` and an `or`.
 struct CryptoPan {
     cipher: Aes128,
-    pad: u128,
+    masks: Vec<u128>,
+    pads: Vec<u128>,
 }
 
 impl CryptoPan {
@@ -151,20 +156,48 @@ impl CryptoPan {
         let mut pad = Block::try_from(second)
             .context(Code::Internal, || "a pad of 16 bytes was refused".to_owned())?;
         cipher.encrypt_block(&mut pad);
-        Ok(Self { cipher, pad: u128::from_be_bytes(pad.into()) })
+        let pad = u128::from_be_bytes(pad.into());
+        let rests = || (0..128).map(|position| u128::MAX >> position);
+        Ok(Self {
+            cipher,
+            masks: rests().map(|rest| in_order(!rest)).collect(),
+            pads: rests().map(|rest| in_order(pad & rest)).collect(),
+        })
+    }
+
+    #[inline]
+    fn fill<'a>(&self, address: u128, from: usize, blocks: impl Iterator<Item = &'a mut Block>) {
+        let address = in_order(address);
+        let masks = self.masks.get(from..).unwrap_or_default();
+        let pads = self.pads.get(from..).unwrap_or_default();
+        for ((block, mask), pad) in blocks.zip(masks).zip(pads) {
+            *block = ((address & mask) | pad).to_ne_bytes().into();
+        }
     }
 }
 
+/// A number whose memory holds the bytes of `bits` from the first to the last.
+#[inline]
+const fn in_order(bits: u128) -> u128 {
+    u128::from_ne_bytes(bits.to_be_bytes())
+}
+
 impl PadBlocks for CryptoPan {
-    #[inline]
-    fn block_v4(&self, address: u32, position: u32) -> u128 {
-        self.block_v6(u128::from(address) << 96, position)
+    fn block_v4(&self, prefix: u32, position: u32) -> Block {
+        let mut block = Block::default();
+        let from = usize::try_from(position).unwrap_or(0);
+        self.fill(u128::from(prefix) << 96, from, std::iter::once(&mut block));
+        block
     }
 
     #[inline]
-    fn block_v6(&self, address: u128, position: u32) -> u128 {
-        let rest = u128::MAX.checked_shr(position).unwrap_or(0);
-        (address & !rest) | (self.pad & rest)
+    fn last_v4(&self, address: u32, blocks: &mut [Block; 16]) {
+        self.fill(u128::from(address) << 96, 16, blocks.iter_mut());
+    }
+
+    #[inline]
+    fn half_v6(&self, address: u128, last: bool, blocks: &mut [Block; 64]) {
+        self.fill(address, if last { 64 } else { 0 }, blocks.iter_mut());
     }
 
     #[inline]
@@ -175,7 +208,7 @@ impl PadBlocks for CryptoPan {
 
 impl Drop for CryptoPan {
     fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.pad);
+        self.pads.zeroize();
     }
 }
 

@@ -102,14 +102,28 @@ impl IpcryptPfx {
 impl PadBlocks for IpcryptPfx {
     // An IPv4 address is encrypted as `::ffff:a.b.c.d` from bit 96 on.
     #[inline]
-    fn block_v4(&self, address: u32, position: u32) -> u128 {
-        let mapped = (0xffff << 32) | u64::from(address);
-        (1 << (96 + position)) | u128::from(mapped >> (32 - position))
+    fn block_v4(&self, prefix: u32, position: u32) -> Block {
+        let mapped = (0xffff << 32) | u64::from(prefix);
+        let block: u128 = (1 << (96 + position)) | u128::from(mapped >> (32 - position));
+        block.to_be_bytes().into()
     }
 
     #[inline]
-    fn block_v6(&self, address: u128, position: u32) -> u128 {
-        (1 << position) | address.checked_shr(128 - position).unwrap_or(0)
+    fn last_v4(&self, address: u32, blocks: &mut [Block; 16]) {
+        for (position, block) in (16..32).zip(blocks) {
+            *block = self.block_v4(address, position);
+        }
+    }
+
+    #[inline]
+    fn half_v6(&self, address: u128, last: bool, blocks: &mut [Block; 64]) {
+        let (mut block, mut rest) =
+            if last { ((1 << 64) | (address >> 64), address << 64) } else { (1, address) };
+        for place in blocks {
+            *place = block.to_be_bytes().into();
+            block = (block << 1) | (rest >> 127);
+            rest <<= 1;
+        }
     }
 
     // The draft's bit is the last one of the sum of both permutations.

@@ -12,14 +12,18 @@ use std::fmt;
 use aes::Block;
 use zeroize::Zeroize;
 
-/// A prefix-preserving scheme: the pad's bit at `position` is the first bit of a block that depends on
-/// the `position` bits before it.
+/// A prefix-preserving scheme: the pad's bit at a position is the first bit of a block that depends on
+/// the bits before that position alone.
 pub(super) trait PadBlocks: Send {
-    /// The block for one bit of an IPv4 address, position 0 to 31.
-    fn block_v4(&self, address: u32, position: u32) -> u128;
+    /// The block for the bit at `position` of an IPv4 address of which the first `position` bits are
+    /// known and the others are zero.
+    fn block_v4(&self, prefix: u32, position: u32) -> Block;
 
-    /// The block for one bit of an IPv6 address, position 0 to 127.
-    fn block_v6(&self, address: u128, position: u32) -> u128;
+    /// The blocks for the last sixteen bits of an IPv4 address.
+    fn last_v4(&self, address: u32, blocks: &mut [Block; 16]);
+
+    /// The blocks for one half of an IPv6 address: the bits from 0, or from 64 where `last` is set.
+    fn half_v6(&self, address: u128, last: bool, blocks: &mut [Block; 64]);
 
     /// Turns blocks into results whose first bit is the pad's bit.
     fn encrypt(&mut self, blocks: &mut [Block]);
@@ -63,9 +67,7 @@ impl<S: PadBlocks> PrefixPreserving<S> {
         for together in addresses.chunks_mut(TOGETHER_V4) {
             let used = self.blocks.as_chunks_mut::<16>().0.iter_mut();
             for (address, blocks) in together.iter().zip(used) {
-                for (position, block) in (16..32).zip(blocks) {
-                    *block = self.scheme.block_v4(*address, position).to_be_bytes().into();
-                }
+                self.scheme.last_v4(*address, blocks);
             }
             if let Some(blocks) = self.blocks.get_mut(..together.len() * 16) {
                 self.scheme.encrypt(blocks);
@@ -73,9 +75,7 @@ impl<S: PadBlocks> PrefixPreserving<S> {
             for (address, blocks) in together.iter_mut().zip(self.blocks.as_chunks::<16>().0) {
                 let half = usize::try_from(*address >> 16).unwrap_or(0);
                 let first = self.halves.get(half).copied().unwrap_or(0);
-                let pad =
-                    blocks.iter().fold(u32::from(first), |pad, block| (pad << 1) | bit32(block));
-                *address ^= pad;
+                *address ^= (u32::from(first) << 16) | pad16(blocks);
             }
         }
     }
@@ -95,9 +95,7 @@ impl<S: PadBlocks> PrefixPreserving<S> {
             // network is not known.
             let mut used = self.blocks.as_chunks_mut::<64>().0.iter_mut();
             for (address, blocks) in together.iter().zip(used.by_ref()) {
-                for (position, block) in (64..128).zip(blocks) {
-                    *block = self.scheme.block_v6(*address, position).to_be_bytes().into();
-                }
+                self.scheme.half_v6(*address, true, blocks);
             }
             let mut count = together.len();
             for (address, pad) in together.iter().zip(&mut pads) {
@@ -110,9 +108,7 @@ impl<S: PadBlocks> PrefixPreserving<S> {
                     && let Some(blocks) = used.next()
                 {
                     count += 1;
-                    for (position, block) in (0..64).zip(blocks) {
-                        *block = self.scheme.block_v6(*address, position).to_be_bytes().into();
-                    }
+                    self.scheme.half_v6(*address, false, blocks);
                 }
             }
             if let Some(blocks) = self.blocks.get_mut(..count * 64) {
@@ -155,7 +151,7 @@ impl<S: PadBlocks> PrefixPreserving<S> {
                 for block in self.blocks.iter_mut().take(known.len()) {
                     // `checked_shl` because the empty prefix would be moved by all its bits.
                     let address = prefix.checked_shl(32 - position).unwrap_or(0);
-                    *block = self.scheme.block_v4(address, position).to_be_bytes().into();
+                    *block = self.scheme.block_v4(address, position);
                     prefix += 1;
                 }
                 if let Some(blocks) = self.blocks.get_mut(..known.len()) {
@@ -179,18 +175,27 @@ fn first_bit(block: &Block) -> u8 {
     first >> 7
 }
 
+/// The first bits of eight blocks; no step waits for the one before.
 #[inline]
-fn bit32(block: &Block) -> u32 {
-    u32::from(first_bit(block))
+fn pad8(blocks: &[Block; 8]) -> u8 {
+    let mut shift = 8;
+    blocks.iter().fold(0, |pad, block| {
+        shift -= 1;
+        pad | (first_bit(block) << shift)
+    })
+}
+
+#[inline]
+fn pad16(blocks: &[Block; 16]) -> u32 {
+    blocks.as_chunks().0.iter().fold(0, |pad, eight| (pad << 8) | u32::from(pad8(eight)))
 }
 
 #[inline]
 fn pad64(blocks: &[Block; 64]) -> u64 {
-    blocks.iter().fold(0, |pad, block| (pad << 1) | u64::from(first_bit(block)))
+    blocks.as_chunks().0.iter().fold(0, |pad, eight| (pad << 8) | u64::from(pad8(eight)))
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the high half is what is asked for")]
 const fn high(address: u128) -> u64 {
     (address >> 64) as u64
 }

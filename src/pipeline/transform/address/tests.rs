@@ -233,6 +233,17 @@ proptest! {
     }
 
     #[test]
+    fn v6_with_many_zeros_is_written_like_the_standard_library(
+        groups in proptest::array::uniform8(prop_oneof![Just(0_u16), Just(1), any::<u16>()]),
+    ) {
+        let address = Ipv6Addr::from(groups);
+        prop_assume!(address.to_ipv4_mapped().is_none());
+        let mut out = Vec::new();
+        write_v6(address.to_bits(), &mut out);
+        prop_assert_eq!(String::from_utf8(out).unwrap(), address.to_string());
+    }
+
+    #[test]
     fn v6_is_read_and_written_like_the_standard_library(address in any::<u128>()) {
         let address = Ipv6Addr::from(address);
         prop_assert_eq!(read(&address.to_string()), Some(address.to_string()));

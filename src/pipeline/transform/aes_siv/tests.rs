@@ -56,7 +56,7 @@ fn a_changed_or_foreign_token_does_not_turn_back() {
         let changed = String::from_utf8(changed).unwrap();
         assert_eq!(reverse(&person(), &changed).unwrap_err().code(), Code::Usage);
     }
-    for other in ["", "a", "!", &token[1..], &token.to_uppercase(), &format!("{token}a")] {
+    for other in ["", "a", "!", token.split_at(1).1, &token.to_uppercase(), &format!("{token}a")] {
         assert_eq!(reverse(&person(), other).unwrap_err().code(), Code::Usage, "{other}");
     }
     for keys in [

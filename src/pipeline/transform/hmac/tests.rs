@@ -19,8 +19,9 @@ fn expected(message: &[u8], length: usize) -> String {
     let key = keys("domain:person", Some("cern")).derive::<32>("hmac").unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).unwrap();
     mac.update(message);
-    let text = data_encoding::BASE32_NOPAD.encode(&mac.finalize().into_bytes()).to_lowercase();
-    text[..length].to_owned()
+    let mut text = data_encoding::BASE32_NOPAD.encode(&mac.finalize().into_bytes()).to_lowercase();
+    text.truncate(length);
+    text
 }
 
 #[test]
@@ -48,7 +49,11 @@ fn an_address_keeps_its_domain_and_hides_the_rest() {
             format!("{}@cern.ch", expected(b"valice@cern.ch", 22)),
         ]
     );
-    assert_ne!(out[0][..22], out[1][..22], "the same name at two domains is two people");
+    assert_ne!(
+        out[0].split_at(22).0,
+        out[1].split_at(22).0,
+        "the same name at two domains is two people"
+    );
 }
 
 #[test]

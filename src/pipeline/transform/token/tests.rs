@@ -54,7 +54,7 @@ fn keyed_order_is_that_of_the_keyed_hash_whatever_the_arrival() {
     let arrival: Vec<String> = (1..=50).map(|number| format!("ID_{number}")).collect();
     assert_ne!(out, arrival);
     let mut sorted = out;
-    sorted.sort_by_key(|token| token[3..].parse::<u64>().unwrap());
+    sorted.sort_by_key(|token| token.split_at(3).1.parse::<u64>().unwrap());
     assert_eq!(sorted, arrival, "numbers are dense");
 }
 
