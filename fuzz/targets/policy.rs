@@ -1,0 +1,8 @@
+//! libFuzzer on the policy loader. What must hold stands in `entry.rs`.
+#![no_main]
+
+#[path = "../entry.rs"]
+#[expect(dead_code, reason = "each target uses one entry point")]
+mod entry;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entry::policy(bytes));
