@@ -27,10 +27,7 @@ impl Ban {
     /// Every place that breaks the rule.
     fn breaches(&self, files: &[File]) -> Vec<String> {
         let bound = files.iter().filter(|file| (self.within)(&file.path));
-        bound
-            .filter(|file| !self.excepted(&file.path))
-            .flat_map(|file| self.places(file))
-            .collect()
+        bound.filter(|file| !self.excepted(&file.path)).flat_map(|file| self.places(file)).collect()
     }
 
     fn places(&self, file: &File) -> Vec<String> {
@@ -85,12 +82,14 @@ fn one_file_makes_what_a_partner_hears_of_an_error() {
         except: &[("src/wire/status.rs", "the one file")],
     };
     ban.holds(&File::new("src/wire/service.rs", "Err(Status::internal(error.to_string()))\n"));
-    let ban = Ban { words: &["tonic"], within: |path| !path.starts_with("src/wire/"), except: TONIC };
+    let ban =
+        Ban { words: &["tonic"], within: |path| !path.starts_with("src/wire/"), except: TONIC };
     ban.holds(&File::new("src/pipeline/stream.rs", "use tonic::Status;\n"));
 }
 
 /// Who beside the wire speaks gRPC.
-const TONIC: &[(&str, &str)] = &[("src/server/", "builds the listener and mounts the service on it")];
+const TONIC: &[(&str, &str)] =
+    &[("src/server/", "builds the listener and mounts the service on it")];
 
 #[test]
 fn time_enters_through_the_clock() {
@@ -173,7 +172,12 @@ fn types_that_prove_something_cannot_be_forged() {
     fn open_fields(file: &File, name: &str) -> Option<Vec<String>> {
         let (_, body) = file.text.split_once(&format!("pub struct {name} {{\n"))?;
         let (body, _) = body.split_once("\n}")?;
-        Some(body.lines().filter(|line| line.trim().starts_with("pub ")).map(str::to_owned).collect())
+        Some(
+            body.lines()
+                .filter(|line| line.trim().starts_with("pub "))
+                .map(str::to_owned)
+                .collect(),
+        )
     }
     let forged = File::new("a.rs", "pub struct Plan {\n    pub partner: String,\n}\n");
     assert_eq!(open_fields(&forged, "Plan").unwrap().len(), 1);
@@ -218,7 +222,8 @@ const LINES_MAX: usize = 1_000;
 #[test]
 fn nothing_is_left_to_be_done_in_comments() {
     // Put together here, so that this file does not hold them.
-    let words = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["dbg", "!"]].map(|parts| parts.concat());
+    let words =
+        [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["dbg", "!"]].map(|parts| parts.concat());
     let breaches = |files: &[File]| {
         let mut found = Vec::new();
         for file in files.iter().filter(|file| file.is("rs") || file.is("py") || file.is("toml")) {

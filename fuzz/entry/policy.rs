@@ -8,7 +8,7 @@ use veilflight::policy::load::load_bytes;
 
 /// The policy loader answers for any bytes: with a policy whose digest is stable, or with problems that
 /// can all be shown at their place.
-pub fn policy(bytes: &[u8]) {
+pub(crate) fn policy(bytes: &[u8]) {
     let path = Path::new("policies/fuzzed.yaml");
     let first = load_bytes(path, bytes);
     let problems = match &first {

@@ -7,7 +7,7 @@ use veilflight::wire::ticket::{Ticket, Tickets};
 
 /// No bytes open as a ticket but those that were sealed: neither the bytes themselves, nor a genuine
 /// ticket changed by them.
-pub fn ticket(bytes: &[u8]) {
+pub(crate) fn ticket(bytes: &[u8]) {
     let tickets = tickets();
     refused(&tickets, bytes);
     let Ok(genuine) = tickets.seal(&sample()) else { panic!("a ticket cannot be sealed") };

@@ -28,8 +28,7 @@ fn expect(path: &str, name: &str, expected: &str) {
         "{path}: the part `{name}` is stale; run the tests once with UPDATE=1"
     );
     let begin = format!("<!-- {name} -->\n");
-    let updated =
-        document.replacen(&format!("{begin}{found}"), &format!("{begin}{expected}"), 1);
+    let updated = document.replacen(&format!("{begin}{found}"), &format!("{begin}{expected}"), 1);
     std::fs::write(sources::root().join(path), updated).unwrap();
 }
 
@@ -44,8 +43,9 @@ fn cell(text: &str) -> String {
 
 #[test]
 fn the_readme_lists_every_transform() {
-    let mut table = "| rule | what it does | what it hides | what still leaks |\n|---|---|---|---|\n"
-        .to_owned();
+    let mut table =
+        "| rule | what it does | what it hides | what still leaks |\n|---|---|---|---|\n"
+            .to_owned();
     for spec in specs() {
         let Spec { does, hides, leaks, .. } = spec;
         let row = [does, hides, leaks].map(|text| cell(text)).join(" | ");

@@ -76,8 +76,11 @@ pub(super) fn root() -> &'static Path {
 /// what is hidden, but for the folder of the continuous integration.
 pub(super) fn all() -> Vec<File> {
     let ignored = std::fs::read_to_string(root().join(".gitignore")).unwrap_or_default();
-    let ignored: Vec<&str> =
-        ignored.lines().map(|line| line.trim_matches('/')).filter(|line| !line.is_empty()).collect();
+    let ignored: Vec<&str> = ignored
+        .lines()
+        .map(|line| line.trim_matches('/'))
+        .filter(|line| !line.is_empty())
+        .collect();
     let mut files = Vec::new();
     walk("", &ignored, &mut files);
     files.sort_by(|a, b| a.path.cmp(&b.path));
