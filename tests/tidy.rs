@@ -119,7 +119,10 @@ fn the_environment_enters_through_settings_keys_and_arguments() {
 }
 
 /// Who reads the environment or the arguments.
-const ENVIRONMENT: &[(&str, &str)] = &[("src/main.rs", "hands the arguments to the command line")];
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("src/main.rs", "hands the arguments to the command line"),
+    ("src/keys/provider.rs", "a master key may come from a variable"),
+];
 
 #[test]
 fn randomness_for_secrets_comes_from_the_system() {
