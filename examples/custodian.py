@@ -107,11 +107,11 @@ class Custodian:
         """Where the token of a partner lies."""
         return self.home / "tokens" / name
 
-    def publish(self, policy: Path, data: str, name: str | None = None) -> Path:
-        """Copy a policy into the folder of policies, its source pointed at `data`."""
+    def publish(self, policy: Path, data: str, partners: Sequence[str]) -> Path:
+        """Copy a policy into the folder of policies, for `data` and these partners' rows."""
         self.policies.mkdir(parents=True, exist_ok=True)
-        target = self.policies / (name or policy.name)
-        target.write_text(pointed_at(policy.read_text(), data))
+        target = self.policies / policy.name
+        target.write_text(granted_to(pointed_at(policy.read_text(), data), partners))
         return target
 
     @contextmanager
@@ -140,6 +140,14 @@ def pointed_at(policy: str, data: str) -> str:
     if count != 1:
         raise Failed(f"the policy names its source in {count} places, not in one")
     return text
+
+
+def granted_to(policy: str, partners: Sequence[str]) -> str:
+    """A policy's text with its grants, which stand last, replaced by grants of rows."""
+    head, found, _ = policy.partition("\ngrants:")
+    if not found:
+        raise Failed("the policy has no grants")
+    return head + found + "".join(f"\n  - {{partner: {name}, access: rows}}" for name in partners) + "\n"
 
 
 @dataclass

@@ -52,7 +52,7 @@ def prepare(rows: int, seed: int) -> Custodian:
     MARK.touch()
     custodian = Custodian(HOME)
     with step(f"make {rows:,} jobs") as done:
-        paths = sample_jobs.make(HOME / "jobs", rows, seed)
+        paths = sample_jobs.make(HOME / "htcondor", rows, seed)
         size = sum(path.stat().st_size for path in paths)
         done.append(f"{len(paths)} parquet files, {size / 1e6:.1f} MB")
     with step("make a master key"):
@@ -63,7 +63,7 @@ def prepare(rows: int, seed: int) -> Custodian:
         for name in PARTNERS:
             custodian.enrol(name)
     with step(f"check {POLICY.relative_to(PROJECT)}"):
-        policy = custodian.publish(POLICY, "../jobs")
+        policy = custodian.publish(POLICY, "../htcondor", PARTNERS)
         custodian.run("policy", "check", policy, "--data")
     return custodian
 
@@ -83,7 +83,7 @@ def pull(custodian: Custodian, server: Server) -> dict[str, Pulled]:
 
 def compare(pulled: dict[str, Pulled]) -> None:
     """Raw and received rows side by side, and what the pseudonyms are good for."""
-    raw = ds.dataset(HOME / "jobs").to_table()
+    raw = ds.dataset(HOME / "htcondor").to_table()
     counts = {name: got.table.num_rows for name, got in pulled.items()}
     if set(counts.values()) != {raw.num_rows}:
         raise Failed(f"{raw.num_rows} rows are in the files, and the partners got {counts}")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import PARTNERS, client_of, furnished
-from custodian import PROJECT, Custodian, Failed, Server
+from custodian import PROJECT, Custodian, Server
 from partner import descriptor
 from reference.keys import Ring
 from reference.policy import Reference, plain_values
@@ -46,19 +46,9 @@ def served(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(hierarchy.read_bytes())
     for name, data in POLICIES.items():
-        policy = custodian.publish(PROJECT / "policies" / name, str(shared / "data" / data))
-        grant(policy)
+        custodian.publish(PROJECT / "policies" / name, str(shared / "data" / data), PARTNERS)
     with custodian.serve() as server:
         yield Served(custodian, server, shared / "data")
-
-
-def grant(policy: Path) -> None:
-    """Put the test's partners in the place of those that the policy grants."""
-    head, found, _ = policy.read_text().partition("\ngrants:")
-    if not found:
-        raise Failed(f"`{policy}` has no grants")
-    grants = "".join(f"  - {{partner: {name}, access: rows}}\n" for name in PARTNERS)
-    policy.write_text(f"{head}\ngrants:\n{grants}")
 
 
 def raw_table(policy: dict, path: Path) -> pa.Table:
@@ -79,8 +69,8 @@ def raw_table(policy: dict, path: Path) -> pa.Table:
     for place, name in enumerate(names):
         kind = TYPES[source["columns"][name]]
         texts = [line[place] for line in lines]
-        missing = ["", *nulls] if not pa.types.is_string(kind) else nulls
-        values = pa.array([None if text in missing else text for text in texts], pa.string())
+        # An empty field is null in every column.
+        values = pa.array([None if text in ["", *nulls] else text for text in texts], pa.string())
         columns[name] = values.cast(kind)
     return pa.table(columns)
 

@@ -1,5 +1,6 @@
 """A policy file applied to raw rows, column by column."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ Values = list[Any]
 # The parameter that a bare value stands for.
 PRIMARY = {
     "constant": "value", "truncate": "to", "round": "to", "bucket": "width", "top_code": "at",
-    "bottom_code": "at",
+    "bottom_code": "at", "rare": "below",
 }
 
 
@@ -147,6 +148,16 @@ class Reference:
                 return lambda value: max(args["bottom"], min(args["top"], value))
             case "mask":
                 return lambda value: values.masked(value, args)
+            case "rare":
+                counts = Counter(value for value in column.values if value is not None)
+                if "unit" in args:
+                    raise NotImplementedError("no reference for `rare` by persons")
+                other = args.get("other", "other")
+                return lambda value: str(value) if counts[value] >= args["below"] else other
+            case "geo_grid":
+                return lambda value: values.grid(value, args)
+            case "regex_replace":
+                return lambda value: values.replaced(value, args)
             case "hierarchy":
                 return values.Hierarchy(self.path.parent, args).of
             case verb:

@@ -2,7 +2,10 @@
 
 import csv
 import datetime
+import math
+import re
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +111,35 @@ def masked(value: str, args: dict[str, Any]) -> str:
         return cover * (len(value) if fixed is None else fixed + first + last)
     covered = fixed if fixed is not None else len(value) - first - last
     return value[:first] + cover * covered + value[len(value) - last :]
+
+
+def nearest(value: float, decimals: int) -> float:
+    """A float with so many digits after the point."""
+    power = 10.0**decimals
+    return float(Decimal(value * power).quantize(Decimal(1), ROUND_HALF_UP)) / power + 0.0
+
+
+def grid(value: float, args: dict[str, Any]) -> float | None:
+    """The centre of a coordinate's grid cell; the Earth is a sphere of 6,371,008.8 metres."""
+    most = 90.0 if args["axis"] == "latitude" else 180.0
+    if math.isnan(value) or abs(value) > most:
+        return None
+    cell = args.get("degrees")
+    if cell is None:
+        shrink = 1.0 if most == 90.0 else math.cos(math.radians(args["at_latitude"]))
+        cell = min(nearest(args["metres"] / (6_371_008.8 * math.pi / 180.0 * shrink), 9), 2 * most)
+    cells = math.ceil(2.0 * most / cell)
+    index = min(math.floor((value + most) / cell), cells - 1)
+    lower = float(index * Fraction(cell) - Fraction(most))
+    return nearest((lower + min(lower + cell, most)) / 2.0, 7)
+
+
+def replaced(value: str, args: dict[str, Any]) -> str | None:
+    """What a pattern finds, rewritten; null where it finds nothing."""
+    if not re.search(args["pattern"], value):
+        return value if args.get("unmatched") == "dangerous_keep" else None
+    with_groups = re.sub(r"\$\{?(\w+)\}?", r"\\g<\1>", args["with"])
+    return re.sub(args["pattern"], with_groups, value)
 
 
 class Hierarchy:
