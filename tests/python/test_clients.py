@@ -11,9 +11,9 @@ import pyarrow.flight as flight
 import pytest
 from audit import flattened, records, until
 from certificates import client_certificate
-from conftest import PARTNERS, client_of, refused
 from custodian import Custodian, Server
 from partner import Partner, descriptor
+from support import PARTNERS, client_of, refused
 from tables import write_jobs, write_policy
 
 ROWS = 20_000

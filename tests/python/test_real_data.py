@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import PARTNERS, client_of, furnished
 from custodian import PROJECT, Custodian, Server
 from partner import descriptor
 from reference.keys import Ring
 from reference.policy import Reference, plain_values
+from support import PARTNERS, client_of, furnished
 
 POLICIES = {
     "slurm-accounting.yaml": "slurm/pozidriv.log",
