@@ -95,7 +95,7 @@ def pull(contender: Contender) -> Run:
             parts = list(pool.map(part, tickets))
         seconds = time.perf_counter() - begun
     rows, size = (sum(batch[i] for batches, _ in parts for batch in batches) for i in (0, 1))
-    return Run(rows, size, seconds, min(first for _, first in parts))
+    return Run(rows, size, seconds, min(first for batches, first in parts if batches))
 
 
 @contextmanager

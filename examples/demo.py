@@ -1,7 +1,7 @@
 """The whole way in one run: raw jobs behind a policy, two partners who pull them over TLS.
 
-Answers for `make demo`: each step says what it does, everything lies in `demo-data/`, and what is
-printed at the end can be pasted. With `--once` it ends after the pulls; otherwise it serves until
+Answers for `make demo`: each step says what it does, everything lies in one folder, and what is printed
+at the end can be pasted. With `--once` it ends after the pulls; otherwise it serves until
 Ctrl-C.
 """
 
@@ -24,8 +24,7 @@ from custodian import PROJECT, Custodian, Failed, Server, lines
 from partner import Partner, Pulled
 from show import beside
 
-HOME = PROJECT / "demo-data"
-MARK = HOME / ".made-by-the-demo"
+MARK = ".made-by-the-demo"
 POLICY = PROJECT / "policies" / "htcondor-jobs.yaml"
 DATASET = "htcondor_jobs"
 PARTNERS = ["cern", "nersc"]
@@ -42,17 +41,17 @@ def step(what: str) -> Iterator[list[str]]:
     print(", ".join([f"{time.perf_counter() - begun:.1f} s", *results]), flush=True)
 
 
-def prepare(rows: int, seed: int) -> Custodian:
+def prepare(home: Path, rows: int, seed: int) -> Custodian:
     """Everything a custodian does before the server starts."""
-    if HOME.exists():
-        if not MARK.exists():
-            raise Failed(f"`{HOME}` is there and not made by the demo; move it away")
-        shutil.rmtree(HOME)
-    HOME.mkdir()
-    MARK.touch()
-    custodian = Custodian(HOME)
+    if home.exists():
+        if not (home / MARK).exists():
+            raise Failed(f"`{home}` is there and not made by the demo; move it away")
+        shutil.rmtree(home)
+    home.mkdir()
+    (home / MARK).touch()
+    custodian = Custodian(home)
     with step(f"make {rows:,} jobs") as done:
-        paths = sample_jobs.make(HOME / "htcondor", rows, seed)
+        paths = sample_jobs.make(home / "htcondor", rows, seed)
         size = sum(path.stat().st_size for path in paths)
         done.append(f"{len(paths)} parquet files, {size / 1e6:.1f} MB")
     with step("make a master key"):
@@ -81,9 +80,9 @@ def pull(custodian: Custodian, server: Server) -> dict[str, Pulled]:
     return pulled
 
 
-def compare(pulled: dict[str, Pulled]) -> None:
+def compare(home: Path, pulled: dict[str, Pulled]) -> None:
     """Raw and received rows side by side, and what the pseudonyms are good for."""
-    raw = ds.dataset(HOME / "htcondor").to_table()
+    raw = ds.dataset(home / "htcondor").to_table()
     counts = {name: got.table.num_rows for name, got in pulled.items()}
     if set(counts.values()) != {raw.num_rows}:
         raise Failed(f"{raw.num_rows} rows are in the files, and the partners got {counts}")
@@ -180,17 +179,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--folder", type=Path, default=PROJECT / "demo-data", help="where all of it lies")
     parser.add_argument("--once", action="store_true", help="end after the pulls")
     arguments = parser.parse_args()
     # Whoever asks this process to end gets the server stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        custodian = prepare(arguments.rows, arguments.seed)
+        custodian = prepare(arguments.folder.resolve(), arguments.rows, arguments.seed)
         with step("start the server") as done:
             server = Server.start(custodian)
             done.append(server.uri)
         try:
-            compare(pull(custodian, server))
+            compare(custodian.home, pull(custodian, server))
             tell(custodian)
             paste(server, custodian)
             if not arguments.once:

@@ -14,6 +14,7 @@ import yaml
 from custodian import PROJECT, Custodian, Server
 from partner import descriptor
 from reference.keys import Ring
+from reference.compare import different
 from reference.policy import Reference, plain_values
 from support import PARTNERS, client_of, furnished
 
@@ -89,14 +90,6 @@ def test_every_value_is_what_the_policy_says(served: Served, name: str) -> None:
         for column, values in expected.items():
             differences = different(plain_values(received[column]), values)
             assert not differences, f"{partner}, column `{column}`: {differences}"
-
-
-def different(received: list, expected: list) -> list:
-    """The first rows where two columns differ, floats compared by their digits."""
-    if len(received) != len(expected):
-        return [f"{len(received)} rows instead of {len(expected)}"]
-    pairs = enumerate(zip(received, expected))
-    return [(row, got, want) for row, (got, want) in pairs if got != want and repr(got) != repr(want)][:3]
 
 
 @pytest.mark.parametrize("name", POLICIES)
