@@ -119,7 +119,7 @@ def raw_server(path: Path) -> Iterator[tuple[str, int]]:
 def ours(custodian: Custodian, server: Server, name: str) -> Contender:
     """A Veilflight server as a contender."""
     roots = custodian.roots if "tls" in server.uri else None
-    token = custodian.token_file(PARTNER).read_text()
+    token = custodian.token(PARTNER)
     return Contender(name, Partner(server.uri, token, roots), "jobs", server.process.pid)
 
 

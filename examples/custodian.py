@@ -85,27 +85,33 @@ class Custodian:
         self.run("key", "init", "--state", self.state)
 
     def certify(self) -> None:
-        """Make a certificate for this machine, and one for a client."""
-        self.run("tls", "self-signed", "--out", self.tls)
+        """Make an authority, and with it a certificate for this machine."""
+        self.run("tls", "self-signed", "--host", "localhost", "--out", self.tls)
 
     @property
     def roots(self) -> bytes:
-        """The certificate that clients trust."""
-        return (self.tls / "server.pem").read_bytes()
+        """The authority that clients trust."""
+        return self.authority.read_bytes()
+
+    @property
+    def authority(self) -> Path:
+        """The file of that authority's certificate."""
+        return self.tls / "ca.pem"
 
     def enrol(self, name: str, *more: str | Path) -> str:
-        """Register a partner and return their token, which is kept in a file for the partner."""
-        printed = self.run("partner", "add", name, "--state", self.state, *more)
-        token = token_in(printed)
+        """Register a partner; the token lies in a file for them and is returned."""
         path = self.token_file(name)
         path.parent.mkdir(exist_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(token)
-        return token
+        self.run("partner", "add", name, "--state", self.state, "--token-file", path, *more)
+        return self.token(name)
 
     def token_file(self, name: str) -> Path:
         """Where the token of a partner lies."""
         return self.home / "tokens" / name
+
+    def token(self, name: str) -> str:
+        """The token of a partner."""
+        return self.token_file(name).read_text().strip()
 
     def publish(self, policy: Path, data: str, partners: Sequence[str]) -> Path:
         """Copy a policy into the folder of policies, for `data` and these partners' rows."""
@@ -122,14 +128,6 @@ class Custodian:
             yield server
         finally:
             server.stop()
-
-
-def token_in(printed: str) -> str:
-    """The bearer token among what `partner add` printed."""
-    words = re.findall(r"\bvf[A-Za-z0-9_\-.]{20,}", printed)
-    if len(words) != 1:
-        raise Failed("`partner add` printed no token")
-    return words[0]
 
 
 def pointed_at(policy: str, data: str) -> str:

@@ -71,7 +71,7 @@ def pull(custodian: Custodian, server: Server) -> dict[str, Pulled]:
     """Pull as both partners."""
     pulled = {}
     for name in PARTNERS:
-        partner = Partner(server.uri, custodian.token_file(name).read_text(), custodian.roots)
+        partner = Partner(server.uri, custodian.token(name), custodian.roots)
         with step(f"pull as {name}, endpoints in parallel") as done:
             got = partner.pull(DATASET)
             done.append(f"{got.table.num_rows:,} rows from {got.endpoints} endpoints")
@@ -133,8 +133,8 @@ def snippet(server: Server, custodian: Custodian, last: str) -> str:
     """Lines to paste that end with a table in the form that the last line gives it."""
     return f"""\
 import pyarrow.flight as flight
-token = open("{custodian.token_file(PARTNERS[0])}").read()
-roots = open("{custodian.tls / "server.pem"}", "rb").read()
+token = open("{custodian.token_file(PARTNERS[0])}").read().strip()
+roots = open("{custodian.authority}", "rb").read()
 client = flight.connect("{server.uri}", tls_root_certs=roots)
 options = flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {{token}}".encode())])
 info = client.get_flight_info(flight.FlightDescriptor.for_path("{DATASET}"), options)

@@ -29,3 +29,8 @@ def client_certificate(name: str) -> tuple[bytes, bytes]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return certificate.public_bytes(serialization.Encoding.PEM), private
+
+
+def fingerprint(pem: bytes) -> str:
+    """The SHA-256 of a certificate in hexadecimal, by which a partner is registered."""
+    return x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()

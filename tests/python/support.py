@@ -54,4 +54,4 @@ def furnished(home: Path, partners: Sequence[str] = PARTNERS) -> Custodian:
 def client_of(custodian: Custodian, server: Server, name: str) -> Partner:
     """A partner with their token, over TLS where the server has it."""
     roots = custodian.roots if "tls" in server.uri else None
-    return Partner(server.uri, custodian.token_file(name).read_text(), roots)
+    return Partner(server.uri, custodian.token(name), roots)

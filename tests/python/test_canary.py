@@ -55,7 +55,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             "grants: [{partner: cern, access: rows}]\n"
         )
     with custodian.serve("--log", "debug", tls=False) as server, recording(server.uri) as recorder:
-        token = custodian.token_file("cern").read_text()
+        token = custodian.token("cern")
         yield Scene(custodian, server, recorder, Partner(recorder.uri, token))
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
 from audit import flattened, records, until
-from certificates import client_certificate
+from certificates import client_certificate, fingerprint
 from custodian import Custodian, Server
 from partner import Partner, descriptor
 from support import PARTNERS, client_of, refused
@@ -64,9 +64,8 @@ def test_a_handshake_with_a_wrong_password_is_refused(cern: Partner) -> None:
 
 def test_a_registered_client_certificate_needs_no_token(custodian: Custodian, server: Server) -> None:
     certificate, key = client_certificate("lab")
-    path = custodian.home / "lab.pem"
-    path.write_bytes(certificate)
-    custodian.run("partner", "add", "lab", "--certificate", path, "--state", custodian.state)
+    known = fingerprint(certificate)
+    custodian.run("partner", "add", "lab", "--fingerprint", known, "--no-token", "--state", custodian.state)
     lab = Partner(
         server.uri, None, custodian.roots, {"cert_chain": certificate, "private_key": key}
     )

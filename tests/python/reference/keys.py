@@ -1,6 +1,5 @@
 """The key ring file and the keys derived from it: HKDF-SHA-256 (RFC 5869) from `hmac` alone."""
 
-import base64
 import hashlib
 import hmac
 import re
@@ -31,8 +30,8 @@ class Ring:
     @classmethod
     def read(cls, path: Path) -> "Ring":
         """The ring of a file as `key init` writes it."""
-        found = re.findall(r"^\s*(\d+)\s*[:=\s]\s*(\S+)\s*$", path.read_text(), re.MULTILINE)
-        return cls({int(epoch): decoded(text) for epoch, text in found})
+        found = re.findall(r"^(\d+) \S+ ([0-9a-f]{64})$", path.read_text(), re.MULTILINE)
+        return cls({int(epoch): bytes.fromhex(key) for epoch, key in found})
 
     @property
     def newest(self) -> int:
@@ -45,14 +44,6 @@ class Ring:
         for label in labels:
             info += len(label.encode()).to_bytes(8, "big") + label.encode()
         return hkdf(self.masters[epoch], info)
-
-
-def decoded(text: str) -> bytes:
-    """32 bytes written in hexadecimal or Base64."""
-    if re.fullmatch(r"[0-9a-fA-F]{64}", text):
-        return bytes.fromhex(text)
-    padded = text.rstrip("=").replace("-", "+").replace("_", "/")
-    return base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True)
 
 
 @dataclass(frozen=True)
