@@ -1,0 +1,65 @@
+# The commands of this project. They need a Rust toolchain, Python 3.11, a C compiler and make.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+PYTHON ?= python3
+ARGS ?=
+ROWS ?= 5000000
+
+# Dependencies are built once, in one profile and with one set of features, for everything below. The
+# demo and the benchmark differ in this crate alone, which they optimize.
+OPTIMIZED := --config 'profile.dev.package.veilflight.opt-level=3'
+
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+# Named by what is in it, so that a change of a pin makes it again.
+VENV_READY := $(VENV)/ready-$(shell cksum < requirements.txt | tr -d ' ')
+
+.PHONY: help demo test bench check format lint doc test-rust test-python venv clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV_READY) ## sample data, two partners, a server; ARGS=--once ends it after the pulls
+	$(CARGO) build $(OPTIMIZED)
+	$(VENV_PYTHON) examples/demo.py $(ARGS)
+
+test: test-rust test-python ## every test
+
+test-rust:
+	$(CARGO) test
+
+test-python: $(VENV_READY)
+	$(CARGO) build
+	$(VENV_PYTHON) -m pytest tests/python $(ARGS)
+
+bench: $(VENV_READY) ## speed and memory beside a raw pyarrow server; ROWS=5000000, ARGS=--memory
+	$(CARGO) build $(OPTIMIZED)
+	$(VENV_PYTHON) benches/flight.py --rows $(ROWS) $(ARGS)
+
+check: format lint doc test ## what the continuous integration runs
+
+format: ## formatting, as it should be
+	$(CARGO) fmt --check
+
+lint: ## clippy, where a warning is an error
+	$(CARGO) clippy --all-targets -- -D warnings
+
+doc: ## the documentation, where a warning is an error
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
+
+venv: $(VENV_READY) ## the Python clients, at the versions of requirements.txt
+
+$(VENV_READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or newer is needed; name one with PYTHON=...' >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements.txt
+	touch $@
+
+clean: ## remove what the demo and the Python environment made
+	rm -rf demo-data bench-data $(VENV)

@@ -1,0 +1,267 @@
+"""How fast Veilflight sends a protected table, beside a server that sends the same file raw.
+
+One client, one file, one machine, one run; the servers take turns and medians are compared. Says
+plainly which bar is met and which is missed, and never fails because of a figure: machines differ.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
+
+import jobs
+import pyarrow as pa
+from custodian import PROJECT, Custodian, Server, memory_peak
+from partner import Partner, descriptor, read
+
+HOME = PROJECT / "bench-data"
+PARTS = 8
+PARTNER = "bench"
+POLICY = """\
+version: 1
+dataset: jobs
+source: {parquet: "%s"}
+columns:
+  ClusterId: keep
+  ProcId: keep
+  User: {pseudonym: {method: hmac, domain: person, keep: email_domain}}
+  Experiment: keep
+  JobsubClientIpAddress: {ip: crypto_pan}
+  Site: keep
+  Cmd: {pseudonym: {method: hmac, domain: command}}
+  QDate: {truncate: hour}
+  JobStartDate: {truncate: hour}
+  CompletionDate: {truncate: hour}
+  RequestMemory: keep
+  RequestCpus: keep
+  CumulativeSlotTime: keep
+  RemoteUserCpu: keep
+  DiskUsage: keep
+  NumJobStarts: keep
+  NumJobCompletions: keep
+  ExitCode: keep
+grants: [{partner: bench, access: rows}]
+"""
+
+
+@dataclass
+class Contender:
+    """A server and how it is pulled."""
+
+    name: str
+    partner: Partner
+    path: str
+    process: int
+
+
+@dataclass
+class Run:
+    """One pull."""
+
+    rows: int
+    bytes: int
+    seconds: float
+    first_batch_seconds: float
+
+
+def pull(contender: Contender) -> Run:
+    """Pull all endpoints at once, and keep nothing of what came."""
+    partner = contender.partner
+
+    def part(ticket) -> tuple[list[tuple[int, int]], float]:
+        with partner.connect() as client:
+            begun = time.perf_counter()
+            shard = read(
+                client.do_get(ticket, partner.options), begun, lambda batch: (batch.num_rows, batch.nbytes)
+            )
+            return shard.batches, shard.first_batch_seconds
+
+    with partner.connect() as client:
+        info = client.get_flight_info(descriptor(contender.path), partner.options)
+        tickets = [end.ticket for end in info.endpoints]
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(len(tickets)) as pool:
+            parts = list(pool.map(part, tickets))
+        seconds = time.perf_counter() - begun
+    rows, size = (sum(batch[i] for batches, _ in parts for batch in batches) for i in (0, 1))
+    return Run(rows, size, seconds, min(first for batches, first in parts if batches))
+
+
+@contextmanager
+def raw_server(path: Path) -> Iterator[tuple[str, int]]:
+    """The peer's address and process."""
+    ready = HOME / "raw-ready"
+    ready.unlink(missing_ok=True)
+    script = Path(__file__).with_name("raw_server.py")
+    process = subprocess.Popen([sys.executable, str(script), str(path), str(ready)])
+    try:
+        while not (ready.is_file() and ready.read_text()):
+            if process.poll() is not None:
+                raise RuntimeError("the raw server did not start")
+            time.sleep(0.02)
+        yield ready.read_text(), process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ours(custodian: Custodian, server: Server, name: str) -> Contender:
+    """A Veilflight server as a contender."""
+    roots = custodian.roots if "tls" in server.uri else None
+    token = custodian.token(PARTNER)
+    return Contender(name, Partner(server.uri, token, roots), "jobs", server.process.pid)
+
+
+@contextmanager
+def contenders(path: Path) -> Iterator[list[Contender]]:
+    """All servers, over one file."""
+    with ExitStack() as stack:
+        raw, raw_pid = stack.enter_context(raw_server(path))
+        found = [
+            Contender("raw pyarrow, 1 stream", Partner(raw), "1", raw_pid),
+            Contender(f"raw pyarrow, {PARTS} streams", Partner(raw), str(PARTS), raw_pid),
+        ]
+        custodian = custodian_of(path)
+        for name, shards, tls in (
+            ("veilflight, 1 stream", 1, False),
+            (f"veilflight, {PARTS} streams", PARTS, False),
+            ("veilflight TLS, 1 stream", 1, True),
+            (f"veilflight TLS, {PARTS} streams", PARTS, True),
+        ):
+            server = stack.enter_context(custodian.serve("--shards-max", str(shards), tls=tls))
+            found.append(ours(custodian, server, name))
+        yield found
+
+
+def custodian_of(path: Path) -> Custodian:
+    """A custodian with the policy of the benchmark over a file."""
+    custodian = Custodian(HOME / path.stem)
+    if not custodian.token_file(PARTNER).is_file():
+        custodian.init()
+        custodian.certify()
+        custodian.enrol(PARTNER)
+    (custodian.policies / "jobs.yaml").write_text(POLICY % path)
+    return custodian
+
+
+@dataclass
+class Line:
+    """The medians of one contender."""
+
+    name: str
+    rows_a_second: float
+    megabytes_a_second: float
+    spread: float
+    first_batch_ms: float
+    memory_mb: float
+    ratio: float = 0.0
+
+
+def measure(path: Path, rows: int, runs: int) -> list[Line]:
+    """Medians of alternating runs, after one run of each that does not count."""
+    with contenders(path) as found:
+        results: dict[str, list[Run]] = {contender.name: [] for contender in found}
+        for turn in range(runs + 1):
+            for contender in found:
+                run = pull(contender)
+                if run.rows != rows:
+                    raise RuntimeError(f"{contender.name} sent {run.rows} rows, not {rows}")
+                if turn > 0:
+                    results[contender.name].append(run)
+            print(f"  run {turn} of {runs} done", flush=True)
+        return [summary(contender, results[contender.name]) for contender in found]
+
+
+def summary(contender: Contender, runs: list[Run]) -> Line:
+    """One contender's medians; the spread is that of the rate, largest to smallest."""
+    rates = [run.rows / run.seconds for run in runs]
+    return Line(
+        contender.name,
+        statistics.median(rates),
+        statistics.median(run.bytes / run.seconds / 1e6 for run in runs),
+        max(rates) / min(rates) - 1,
+        statistics.median(run.first_batch_seconds for run in runs) * 1e3,
+        memory_peak(contender.process) / 1e6,
+    )
+
+
+def memory(rows: int) -> list[tuple[str, float, float]]:
+    """Peak memory of fresh servers at `rows` and four times as many, one pull each."""
+    peaks: dict[str, list[float]] = {}
+    for count in (rows, 4 * rows):
+        path = HOME / f"jobs-{count}.parquet"
+        jobs.make(path, count)
+        with contenders(path) as found:
+            for contender in found:
+                pull(contender)
+                peaks.setdefault(contender.name, []).append(memory_peak(contender.process) / 1e6)
+    return [(name, *pair) for name, pair in peaks.items()]
+
+
+def verdict(what: str, met: bool, figure: str) -> None:
+    """One bar in one line."""
+    print(f"  {'pass' if met else 'MISS'}  {what}: {figure}")
+
+
+def main() -> None:
+    """Measure, print, and append to the file of results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--memory", action="store_true", help="also peak memory at four times the rows")
+    arguments = parser.parse_args()
+    path = HOME / f"jobs-{arguments.rows}.parquet"
+    print(f"{arguments.rows:,} jobs of 18 columns in {path.relative_to(PROJECT)}")
+    jobs.make(path, arguments.rows)
+
+    lines = measure(path, arguments.rows, arguments.runs)
+    for line in lines:
+        peer = lines[1] if f"{PARTS} streams" in line.name else lines[0]
+        line.ratio = line.rows_a_second / peer.rows_a_second
+    print(f"\n{'':28}{'Mrows/s':>9}{'MB/s':>8}{'to raw':>8}{'spread':>8}{'first ms':>10}{'peak MB':>9}")
+    for line in lines:
+        print(
+            f"{line.name:28}{line.rows_a_second / 1e6:9.2f}{line.megabytes_a_second:8.0f}"
+            f"{line.ratio:7.2f}x{line.spread:8.0%}{line.first_batch_ms:10.0f}{line.memory_mb:9.0f}"
+        )
+
+    print()
+    for place in (2, 3):
+        line = lines[place]
+        verdict(f"{line.name} at least as fast as raw", line.ratio >= 1, f"{line.ratio:.2f}x (aim 1.5x)")
+    first = max(line.first_batch_ms for line in lines[2:])
+    verdict("first batch under 200 ms", first < 200, f"{first:.0f} ms at most")
+    peak = max(line.memory_mb for line in lines[2:])
+    verdict("peak memory under 400 MB", peak < 400, f"{peak:.0f} MB at most")
+
+    growth = memory(arguments.rows) if arguments.memory else []
+    for name, small, large in growth:
+        if name.startswith("veilflight"):
+            met = large <= 1.1 * small and large < 400
+            verdict(f"{name}: memory at 4 times the rows within 10 %", met, f"{small:.0f} -> {large:.0f} MB")
+        else:
+            print(f"        {name}: {small:.0f} -> {large:.0f} MB")
+
+    result = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "rows": arguments.rows,
+        "runs": arguments.runs, "processors": os.cpu_count(), "machine": platform.machine(),
+        "pyarrow": pa.__version__, "lines": [asdict(line) for line in lines], "memory_mb": growth,
+    }
+    with (HOME / "results.jsonl").open("a") as file:
+        file.write(json.dumps(result) + "\n")
+    print(f"\nAppended to {(HOME / 'results.jsonl').relative_to(PROJECT)}")
+
+
+if __name__ == "__main__":
+    main()
