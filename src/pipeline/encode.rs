@@ -45,8 +45,10 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), nodes: Vec::new(), buffers: Vec::new() }
+    /// A body in emptied memory.
+    pub(super) fn new(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { bytes, nodes: Vec::new(), buffers: Vec::new() }
     }
 
     /// The bytes, the nodes in depth-first order and the buffers in the order of the layouts.
@@ -212,33 +214,33 @@ impl Body {
     fn texts(&mut self, runs: &[Run<'_>], rows: usize, validity: &Validity) -> Result<()> {
         let views = runs.iter().map(Texts::of).collect::<Result<Vec<_>>>()?;
         let mut total = 0_usize;
-        let mut out = self.buffer((rows + 1) * 4)?.get_mut(4..).ok_or_else(mismatch)?;
+        let mut slots = self.buffer((rows + 1) * 4)?.chunks_exact_mut(4).skip(1);
         for ((run, part), view) in runs.iter().zip(&validity.parts).zip(&views) {
-            let (mine, rest) = out.split_at_mut(run.len() * 4);
-            out = rest;
-            for (row, slot) in mine.chunks_exact_mut(4).enumerate() {
-                if part.is_valid(row) {
-                    let (from, to) = view.span(row).ok_or_else(mismatch)?;
-                    total += to.checked_sub(from).ok_or_else(mismatch)?;
-                }
-                slot.copy_from_slice(&offset(total)?);
-            }
+            view.each_span(part, run.len(), |from, to| {
+                total += to.checked_sub(from)?;
+                slots.next()?.copy_from_slice(&u32::try_from(total).ok()?.to_le_bytes());
+                Some(())
+            })?;
+        }
+        // The field's offsets are signed; more than a message may hold is cut into smaller messages,
+        // but not past this.
+        if i32::try_from(total).is_err() {
+            return Err(Error::new(Code::RowTooLarge, "the texts of a batch are too long"));
         }
         let start = self.bytes.len();
-        self.bytes.reserve(total + STRIDE);
+        let out = self.zeros(total + STRIDE)?;
+        let mut at = 0;
         for ((run, part), view) in runs.iter().zip(&validity.parts).zip(&views) {
-            if let (Texts::Plain { offsets, bytes }, Part::Valid(_)) = (view, part) {
+            let source = view.bytes();
+            if let (Texts::Plain { offsets, .. }, Part::Valid(_)) = (view, part) {
                 let (from, to) = ends(offsets)?;
-                self.bytes.extend_from_slice(bytes.get(from..to).ok_or_else(mismatch)?);
-                continue;
-            }
-            for row in 0..run.len() {
-                if part.is_valid(row) {
-                    let (from, to) = view.span(row).ok_or_else(mismatch)?;
-                    append(&mut self.bytes, view.bytes(), from, to).ok_or_else(mismatch)?;
-                }
+                copy(out, &mut at, source, from, to).ok_or_else(mismatch)?;
+            } else {
+                view.each_span(part, run.len(), |from, to| copy(out, &mut at, source, from, to))?;
             }
         }
+        // PRIVACY: what the last copies wrote past the end goes before the buffer is closed.
+        self.bytes.truncate(start + total);
         self.close(start)
     }
 
@@ -460,19 +462,39 @@ impl<'a> Texts<'a> {
         Ok(Self::Plain { offsets, bytes })
     }
 
-    /// Where the bytes of a row begin and end.
+    /// Tells where the bytes of each row begin and end; null rows have none.
     #[inline]
-    fn span(&self, row: usize) -> Option<(usize, usize)> {
-        let (offsets, row) = match self {
-            Self::Blank => return Some((0, 0)),
-            Self::Plain { offsets, .. } => (*offsets, row),
-            Self::Dictionary { keys, offsets, .. } => {
-                (*offsets, usize::try_from(*keys.get(row)?).ok()?)
-            }
+    fn each_span(
+        &self,
+        part: &Part,
+        len: usize,
+        mut tell: impl FnMut(usize, usize) -> Option<()>,
+    ) -> Result<()> {
+        let span = |offsets: &[i32], at: usize| {
+            let from = usize::try_from(*offsets.get(at)?).ok()?;
+            let to = usize::try_from(*offsets.get(at + 1)?).ok()?;
+            Some((from, to))
         };
-        let from = usize::try_from(*offsets.get(row)?).ok()?;
-        let to = usize::try_from(*offsets.get(row + 1)?).ok()?;
-        Some((from, to))
+        let told = match (self, part) {
+            (Self::Dictionary { keys, offsets, .. }, Part::Valid(_)) => {
+                keys.iter().try_for_each(|key| {
+                    let (from, to) = span(offsets, usize::try_from(*key).ok()?)?;
+                    tell(from, to)
+                })
+            }
+            _ => (0..len).try_for_each(|row| {
+                let (from, to) = match self {
+                    _ if !part.is_valid(row) => (0, 0),
+                    Self::Blank => (0, 0),
+                    Self::Plain { offsets, .. } => span(offsets, row)?,
+                    Self::Dictionary { keys, offsets, .. } => {
+                        span(offsets, usize::try_from(*keys.get(row)?).ok()?)?
+                    }
+                };
+                tell(from, to)
+            }),
+        };
+        told.ok_or_else(mismatch)
     }
 
     const fn bytes(&self) -> &'a [u8] {
@@ -497,25 +519,26 @@ fn text_parts(array: &ArrayRef) -> Result<(&[i32], &[u8])> {
     }
 }
 
-/// Appends `source[from..to]`.
+/// Copies `source[from..to]` to `out[at..]` and moves `at` behind it.
 ///
 /// Short texts are copied a stride at a time, past their end, because a copy of fixed size is a few
-/// instructions and a copy of any size is a call.
+/// instructions and a copy of any size is a call. `out` is a stride longer than all texts together.
 ///
-/// PRIVACY: what was copied past the end is cut off again at once: it is beyond the length of `out`,
-/// where the next write begins, and never part of the message.
+/// PRIVACY: what is written past the end of a text is overwritten by the next, and the caller cuts off
+/// what is behind the last.
 #[inline]
-fn append(out: &mut Vec<u8>, source: &[u8], from: usize, to: usize) -> Option<()> {
+fn copy(out: &mut [u8], at: &mut usize, source: &[u8], from: usize, to: usize) -> Option<()> {
     let len = to.checked_sub(from)?;
+    let room = out.get_mut(*at..)?;
     if len <= STRIDE
         && let Some(stride) = source.get(from..).and_then(|rest| rest.first_chunk::<STRIDE>())
+        && let Some(room) = room.first_chunk_mut::<STRIDE>()
     {
-        let end = out.len() + len;
-        out.extend_from_slice(stride);
-        out.truncate(end);
+        *room = *stride;
     } else {
-        out.extend_from_slice(source.get(from..to)?);
+        room.get_mut(..len)?.copy_from_slice(source.get(from..to)?);
     }
+    *at += len;
     Some(())
 }
 

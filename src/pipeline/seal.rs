@@ -6,7 +6,7 @@
 //! "as they are" ships all of that. Here each value that a row shows is written once, defaults stand
 //! under nulls, padding is zero, and the schema is the plan's.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -55,6 +55,7 @@ pub(super) struct Sealer {
     message_bytes: usize,
     message_bytes_max: usize,
     queue: Vec<Batch>,
+    memory: Memory,
 }
 
 /// Columns of equal length that wait to be sealed, from `start` on.
@@ -67,12 +68,9 @@ struct Batch {
 
 impl Sealer {
     /// A sealer for a plan's schema; messages aim at `message_bytes` and never pass the maximum.
-    pub(super) const fn new(
-        schema: SchemaRef,
-        message_bytes: usize,
-        message_bytes_max: usize,
-    ) -> Self {
-        Self { schema, message_bytes, message_bytes_max, queue: Vec::new() }
+    pub(super) fn new(schema: SchemaRef, message_bytes: usize, message_bytes_max: usize) -> Self {
+        let memory = Memory::default();
+        Self { schema, message_bytes, message_bytes_max, queue: Vec::new(), memory }
     }
 
     /// Takes a batch and returns the messages that are full.
@@ -173,7 +171,7 @@ impl Sealer {
 
     fn encode(&self, batches: &[Batch]) -> Result<Sealed> {
         let rows: usize = batches.iter().map(|batch| batch.rows).sum();
-        let mut body = Body::with_capacity(self.message_bytes + self.message_bytes / 4);
+        let mut body = Body::new(self.memory.take(self.message_bytes + self.message_bytes / 4));
         for (at, field) in self.schema.fields().iter().enumerate() {
             let runs: Vec<Run<'_>> = batches
                 .iter()
@@ -186,7 +184,45 @@ impl Sealer {
         }
         let (body, nodes, buffers) = body.finish();
         let header = header(rows, body.len(), &nodes, &buffers)?;
-        Ok(Sealed { header, body: Bytes::from(body), rows: rows as u64 })
+        Ok(Sealed { header, body: self.memory.lend(body), rows: rows as u64 })
+    }
+}
+
+/// The memory of one stream's messages, used again once a message is sent: fetching fresh pages for
+/// each costs more than filling them.
+///
+/// PRIVACY: it belongs to one stream and so to one partner and one plan, and it is emptied before it
+/// is used again; a body has no byte that was not written for it.
+#[derive(Debug, Clone, Default)]
+struct Memory(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Memory {
+    fn take(&self, capacity: usize) -> Vec<u8> {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(capacity))
+    }
+
+    fn lend(&self, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Lent { bytes, home: self.clone() })
+    }
+}
+
+/// A body on its way out, which goes home when it was sent.
+struct Lent {
+    bytes: Vec<u8>,
+    home: Memory,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.home.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
     }
 }
 

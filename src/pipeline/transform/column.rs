@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, DictionaryArray, UInt32Array, UInt32Builder, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, DictionaryArray, UInt32Array, UInt32Builder, make_array, new_null_array,
+};
 use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Int32Type};
 
@@ -60,7 +62,7 @@ pub struct ColumnKernel {
 }
 
 /// The transformed values of one dictionary, at the places of the raw ones, so that keys stay as they
-/// are. A value that no row has used yet is null here.
+/// are. A value that no row has used yet is blank here.
 struct Remembered {
     raw: ArrayRef,
     seen: Vec<bool>,
@@ -127,17 +129,12 @@ impl ColumnKernel {
             Some(_) if self.null_token => self.kernel.null_token()?,
             _ => None,
         };
-        let (keys, values) = match token {
-            None => (raw.keys().clone(), values),
-            Some(token) => {
-                let last = i32::try_from(values.len())
-                    .map_err(|_| Error::new(Code::Internal, "a dictionary is too long"))?;
-                let keys = raw.keys().iter().map(|key| Some(key.unwrap_or(last))).collect();
-                let both = concat(&[&values, &token])
-                    .context(Code::Internal, || "null tokens".to_owned())?;
-                (keys, both)
-            }
-        };
+        let Some(token) = token else { return Ok(Arc::new(raw.with_values(values))) };
+        let last = i32::try_from(values.len())
+            .map_err(|_| Error::new(Code::Internal, "a dictionary is too long"))?;
+        let keys = raw.keys().iter().map(|key| Some(key.unwrap_or(last))).collect();
+        let values =
+            concat(&[&values, &token]).context(Code::Internal, || "null tokens".to_owned())?;
         let out = DictionaryArray::<Int32Type>::try_new(keys, values)
             .context(Code::Internal, || "dictionary keys".to_owned())?;
         Ok(Arc::new(out))
@@ -150,7 +147,7 @@ impl ColumnKernel {
             raw: Arc::clone(raw),
             seen: vec![false; raw.len()],
             unseen: raw.len(),
-            done: new_null_array(none.data_type(), raw.len()),
+            done: blank(none.data_type(), raw.len())?,
         })
     }
 
@@ -207,6 +204,17 @@ impl ColumnKernel {
             .context(Code::Internal, || "dictionary values".to_owned())?;
         Ok(())
     }
+}
+
+/// Values that stand for nothing: not null where the type allows it, because a dictionary whose values
+/// have nulls makes every reader look up each row's value to know whether it is null.
+fn blank(kind: &DataType, len: usize) -> Result<ArrayRef> {
+    let nulls = new_null_array(kind, len);
+    if kind.is_nested() || *kind == DataType::Null {
+        return Ok(nulls);
+    }
+    let data = nulls.to_data().into_builder().nulls(None).build();
+    Ok(make_array(data.context(Code::Internal, || "blank values".to_owned())?))
 }
 
 /// Puts the stand-in where the input is null.
