@@ -2,6 +2,7 @@
 
 mod access;
 mod bounds;
+mod process;
 mod pull;
 mod tickets;
 mod tls;
