@@ -98,6 +98,8 @@ problems! {
     TypeMisfit = "P052", Error;
     /// The data cannot be looked at.
     DataUnreadable = "P053", Error;
+    /// A row filter that cannot be used on the data.
+    FilterRefused = "P054", Error;
     /// A grant that has expired.
     GrantExpired = "P101", Warning;
     /// A release, which this version checks but does not serve.

@@ -157,13 +157,15 @@ fn authors_see_what_the_cases_say() {
         }
         all.push_str(&updated);
     }
-    // Those that need a file of a special kind have tests of their own below.
+    // Those that need a special file or real data have tests of their own, here and with the
+    // command line.
     let elsewhere = [
         Problem::FileTooLarge,
         Problem::NotUtf8,
         Problem::Nesting,
         Problem::Tab,
         Problem::DataUnreadable,
+        Problem::FilterRefused,
     ];
     for problem in Problem::ALL.iter().filter(|problem| !elsewhere.contains(problem)) {
         assert!(all.contains(&format!("[{}]", problem.code())), "no case shows {problem:?}");
