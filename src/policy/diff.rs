@@ -414,7 +414,10 @@ fn shown(value: &Value) -> String {
         Value::Number(number) => number.to_string(),
         Value::Text(text) => format!("\"{text}\""),
         Value::Date(date) => date.to_string(),
-        Value::Numbers(numbers) => format!("{numbers:?}"),
+        Value::Numbers(numbers) => {
+            let numbers: Vec<String> = numbers.iter().map(f64::to_string).collect();
+            format!("[{}]", numbers.join(", "))
+        }
         Value::Texts(texts) => format!("{texts:?}"),
     }
 }

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use super::load::{Loaded, leaves};
 use super::problem::{Problem, Problems, listed};
-use super::{Access, Class, Column, Linkage};
+use super::{Access, Class, Column, Linkage, Rule};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::pipeline::transform::Exposure;
 
@@ -161,29 +161,43 @@ fn addresses(problems: &mut Problems, loaded: &Loaded) {
         .help("ports and volumes can tell which host an address stands for; coarsen or drop them");
 }
 
-/// Columns share a domain to join; under different methods they do not.
+/// Columns share a domain to join; replaced in different ways they do not.
 fn domains(problems: &mut Problems, loaded: &Loaded) {
     let columns: Vec<_> = leaving(loaded)
-        .filter_map(|(column, span, _)| {
-            Some((column.rule.args.text("domain")?, column.rule.transform.spec().name(), span))
-        })
+        .filter(|(column, ..)| is_stand_in(&column.rule))
+        .filter_map(|(column, span, _)| Some((column.rule.args.text("domain")?, column, span)))
         .collect();
-    for (at, (domain, method, span)) in columns.iter().enumerate() {
-        let other = columns
-            .iter()
-            .take(at)
-            .find(|(other, other_method, _)| other == domain && other_method != method);
-        if let Some((_, other_method, other_span)) = other {
+    for (at, (domain, column, span)) in columns.iter().enumerate() {
+        let other = columns.iter().take(at).find(|(other_domain, other, _)| {
+            other_domain == domain && !same_rule(&column.rule, &other.rule)
+        });
+        if let Some((_, other, other_span)) = other {
+            let (one, two) = (&other.name, &column.name);
             problems
                 .add(
                     Problem::DomainMixed,
                     *span,
                     format!(
-                        "domain `{domain}` has `{other_method}` and `{method}`: they do not join"
+                        "`{one}` and `{two}` share the domain `{domain}` but are replaced in \
+                         different ways"
                     ),
                 )
                 .other(*other_span, "the other column")
-                .help("use the same method in a domain, or domains of different names");
+                .help(
+                    "to join them, give both the same method and parameters; to keep them apart, \
+                     domains of different names",
+                );
         }
     }
+}
+
+/// Whether what leaves stands for the value, so that a domain decides what joins. Other transforms use
+/// domains for other ends.
+pub(super) fn is_stand_in(rule: &Rule) -> bool {
+    let exposure = rule.transform.exposure(&rule.args);
+    matches!(exposure, Exposure::Pseudonym | Exposure::StructuredPseudonym)
+}
+
+fn same_rule(one: &Rule, other: &Rule) -> bool {
+    one.transform.spec().name() == other.transform.spec().name() && one.args == other.args
 }

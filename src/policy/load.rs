@@ -37,6 +37,8 @@ pub struct Places {
     pub columns: Span,
     /// The source.
     pub source: Span,
+    /// The row filter, where there is one.
+    pub rows: Option<Span>,
     /// Each column's name, in the order of the policy.
     pub names: Vec<Span>,
     /// Each column's transform, in the order of the policy.
@@ -180,6 +182,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         file: Arc::clone(problems.file()),
         columns: raw.columns_span,
         source: raw.source.as_ref().map_or(raw.columns_span, |source| source.span),
+        rows: raw.rows.as_ref().map(|rows| rows.span),
         names: raw.columns.iter().map(|column| column.name.span).collect(),
         rules: rule_spans,
         grants: raw.grants.iter().map(|grant| grant.span).collect(),

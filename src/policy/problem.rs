@@ -98,6 +98,10 @@ problems! {
     TypeMisfit = "P052", Error;
     /// The data cannot be looked at.
     DataUnreadable = "P053", Error;
+    /// A row filter that cannot be used on the data.
+    FilterRefused = "P054", Error;
+    /// More problems than are shown.
+    More = "P099", Error;
     /// A grant that has expired.
     GrantExpired = "P101", Warning;
     /// A release, which this version checks but does not serve.
@@ -120,17 +124,24 @@ problems! {
     DomainMixed = "P110", Warning;
 }
 
+/// How many problems of a file are kept: nobody reads more at once.
+pub const PROBLEMS_MAX: usize = 200;
+
 /// Problems of one file, as they are found.
+///
+/// INVARIANT: an error counts even where there are too many problems to keep it.
 #[derive(Debug)]
 pub struct Problems {
     file: Arc<SourceFile>,
     found: Vec<Diagnostic>,
+    count: usize,
+    any_error: bool,
 }
 
 impl Problems {
     /// None yet.
     pub fn new(file: Arc<SourceFile>) -> Self {
-        Self { file, found: Vec::new() }
+        Self { file, found: Vec::new(), count: 0, any_error: false }
     }
 
     /// The file.
@@ -146,22 +157,31 @@ impl Problems {
         message: impl Into<String>,
     ) -> Pending<'_> {
         let (severity, code) = (problem.severity(), problem.code());
+        self.count += 1;
+        self.any_error |= severity == Severity::Error;
         let diagnostic = Diagnostic::new(severity, code, &self.file, span.into(), message);
         Pending { found: &mut self.found, diagnostic: Some(diagnostic) }
     }
 
     /// Whether there is an error among them.
     pub fn any_error(&self) -> bool {
-        self.found.iter().any(Diagnostic::is_error)
+        self.any_error
     }
 
     /// How many there are.
-    pub fn count(&self) -> usize {
-        self.found.len()
+    pub const fn count(&self) -> usize {
+        self.count
     }
 
-    /// All of them.
-    pub fn into_list(self) -> Vec<Diagnostic> {
+    /// Those that were kept, and a word of those that were not.
+    pub fn into_list(mut self) -> Vec<Diagnostic> {
+        if self.count > self.found.len() {
+            let more = self.count - self.found.len();
+            let message = format!("there are {more} more problems");
+            let (severity, code) = (Problem::More.severity(), Problem::More.code());
+            let end = Span::new(self.file.text().len(), self.file.text().len());
+            self.found.push(Diagnostic::new(severity, code, &self.file, Some(end), message));
+        }
         self.found
     }
 }
@@ -201,7 +221,9 @@ impl Pending<'_> {
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        self.found.extend(self.diagnostic.take());
+        if self.found.len() < PROBLEMS_MAX {
+            self.found.extend(self.diagnostic.take());
+        }
     }
 }
 

@@ -157,13 +157,16 @@ fn authors_see_what_the_cases_say() {
         }
         all.push_str(&updated);
     }
-    // Those that need a file of a special kind have tests of their own below.
+    // Those that need a special file or real data have tests of their own, here and with the
+    // command line.
     let elsewhere = [
         Problem::FileTooLarge,
         Problem::NotUtf8,
         Problem::Nesting,
         Problem::Tab,
         Problem::DataUnreadable,
+        Problem::FilterRefused,
+        Problem::More,
     ];
     for problem in Problem::ALL.iter().filter(|problem| !elsewhere.contains(problem)) {
         assert!(all.contains(&format!("[{}]", problem.code())), "no case shows {problem:?}");
@@ -204,6 +207,34 @@ fn deep_nesting_is_refused() {
         let text = refused(format!("version: {}", "[".repeat(depth)).as_bytes());
         assert!(text.starts_with("error[P019]: lists and maps nest deeper than 32"), "{text}");
     }
+}
+
+#[test]
+fn a_list_without_end_is_refused() {
+    let text = refused(format!("version: [{}]", "1,".repeat(10_001)).as_bytes());
+    assert!(text.starts_with("error[P019]: a list or map has more than 10000 items"), "{text}");
+    let keys: String = (0..10_001).map(|at| format!("k{at}: 1\n")).collect();
+    let text = refused(keys.as_bytes());
+    assert!(text.starts_with("error[P019]: a list or map has more than 10000 items"), "{text}");
+}
+
+#[test]
+fn too_many_problems_are_counted_and_never_forgotten() {
+    let columns: String = (0..300).map(|at| format!("  k{at}: kepe\n")).collect();
+    let text = format!("version: 1\ndataset: d\nsource: {{parquet: x}}\ncolumns:\n{columns}");
+    let report = load_bytes(Path::new("p.yaml"), text.as_bytes()).unwrap_err();
+    assert_eq!(report.diagnostics().len(), 201);
+    let last = report.diagnostics().last().unwrap();
+    assert_eq!((last.code, last.message.as_str()), ("P099", "there are 100 more problems"));
+    // Warnings that fill the list do not hide an error behind them.
+    let mut problems = super::problem::Problems::new(crate::diagnostic::SourceFile::new("p", ""));
+    for _ in 0..300 {
+        problems.add(Problem::ClassMissing, None, "a warning");
+    }
+    assert!(!problems.any_error());
+    problems.add(Problem::UnknownKey, None, "an error");
+    assert!(problems.any_error());
+    assert!(problems.into_list().iter().any(crate::diagnostic::Diagnostic::is_error));
 }
 
 #[test]

@@ -53,6 +53,9 @@ pub(super) const BYTES_MAX: usize = 1 << 20;
 /// How deep maps and lists may nest.
 pub(super) const DEPTH_MAX: usize = 32;
 
+/// How many items a list or map may have.
+pub(super) const ITEMS_MAX: usize = 10_000;
+
 /// Parses one document. Problems go to `problems`; `None` when there is nothing to look at.
 pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     // A byte-order mark is no part of the document, but it is part of the file that spans point into.
@@ -129,16 +132,14 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.plain_only(anchor, tag.is_some(), span);
                 let plain = style == ScalarStyle::Plain;
-                self.put(Node {
-                    span,
-                    content: Content::Scalar { text: text.into_owned(), plain },
-                });
+                let content = Content::Scalar { text: text.into_owned(), plain };
+                return self.put(Node { span, content });
             }
             Event::Alias(_) => {
                 self.problems
                     .add(Problem::AnchorOrAlias, span, "aliases are not allowed")
                     .help("write the value out, so that it can be read where it applies");
-                self.put(Node { span, content: Content::Refused });
+                return self.put(Node { span, content: Content::Refused });
             }
             Event::SequenceStart(anchor, tag) => {
                 self.plain_only(anchor, tag.is_some(), span);
@@ -159,11 +160,11 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => match self.stack.pop() {
                 Some(Open::List { start, items }) => {
                     let span = self.whole(start, span);
-                    self.put(Node { span, content: Content::List(items) });
+                    return self.put(Node { span, content: Content::List(items) });
                 }
                 Some(Open::Map { start, entries, .. }) => {
                     let span = self.whole(start, span);
-                    self.put(Node { span, content: Content::Map(entries) });
+                    return self.put(Node { span, content: Content::Map(entries) });
                 }
                 None => {}
             },
@@ -172,26 +173,32 @@ impl Builder<'_> {
         true
     }
 
-    /// Puts a finished node where it belongs: as a key, a value, an item or the root.
-    fn put(&mut self, node: Node) {
+    /// Puts a finished node where it belongs: as a key, a value, an item or the root; false to stop.
+    fn put(&mut self, node: Node) -> bool {
         let problems = &mut *self.problems;
+        let items = match self.stack.last() {
+            Some(Open::List { items, .. }) => items.len(),
+            Some(Open::Map { entries, .. }) => entries.len(),
+            None => 0,
+        };
+        if items >= ITEMS_MAX {
+            let message = format!("a list or map has more than {ITEMS_MAX} items");
+            problems.add(Problem::Nesting, node.span, message);
+            return false;
+        }
         match self.stack.last_mut() {
             None => self.root = Some(node),
             Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map { entries, key, refused, .. }) => {
-                if *refused {
-                    *refused = false;
-                    return;
-                }
-                match key.take() {
-                    Some((key, key_span)) => entries.push(Entry { key, key_span, value: node }),
-                    None => match accept_key(node, entries, problems) {
-                        Some(accepted) => *key = Some(accepted),
-                        None => *refused = true,
-                    },
-                }
-            }
+            Some(Open::Map { refused, .. }) if *refused => *refused = false,
+            Some(Open::Map { entries, key, refused, .. }) => match key.take() {
+                Some((key, key_span)) => entries.push(Entry { key, key_span, value: node }),
+                None => match accept_key(node, entries, problems) {
+                    Some(accepted) => *key = Some(accepted),
+                    None => *refused = true,
+                },
+            },
         }
+        true
     }
 
     fn plain_only(&mut self, anchor: usize, tagged: bool, span: Span) {

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{DONE, ExitCode, INVALID, Surroundings, policy_files, raw_schema};
+use super::{DONE, ExitCode, INVALID, Surroundings, check_data, policy_files};
 use crate::diagnostic::{Diagnostic, Severity, SourceFile, render, sort};
-use crate::policy::check::check_schema;
 use crate::policy::lint;
 use crate::policy::load::load;
 use crate::policy::problem::Problem;
@@ -92,10 +91,7 @@ impl Check {
             found.push(twice(file, &dataset, &other));
         }
         if self.data {
-            match raw_schema(&loaded) {
-                Ok(schema) => found.extend(check_schema(&loaded, &schema)),
-                Err(diagnostic) => found.push(*diagnostic),
-            }
+            found.extend(check_data(&loaded));
         }
         sort(&mut found);
         found

@@ -3,11 +3,16 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use chrono::NaiveDate;
 use clap::Subcommand;
 
-use crate::diagnostic::{Diagnostic, Report, Severity, SourceFile, render};
+use crate::diagnostic::{Diagnostic, Report, Severity, SourceFile, Span, render};
+use crate::pipeline::scan::check_filter;
+use crate::pipeline::source::snapshot;
+use crate::policy::check::check_schema;
 use crate::policy::load::{Loaded, load};
 use crate::policy::problem::Problem;
 
@@ -96,22 +101,49 @@ fn show(report: &Report, around: &mut Surroundings<'_>) -> anyhow::Result<()> {
 /// The raw schema of a policy's data, or why it cannot be had, as a problem of the policy's source.
 ///
 /// PRIVACY: the library's own words may hold cell values; they go to the custodian's terminal only.
-fn raw_schema(loaded: &Loaded) -> Result<arrow::datatypes::SchemaRef, Box<Diagnostic>> {
-    match crate::pipeline::source::snapshot(&loaded.policy, 1) {
-        Ok(snapshot) => Ok(std::sync::Arc::clone(snapshot.schema())),
+fn raw_schema(loaded: &Loaded) -> Result<SchemaRef, Box<Diagnostic>> {
+    match snapshot(&loaded.policy, 1) {
+        Ok(snapshot) => Ok(Arc::clone(snapshot.schema())),
         Err(error) => {
-            let problem = Problem::DataUnreadable;
-            let mut diagnostic = Diagnostic::new(
-                problem.severity(),
-                problem.code(),
-                &loaded.places.file,
-                Some(loaded.places.source),
+            let span = Some(loaded.places.source);
+            Err(chained(
+                loaded,
+                Problem::DataUnreadable,
+                span,
                 "the data cannot be looked at",
-            );
-            diagnostic.help(error.chain());
-            Err(Box::new(diagnostic))
+                &error,
+            ))
         }
     }
+}
+
+/// A problem whose help is what the rooms below say of it.
+fn chained(
+    loaded: &Loaded,
+    problem: Problem,
+    span: Option<Span>,
+    message: &str,
+    error: &crate::Error,
+) -> Box<Diagnostic> {
+    let (severity, code) = (problem.severity(), problem.code());
+    let mut diagnostic = Diagnostic::new(severity, code, &loaded.places.file, span, message);
+    diagnostic.help(error.chain());
+    Box::new(diagnostic)
+}
+
+/// Every way in which a policy and its data do not fit together.
+fn check_data(loaded: &Loaded) -> Vec<Diagnostic> {
+    let schema = match raw_schema(loaded) {
+        Ok(schema) => schema,
+        Err(diagnostic) => return vec![*diagnostic],
+    };
+    let mut found = check_schema(loaded, &schema);
+    if let Err(error) = check_filter(&loaded.policy, &schema) {
+        let span = loaded.places.rows;
+        let message = "the filter cannot be used on the data";
+        found.push(*chained(loaded, Problem::FilterRefused, span, message, &error));
+    }
+    found
 }
 
 /// The policy files that arguments name: files as they are, folders by what they hold. Cases files

@@ -223,3 +223,53 @@ fn a_policy_is_found_beside_its_cases() {
     assert!(is_yaml("a.yaml") && is_yaml("a.yml") && !is_yaml("a.md"));
     assert_eq!(policy_files(&[Path::new("x.yaml").to_owned()]).unwrap().len(), 1);
 }
+
+/// A policy over two columns of delimited text, which is there.
+const TEXT: &str = "\
+version: 1
+dataset: jobs
+source: {delimited: {paths: a.csv, delimiter: \";\", header: true, columns: {a: integer, b: text}}}
+columns: {a: {class: measure, keep}, b: drop}
+rows: a > 1
+grants: [{partner: cern, access: rows}]
+";
+
+#[test]
+fn data_that_fits_is_good() {
+    let files = [("p.yaml", TEXT), ("a.csv", "b;a\nx;1\n")];
+    let (out, _, code) = run_in(&files, "check --data p.yaml");
+    assert_eq!((out.as_str(), code), ("1 file: no errors, no warnings\n", DONE));
+    let (out, _, _) = run_in(&files, "explain --data p.yaml --partner cern");
+    assert!(out.contains("keep; measure; seen: the value itself; whole numbers"), "{out}");
+}
+
+#[test]
+fn a_filter_over_columns_that_are_not_there_is_refused() {
+    let wrong = TEXT.replace("a > 1", "c > 1");
+    let files = [("p.yaml", wrong.as_str()), ("a.csv", "b;a\nx;1\n")];
+    let (out, _, code) = run_in(&files, "check --data p.yaml");
+    assert!(
+        out.contains("error[P054]: the filter cannot be used on the data\n --> p.yaml:5:7"),
+        "{out}"
+    );
+    assert_eq!(code, INVALID);
+}
+
+/// The policies that we ship over real data, against that data.
+#[test]
+fn the_policies_we_ship_fit_their_real_data() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shared = root.join("../shared/data");
+    if !shared.is_dir() {
+        #[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
+        let required = std::env::var("CI").is_ok_and(|value| value == "true");
+        assert!(!required, "../shared is not there");
+        println!("skipped: ../shared is not there");
+        return;
+    }
+    for name in ["adult", "slurm-accounting", "traffic-stops"] {
+        let loaded = load(&root.join(format!("policies/{name}.yaml"))).unwrap();
+        let found = check_data(&loaded);
+        assert!(found.is_empty(), "{}", render::human(&found, false));
+    }
+}

@@ -34,7 +34,11 @@ impl ParquetFile {
     fn open(path: PathBuf, digest: &mut Sha256) -> Result<Self> {
         let pinned = PinnedFile::pin(&path)?;
         let file = pinned.open()?;
+        // Some writers leave an Arrow schema in the footer that Arrow itself cannot read; the types that
+        // parquet knows are enough then.
+        let by_parquet = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let loaded = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+            .or_else(|_| ArrowReaderMetadata::load(&file, by_parquet()))
             .context(Code::SourceUnreadable, || {
                 format!("read the footer of `{}`", path.display())
             })?;

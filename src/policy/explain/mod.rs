@@ -5,9 +5,10 @@ use arrow::datatypes::Schema;
 use chrono::NaiveDate;
 
 use super::check::type_name;
+use super::lint::is_stand_in;
 use super::load::leaves;
 use super::problem::listed;
-use super::{Access, Class, Grant, Linkage, Nulls, Policy};
+use super::{Access, Class, Column, Grant, Linkage, Nulls, Policy};
 use crate::pipeline::transform::Exposure;
 use crate::pipeline::transform::column::canonical;
 
@@ -163,8 +164,8 @@ fn general(policy: &Policy) -> Vec<String> {
     for (domain, columns) in domains(policy) {
         let verb = if columns.len() == 1 { "is" } else { "are" };
         sentences.push(format!(
-            "{} {verb} of the domain `{domain}`: equal values have equal stand-ins, in other \
-             datasets with this domain too.",
+            "{} {verb} of the domain `{domain}`: equal values can be recognized across columns of \
+             this domain, in other datasets too.",
             listed(&columns)
         ));
     }
@@ -187,17 +188,23 @@ fn general(policy: &Policy) -> Vec<String> {
     sentences
 }
 
-/// Named domains with the columns that leave under them, in the order of the file.
+/// Named domains with the columns that share keys in them, in the order of the file.
+///
+/// PRIVACY: parameters such as a length or a prefix do not count: who has both columns can still tell
+/// which values are equal.
 fn domains(policy: &Policy) -> Vec<(&str, Vec<&str>)> {
-    let mut domains: Vec<(&str, Vec<&str>)> = Vec::new();
-    for column in policy.columns.iter().filter(|column| leaves(&column.rule)) {
-        let Some(domain) = column.rule.args.text("domain") else { continue };
-        match domains.iter_mut().find(|(known, _)| *known == domain) {
-            Some((_, columns)) => columns.push(&column.name),
-            None => domains.push((domain, vec![&column.name])),
+    let mut domains: Vec<(&str, String, Vec<&str>)> = Vec::new();
+    for Column { name, rule, .. } in policy.columns.iter().filter(|c| is_stand_in(&c.rule)) {
+        let Some(domain) = rule.args.text("domain") else { continue };
+        let method = rule.transform.spec().name();
+        let known =
+            domains.iter_mut().find(|(known, other, _)| *known == domain && *other == method);
+        match known {
+            Some((.., columns)) => columns.push(name),
+            None => domains.push((domain, method, vec![name])),
         }
     }
-    domains
+    domains.into_iter().map(|(domain, _, columns)| (domain, columns)).collect()
 }
 
 /// The word of the policy language for a class.
