@@ -58,7 +58,11 @@ pub(super) fn resolve(
     if problems.count() > before {
         return None;
     }
-    for refusal in transform.check(&args) {
+    let mut refusals = transform.check(&args);
+    if refusals.is_empty() {
+        refusals = transform.check_files(&args, scope.folder);
+    }
+    for refusal in refusals {
         let at = refusal.param.and_then(|param| places.get(param)).copied().unwrap_or(verb.span);
         let problem = problems.add(Problem::Refused, at, refusal.message);
         if let Some(help) = refusal.help {

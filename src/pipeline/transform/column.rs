@@ -93,13 +93,7 @@ impl ColumnKernel {
             && !self.kernel.replaces_nulls()
             && let Some(dictionary) = raw.as_any().downcast_ref::<DictionaryArray<Int32Type>>()
         {
-            let out = self.apply_dictionary(dictionary);
-            // PRIVACY: after an error some values have a place and no output; the next value would take
-            // that place, and one value would leave as another's pseudonym.
-            if out.is_err() {
-                self.dictionary = None;
-            }
-            return out;
+            return self.apply_dictionary(dictionary);
         }
         let values = to_canonical(raw)?;
         let reads = reads.iter().map(to_canonical).collect::<Result<Vec<_>>>()?;

@@ -67,7 +67,8 @@ static SPEC: Spec = Spec {
             level.",
     leaks: "The rough place. Each place of a person is protected by itself: many places near each \
             other add up, and their middle shows through. Where many persons share a place, averaging \
-            over them finds it. Equal output shows the same person at the same place again.",
+            over them finds it; so do partners who compare their draws, unless linkage is shared. Equal \
+            output shows the same person at the same place again.",
     takes: "latitudes and longitudes in degrees, as floats",
     example: "{geo_laplace: {axis: latitude, other: Longitude, person: User, level: 1.4, \
               radius_m: 500, domain: place}}",

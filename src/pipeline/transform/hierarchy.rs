@@ -93,6 +93,15 @@ impl Transform for Hierarchy {
         Vec::new()
     }
 
+    fn check_files(&self, args: &Args, folder: &Path) -> Vec<Refusal> {
+        let (Some(file), Some(level)) = (args.text("file"), args.integer("level")) else {
+            return Vec::new();
+        };
+        let refused = validate(&folder.join(file), delimiter(args), level).err();
+        let message = |reason| format!("`{file}` {reason}");
+        refused.map(|reason| refusal("file", message(reason), SHAPE)).into_iter().collect()
+    }
+
     fn output(&self, _args: &Args, input: &DataType) -> Result<Option<DataType>, String> {
         text::or_whole(input)?;
         Ok(Some(DataType::Utf8))
@@ -135,8 +144,7 @@ impl Transform for Hierarchy {
         let missing = || Error::new(Code::Internal, "no hierarchy file or level");
         let path = bind.folder.join(args.text("file").ok_or_else(missing)?);
         let level = args.integer("level").ok_or_else(missing)?;
-        let delimiter = args.text("delimiter").and_then(|text| text.bytes().next()).unwrap_or(b';');
-        let table = Table::read(&path, delimiter, level).map_err(|reason| {
+        let table = Table::read(&path, delimiter(args), level).map_err(|reason| {
             Error::new(Code::Policy, format!("hierarchy file `{}`: {reason}", path.display()))
         })?;
         let other = match args.text("other") {
@@ -146,6 +154,14 @@ impl Transform for Hierarchy {
         };
         Ok(Box::new(Level { table, other }))
     }
+}
+
+/// The shape of a file, as advice.
+const SHAPE: &str = "no header; one line a value: the value, then its generalization at level 1, 2 and so \
+                     on; each value once";
+
+fn delimiter(args: &Args) -> u8 {
+    args.text("delimiter").and_then(|text| text.bytes().next()).unwrap_or(b';')
 }
 
 /// One level of a file: the place of each leaf's generalization.
@@ -355,6 +371,18 @@ mod tests {
                 .unwrap_err()
                 .starts_with("cannot be read")
         );
+    }
+
+    #[test]
+    fn checking_a_policy_tells_what_is_wrong_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("zip.csv"), ZIP).unwrap();
+        let check = |level| {
+            let set = [("file", word("zip.csv")), ("level", Value::Integer(level))];
+            Hierarchy.check_files(&args(&Hierarchy, &set), folder.path())
+        };
+        assert_eq!(check(3), []);
+        assert_eq!(check(4)[0].message, "`zip.csv` has levels 1 to 3, and `level` is 4");
     }
 
     #[test]

@@ -144,6 +144,14 @@ pub trait Transform: Send + Sync + Debug {
         Vec::new()
     }
 
+    /// What is wrong with the files that parameters name, relative to `folder`. Asked after [`check`]
+    /// found nothing and every file is there.
+    ///
+    /// [`check`]: Transform::check
+    fn check_files(&self, _args: &Args, _folder: &std::path::Path) -> Vec<Refusal> {
+        Vec::new()
+    }
+
     /// The canonical type that leaves when `input` (canonical, see [`column::canonical`]) enters, or
     /// why this type does not fit (lower case, no full stop). `None` means the column does not leave.
     fn output(&self, args: &Args, input: &DataType) -> Result<Option<DataType>, String>;

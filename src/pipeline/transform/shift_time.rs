@@ -174,7 +174,7 @@ impl Shift {
 impl Kernel for Shift {
     fn apply(&mut self, values: &ArrayRef, reads: &[ArrayRef]) -> Result<ArrayRef> {
         let names = persons::names(persons::read(reads, 0, values.len())?)?;
-        times::map(values, &mut |row, count| {
+        times::map(values, |row, count| {
             // PRIVACY: without a person there is no offset, and the time must not pass unmoved.
             if names.is_null(row) {
                 return None;

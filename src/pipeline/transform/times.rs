@@ -39,10 +39,7 @@ pub(super) fn is_date(input: &DataType) -> bool {
 ///
 /// # Errors
 /// [`Code::Internal`] when the column holds no dates or timestamps.
-pub(super) fn map(
-    values: &ArrayRef,
-    f: &mut dyn FnMut(usize, i64) -> Option<i64>,
-) -> Result<ArrayRef> {
+pub(super) fn map(values: &ArrayRef, f: impl FnMut(usize, i64) -> Option<i64>) -> Result<ArrayRef> {
     match values.data_type() {
         DataType::Date32 => build::<Date32Type>(values, f),
         DataType::Date64 => build::<Date64Type>(values, f),
@@ -65,7 +62,7 @@ pub(super) fn map(
 pub(super) fn days(values: &ArrayRef) -> Result<Vec<Option<NaiveDate>>> {
     let per_day = per_day(values.data_type()).map_err(|_| not_times())?;
     let mut out = vec![None; values.len()];
-    map(values, &mut |row, count| {
+    map(values, |row, count| {
         if let Some(slot) = out.get_mut(row) {
             *slot = day(count.div_euclid(per_day));
         }
@@ -94,7 +91,7 @@ const fn per_second(unit: TimeUnit) -> i64 {
 }
 
 // INVARIANT: a builder writes the default value under a null, so nothing raw stays in the buffer.
-fn build<T>(values: &ArrayRef, f: &mut dyn FnMut(usize, i64) -> Option<i64>) -> Result<ArrayRef>
+fn build<T>(values: &ArrayRef, mut f: impl FnMut(usize, i64) -> Option<i64>) -> Result<ArrayRef>
 where
     T: ArrowPrimitiveType,
     T::Native: Into<i64> + TryFrom<i64>,

@@ -160,11 +160,22 @@ impl Kernel for Start {
             _ => self.per_day,
         };
         let step = step.max(1);
-        if self.period <= Period::Day {
-            return times::map(values, &mut |_, count| count.div_euclid(step).checked_mul(step));
-        }
-        times::map(values, &mut |_, count| {
-            self.period.first_day(count.div_euclid(step))?.checked_mul(step)
+        // Times of neighbouring rows are often near each other, and comparing is cheaper than dividing:
+        // the last step (a day for weeks and longer) is kept with its answer.
+        let mut last = (1, 0, None);
+        times::map(values, |_, count| {
+            let (first, end, start) = last;
+            if first <= count && count < end {
+                return start;
+            }
+            let steps = count.div_euclid(step);
+            let first = steps.checked_mul(step)?;
+            let start = match self.period {
+                Period::Minute | Period::Hour | Period::Day => Some(first),
+                _ => self.period.first_day(steps).and_then(|day| day.checked_mul(step)),
+            };
+            last = (first, first.saturating_add(step), start);
+            start
         })
     }
 }

@@ -68,9 +68,9 @@ fn values_that_no_row_uses_never_reach_the_kernel() {
     let out = kernel.apply(&column, &[]).unwrap();
     let told = [Some("<c>"), None, Some("<b>"), Some("<c>")].map(|value| value.map(str::to_owned));
     assert_eq!(texts(&out), told);
-    assert_eq!(*log.lock().unwrap(), [some(&["b", "c"])], "in the dictionary's order");
+    assert_eq!(*log.lock().unwrap(), [some(&["b", "c"])]);
     let values = out.as_dictionary::<Int32Type>().values();
-    assert_eq!(texts(values), some(&["", "<b>", "<c>"]), "at their places");
+    assert_eq!(texts(values), [None, Some("<b>".to_owned()), Some("<c>".to_owned())]);
 }
 
 #[test]

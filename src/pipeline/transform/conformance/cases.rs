@@ -44,6 +44,8 @@ pub(super) fn all() -> Vec<Case> {
     cases.extend(numbers());
     cases.extend(times());
     cases.extend(places());
+    cases.extend(pseudonyms());
+    cases.extend(addresses());
     cases
 }
 
@@ -124,6 +126,50 @@ fn places() -> Vec<Case> {
             ("domain", word("place")),
         ];
         cases.push(Case::new("geo_laplace", None, &set).reads(|| vec![degrees(), persons()]));
+    }
+    cases
+}
+
+fn pseudonyms() -> Vec<Case> {
+    let of = |method, set: &[(&str, Value)]| Case::new("pseudonym", Some(method), set);
+    let numbers = || {
+        samples::texts(|row| format!("+358 {:07}-{:02}", 7_654_321 - row / 2 * 123_457, row / 2))
+    };
+    vec![
+        of("hmac", &[]),
+        of("hmac", &[("keep", word("email_domain")), ("prefix", word("user_"))]),
+        of("hmac", &[("length", Value::Integer(40)), ("normalize", words(&["trim", "case_fold"]))]),
+        of("token", &[("order", word("first_seen"))]),
+        of("token", &[("style", word("letters")), ("prefix", word("group_"))]),
+        of("ff1", &[]).column(numbers()),
+        of("ff1", &[("alphabet", word("alphanumeric")), ("others", word("any"))]).column(numbers()),
+        of("aes_siv", &[]),
+    ]
+}
+
+fn addresses() -> Vec<Case> {
+    let v4 = |row: usize| [198, 18 + row / 8, 7 * row, 255 - row].map(|part| part % 256);
+    let text = move || {
+        samples::texts(|row| match row % 5 {
+            0 => format!("2001:db8:{row:x}::{:x}:cafe", row * 7919),
+            1 => format!("::ffff:198.51.100.{row}"),
+            2 => format!("no address {row}"),
+            _ => v4(row).map(|part| part.to_string()).join("."),
+        })
+    };
+    let bytes = || {
+        samples::bytes(|row| match row % 3 {
+            0 => vec![198, 51, 100, row as u8],
+            1 => (0..16).map(|byte: u8| byte.wrapping_mul(row as u8) ^ 0x2a).collect(),
+            _ => vec![1, 2, 3],
+        })
+    };
+    let mut cases = Vec::new();
+    for method in ["crypto_pan", "ipcrypt_pfx", "truncate"] {
+        for invalid in ["null", "token"] {
+            let set = [("invalid", word(invalid))];
+            cases.push(Case::new("ip", Some(method), &set).column(text()).column(bytes()));
+        }
     }
     cases
 }
