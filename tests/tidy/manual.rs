@@ -201,6 +201,44 @@ fn links_between_documents_lead_somewhere() {
 }
 
 #[test]
+fn what_documents_name_exists() {
+    /// Names of tests and of files that no file has.
+    fn unknown(document: &File, files: &[File]) -> Vec<String> {
+        let words = document.text.split('`').skip(1).step_by(2);
+        let name = |word: &&str| {
+            word.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_./".contains(&b))
+        };
+        let missing = |word: &&str| {
+            if word.ends_with(".rs") && !word.starts_with("foo/") {
+                return !files
+                    .iter()
+                    .any(|file| format!("/{}", file.path).ends_with(&format!("/{word}")));
+            }
+            let test = word.matches('_').count() >= 4 && !word.contains(['.', '/']);
+            let (rust, python) = (format!("fn {word}("), format!("def {word}("));
+            test && !files
+                .iter()
+                .any(|file| file.text.contains(&rust) || file.text.contains(&python))
+        };
+        words
+            .filter(name)
+            .filter(missing)
+            .map(|word| format!("{}: {word}", document.path))
+            .collect()
+    }
+    let page =
+        File::new("a.md", "`wire/a.rs` `b.rs` `no_test_has_this_name` `a_b_c` `other words`");
+    let there = File::new("src/wire/a.rs", "");
+    assert_eq!(unknown(&page, &[there]), ["a.md: b.rs", "a.md: no_test_has_this_name"]);
+    let files = sources::all();
+    let code: Vec<File> = sources::all().into_iter().filter(|file| !file.is("md")).collect();
+    for document in files.iter().filter(|file| file.is("md") && !file.path.starts_with("tests/")) {
+        assert_eq!(unknown(document, &code), [] as [String; 0]);
+    }
+}
+
+#[test]
 fn a_part_is_found_between_its_marks() {
     assert_eq!(part("a\n<!-- t -->\nb\n<!-- end of t -->\nc", "t"), Some("b\n"));
     assert_eq!(part("a", "t"), None);
