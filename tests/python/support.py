@@ -15,7 +15,7 @@ PARTNERS = ["cern", "nersc"]
 
 # A fixed sentence, a stable code and the request's number; around it only what pyarrow itself adds.
 TOLD = re.compile(
-    r"(?:Flight [a-z ,]+: )?"
+    r"(?:(?:Flight|gRPC) [a-z ,]+: )?"
     r"(?P<sentence>[A-Z][A-Za-z ,:'-]*(?:\. [A-Z][A-Za-z ,:'-]*)*\.) "
     r"\[(?P<code>[A-Z]\d{3}), request (?P<id>[0-9a-f]{16})\]"
     r"(?:\. Detail: [A-Za-z]+)?"
