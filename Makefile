@@ -10,6 +10,8 @@ PYTHON ?= python3
 ARGS ?=
 ROWS ?= 5000000
 
+export PYTHONUNBUFFERED := 1
+
 # Dependencies are built once, in one profile and with one set of features, for everything below. The
 # demo and the benchmark differ in this crate alone, which they optimize.
 OPTIMIZED := --config 'profile.dev.package.veilflight.opt-level=3'

@@ -48,9 +48,10 @@ class Partner:
     more: dict[str, Any] = field(default_factory=dict)
 
     def connect(self) -> flight.FlightClient:
-        """A new connection."""
+        """A new connection, which no other client of this process shares."""
         trust = {"tls_root_certs": self.roots} if self.roots else {}
-        return flight.connect(self.uri, **trust, **self.more)
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        return flight.connect(self.uri, generic_options=own, **trust, **self.more)
 
     @property
     def options(self) -> flight.FlightCallOptions:
@@ -68,7 +69,6 @@ class Partner:
         begun = time.perf_counter()
         with self.connect() as client:
             info = client.get_flight_info(descriptor(dataset), self.options)
-            # Each thread has a connection of its own, so that they do not share one HTTP/2 window.
             with ThreadPoolExecutor(threads) as pool:
                 shards = list(pool.map(lambda end: self._shard(end.ticket, begun), info.endpoints))
         batches = [batch for shard in shards for batch in shard.batches]

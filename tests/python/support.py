@@ -13,10 +13,12 @@ from partner import Partner
 
 PARTNERS = ["cern", "nersc"]
 
-# A fixed sentence, a stable code and the request's number, and nothing after it.
+# A fixed sentence, a stable code and the request's number; around it only what pyarrow itself adds.
 TOLD = re.compile(
+    r"(?:(?:Flight|gRPC) [a-z ,]+: )?"
     r"(?P<sentence>[A-Z][A-Za-z ,:'-]*(?:\. [A-Z][A-Za-z ,:'-]*)*\.) "
-    r"\[(?P<code>[A-Z]\d{3}), request (?P<id>[0-9a-f]{16})\]\.?$"
+    r"\[(?P<code>[A-Z]\d{3}), request (?P<id>[0-9a-f]{16})\]"
+    r"(?:\. Detail: [A-Za-z]+)?"
 )
 
 
@@ -36,7 +38,7 @@ def refused(call: Callable[[], object]) -> Refusal:
         call()
     # What follows is gRPC's own account of the connection, which repeats the server's words.
     told = re.split(r"\.? ?gRPC client debug context", str(caught.value))[0].strip("'\" ")
-    found = TOLD.search(told)
+    found = TOLD.fullmatch(told)
     assert found, f"not one of the server's sentences: {told}"
     return Refusal(type(caught.value), found["sentence"], found["code"], str(caught.value))
 

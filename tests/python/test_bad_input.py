@@ -1,6 +1,7 @@
 """Files that are cut, replaced, changed or gone: a fixed sentence for the partner, the story for the
 operator, and all else goes on."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,11 @@ def other_type(path: Path) -> None:
     pq.write_table(table.set_column(place, "Queued", table["Queued"].cast(pa.string())), path)
 
 
+def look_again() -> None:
+    """Wait until the server looks at files again, which it does once a second."""
+    time.sleep(1.2)
+
+
 BAD = {
     cut: "S001", garble: "S001", not_parquet: "S001", Path.unlink: "S001",
     another_column: "D003", lost_column: "D003", other_type: "D003",
@@ -74,6 +80,7 @@ def test_a_bad_file_is_told_by_a_code_and_leaves_other_datasets_alone(
             listed = [info.descriptor.path[0] for info in client.list_flights(options=cern.options)]
         assert b"good" in listed
         write_jobs(path, ROWS)
+        look_again()
         assert cern.pull("bad").table.num_rows == ROWS, "a repaired file is served again"
 
 
@@ -86,6 +93,7 @@ def test_a_ticket_of_replaced_data_is_stale(alone: Custodian) -> None:
         ticket = cern.info("jobs").endpoints[0].ticket
         write_jobs(path, ROWS // 2)
         assert refused(lambda: cern.shard(ticket)).code == "T004"
+        look_again()
         assert cern.pull("jobs").table.num_rows == ROWS // 2
 
 
@@ -105,6 +113,7 @@ def test_a_file_that_shrinks_under_a_stream_ends_the_stream(alone: Custodian) ->
         assert told.code in ("S001", "T004")
         assert server.process.poll() is None
         write_jobs(path, ROWS)
+        look_again()
         assert cern.pull("jobs").table.num_rows == ROWS
 
 

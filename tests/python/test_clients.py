@@ -156,8 +156,8 @@ def test_the_schema_announced_is_the_schema_sent(cern: Partner) -> None:
     assert sent.names == ["Job", "User", "Group", "Address", "Queued"]
     protections = {field.name: field.metadata[b"veilflight.protection"] for field in sent}
     assert protections == {
-        "Job": b"keep", "User": b"pseudonym hmac", "Group": b"pseudonym token",
-        "Address": b"ip crypto_pan", "Queued": b"truncate",
+        "Job": b"keep", "User": b"pseudonym.hmac", "Group": b"pseudonym.token",
+        "Address": b"ip.crypto_pan", "Queued": b"truncate",
     }
     assert sent.metadata is None
     assert (info.total_records, info.total_bytes) == (-1, -1)
