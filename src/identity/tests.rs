@@ -88,6 +88,11 @@ fn dns(name: &str) -> SanType {
 }
 
 #[test]
+fn other_rooms_get_their_partner_through_the_front_door() {
+    assert_eq!(partner("cern").name(), "cern");
+}
+
+#[test]
 fn a_token_lets_its_partner_in_and_no_other_text_does() {
     let world = World::new();
     let token = world.add(named("cern"));
