@@ -21,7 +21,7 @@ use crate::clock::Clock;
                   reordered or forged.\nA state that was put back as it was earlier is whole, only older: \
                   note what `verify` prints as `end`,\nkeep it elsewhere, and give it back with `--expect`."
 )]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     place: Place,
     #[command(subcommand)]
@@ -72,7 +72,7 @@ struct Show {
 ///
 /// # Errors
 /// When the log cannot be read or written out. Faults in it are not errors: they give exit code 1.
-pub fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
     let store = args.place.open(clock)?;
     match args.verb {
         Verb::Show(wanted) => {

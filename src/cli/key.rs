@@ -19,7 +19,7 @@ use crate::keys::provider::{KeyId, MasterKeys, Source, create_file, replace_file
                   where the data is not:\nwithout the key nobody can find out which pseudonym was whose, \
                   nor verify the audit log."
 )]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     place: Place,
     #[command(subcommand)]
@@ -44,7 +44,7 @@ enum Verb {
 ///
 /// # Errors
 /// When a key cannot be made, read or written.
-pub fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
     match args.verb {
         Verb::Init => {
             let path = file_of(&args.place, "made")?;

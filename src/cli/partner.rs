@@ -23,7 +23,7 @@ use crate::state::PartnerRecord;
                   veilflight partner add cern --san cern.example.org --require-certificate\n  \
                   veilflight partner disable cern\n\nA running server sees a change at the next call."
 )]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     place: Place,
     #[command(subcommand)]
@@ -89,7 +89,7 @@ struct Add {
 ///
 /// # Errors
 /// When the partner cannot be added, found or changed.
-pub fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
     let place = args.place;
     match args.verb {
         Verb::Add(add) => {

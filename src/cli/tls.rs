@@ -23,7 +23,7 @@ use crate::identity::enrol::check_name;
 
 /// Make TLS certificates for trials and closed networks
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -59,7 +59,7 @@ struct SelfSigned {
 ///
 /// # Errors
 /// When a name is malformed or a file cannot be made.
-pub fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
+pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
     let Verb::SelfSigned(wanted) = args.verb;
     for name in &wanted.client {
         check_name(name)?;
