@@ -350,18 +350,16 @@ impl Written {
     /// Where the master keys are.
     fn key(&self, state: &Path) -> Result<Source> {
         let (text, origin) = self.written("key")?;
-        match text.split_once(':') {
-            None if text.is_empty() => Ok(Source::File(state.join("master.key"))),
-            Some(("file", path)) if !path.is_empty() => Ok(Source::File(from(&origin, path))),
-            Some(("env", name)) if !name.is_empty() => Ok(Source::Environment(name.to_owned())),
-            Some(("command", line)) if !line.is_empty() => Ok(Source::Command(line.to_owned())),
-            // The text may be the key itself, put where its place should be: it is not repeated.
-            _ => Err(Error::new(
-                Code::Config,
-                format!(
-                    "setting `key` starts with none of `file:`, `env:` and `command:` (from {origin})"
-                ),
-            )),
+        if text.is_empty() {
+            return Ok(Source::File(state.join("master.key")));
+        }
+        match text.parse() {
+            Ok(Source::File(path)) => Ok(Source::File(from(&origin, &path))),
+            Ok(source) => Ok(source),
+            // The reason does not repeat the text, which may be the key itself.
+            Err(why) => {
+                Err(Error::new(Code::Config, format!("setting `key`: {why} (from {origin})")))
+            }
         }
     }
 
@@ -407,10 +405,10 @@ impl Written {
 }
 
 /// A path as written: relative ones in a file start from the file's folder.
-fn from(origin: &Origin, path: &str) -> PathBuf {
+fn from(origin: &Origin, path: impl AsRef<Path>) -> PathBuf {
     match origin {
         Origin::File(file, _) => file.parent().unwrap_or(Path::new("")).join(path),
-        _ => PathBuf::from(path),
+        _ => path.as_ref().to_owned(),
     }
 }
 

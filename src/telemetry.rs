@@ -1,6 +1,8 @@
 //! Logs by tracing, text or JSON, to standard error. What may be logged is decided where it is logged:
 //! never a secret, never a cell value.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
@@ -38,6 +40,7 @@ pub fn start(format: LogFormat, filter: &str) -> Result<()> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(SystemTime)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => builder.with_target(false).try_init(),

@@ -2,7 +2,7 @@
 //! and its error into lines for the operator.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -139,13 +139,27 @@ fn finished(done: anyhow::Result<u8>) -> Result<Exit> {
         Ok(policy::DENIED) => Ok(Exit::Denied),
         Ok(policy::INVALID) => Ok(Exit::PolicyInvalid),
         Ok(_) => Ok(Exit::Failed),
-        Err(cause) => match cause.downcast_ref::<std::io::Error>() {
-            Some(io) if io.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Done),
-            _ => Err(cause.downcast::<Error>().unwrap_or_else(|cause| {
-                Error::new(Code::Usage, "the command failed").because(cause)
-            })),
+        Err(cause) => match cause.downcast::<Error>() {
+            Ok(ours) if is_broken_pipe(&ours) => Ok(Exit::Done),
+            Ok(ours) => Err(ours),
+            Err(cause) => match cause.downcast::<std::io::Error>() {
+                Ok(io) if io.kind() == ErrorKind::BrokenPipe => Ok(Exit::Done),
+                Ok(io) => Err(Error::new(Code::Usage, "the answer cannot be written").because(io)),
+                Err(cause) => Err(Error::new(Code::Usage, "the command failed").because(cause)),
+            },
         },
     }
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        if let Some(io) = next.downcast_ref::<std::io::Error>() {
+            return io.kind() == ErrorKind::BrokenPipe;
+        }
+        cause = next.source();
+    }
+    false
 }
 
 /// Help and version are answers; anything else is a mistake in the call.
@@ -217,6 +231,16 @@ mod tests {
             String::from_utf8(text).unwrap(),
             "error[M001]: the state cannot be read\n  because: disk on fire\n"
         );
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure() {
+        let gone = || std::io::Error::from(ErrorKind::BrokenPipe);
+        assert_eq!(finished(Err(gone().into())).unwrap(), Exit::Done);
+        let wrapped = Error::new(Code::State, "the list cannot be written").because(gone());
+        assert_eq!(finished(Err(wrapped.into())).unwrap(), Exit::Done);
+        let full = std::io::Error::from(ErrorKind::StorageFull);
+        assert_eq!(finished(Err(full.into())).unwrap_err().code(), Code::Usage);
     }
 
     #[test]
