@@ -3,12 +3,18 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+mod audit;
 mod completions;
+mod key;
+mod partner;
+pub mod place;
 pub mod policy;
 mod serve;
+mod tls;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Code, Error, Result};
@@ -71,6 +77,10 @@ enum Verb {
     /// Check, explain, compare and test policy files
     #[command(subcommand, arg_required_else_help = true)]
     Policy(policy::PolicyCommand),
+    Partner(partner::Args),
+    Key(key::Args),
+    Tls(tls::Args),
+    Audit(audit::Args),
     Completions(completions::Completions),
 }
 
@@ -114,6 +124,10 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
             };
             finished(policy::run(command, &mut around))
         }
+        Verb::Partner(args) => finished(partner::run(args, Arc::new(SystemClock), out)),
+        Verb::Key(args) => finished(key::run(args, Arc::new(SystemClock), out)),
+        Verb::Tls(args) => finished(tls::run(args, Arc::new(SystemClock), out)),
+        Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
         Verb::Completions(completions) => completions.run(out),
     }
 }
@@ -127,7 +141,9 @@ fn finished(done: anyhow::Result<u8>) -> Result<Exit> {
         Ok(_) => Ok(Exit::Failed),
         Err(cause) => match cause.downcast_ref::<std::io::Error>() {
             Some(io) if io.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Done),
-            _ => Err(Error::new(Code::Usage, "the command failed").because(cause)),
+            _ => Err(cause.downcast::<Error>().unwrap_or_else(|cause| {
+                Error::new(Code::Usage, "the command failed").because(cause)
+            })),
         },
     }
 }

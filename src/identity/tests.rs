@@ -88,6 +88,11 @@ fn dns(name: &str) -> SanType {
 }
 
 #[test]
+fn other_rooms_get_their_partner_through_the_front_door() {
+    assert_eq!(partner("cern").name(), "cern");
+}
+
+#[test]
 fn a_token_lets_its_partner_in_and_no_other_text_does() {
     let world = World::new();
     let token = world.add(named("cern"));
@@ -99,7 +104,13 @@ fn a_token_lets_its_partner_in_and_no_other_text_does() {
         told(world.check(Some(&format!("bEaReR  {} ", token.expose())), None, false)),
         "cern"
     );
-    for wrong in ["", "vf_", "cern", &token.expose()[1..], &token.expose().to_uppercase()] {
+    for wrong in [
+        "",
+        "vf_",
+        "cern",
+        token.expose().trim_start_matches("vf_"),
+        &token.expose().to_uppercase(),
+    ] {
         let header = format!("Bearer x{wrong}");
         assert_eq!(told(world.check(Some(&header), None, false)), "the token is unknown");
     }
@@ -171,7 +182,7 @@ fn only_a_hash_of_the_token_is_in_the_file() {
     }
     let holds = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
     for token in [&token, &rotated] {
-        let text = &token.expose()[3..];
+        let text = token.expose().strip_prefix("vf_").unwrap();
         assert!(!holds(text.as_bytes()));
         assert!(!holds(
             &data_encoding::BASE32_NOPAD.decode(text.to_uppercase().as_bytes()).unwrap()

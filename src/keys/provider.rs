@@ -17,6 +17,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -60,6 +61,21 @@ impl Source {
                 &read_private(path)?,
                 &format!("the key file `{}`", path.display()),
             ),
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    /// `file:PATH`, `env:NAME` or `command:COMMAND`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Environment(name.to_owned())),
+            Some(("command", line)) if !line.is_empty() => Ok(Self::Command(line.to_owned())),
+            // The text may be the key itself, put where its place should be: it is not repeated.
+            _ => Err("it starts with none of `file:`, `env:` and `command:`".to_owned()),
         }
     }
 }

@@ -87,10 +87,7 @@ pub trait Store: TokenMap + Send + Sync + Debug {
     ///
     /// # Errors
     /// What `compose` returns, and [`crate::error::Code::State`] when the row cannot be made durable.
-    fn audit_append(
-        &self,
-        compose: &mut dyn FnMut(Option<&AuditHead>) -> Result<(AuditRow, AuditHead)>,
-    ) -> Result<()>;
+    fn audit_append(&self, compose: &mut Compose<'_>) -> Result<()>;
 
     /// Shows `visit` all rows of the audit log in order of their number and returns the head, all from
     /// one moment.
@@ -108,6 +105,9 @@ pub trait Store: TokenMap + Send + Sync + Debug {
     /// [`crate::error::Code::State`] when the store cannot be read.
     fn audit_unclosed(&self) -> Result<Vec<AuditRow>>;
 }
+
+/// Says which row and head follow a head.
+pub type Compose<'a> = dyn FnMut(Option<&AuditHead>) -> Result<(AuditRow, AuditHead)> + 'a;
 
 /// A partner as remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,12 +4,9 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Sqlite, signed, unsigned};
 use crate::error::{Code, Context, Error, Result};
-use crate::state::{AuditHead, AuditRow};
+use crate::state::{AuditHead, AuditRow, Compose};
 
-pub(super) fn append(
-    state: &Sqlite,
-    compose: &mut dyn FnMut(Option<&AuditHead>) -> Result<(AuditRow, AuditHead)>,
-) -> Result<()> {
+pub(super) fn append(state: &Sqlite, compose: &mut Compose<'_>) -> Result<()> {
     state.write(WHAT, |transaction| {
         let head = head(transaction)?;
         let (row, next) = compose(head.as_ref())?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::{AuditHead, AuditRow, PartnerRecord, Store, TokenRecord};
+use super::{AuditHead, AuditRow, Compose, PartnerRecord, Store, TokenRecord};
 use crate::clock::Clock;
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::transform::TokenMap;
@@ -145,10 +145,7 @@ impl Store for Sqlite {
         tokens::scopes(self)
     }
 
-    fn audit_append(
-        &self,
-        compose: &mut dyn FnMut(Option<&AuditHead>) -> Result<(AuditRow, AuditHead)>,
-    ) -> Result<()> {
+    fn audit_append(&self, compose: &mut Compose<'_>) -> Result<()> {
         audit::append(self, compose)
     }
 
