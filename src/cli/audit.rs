@@ -191,9 +191,10 @@ mod tests {
 
     use super::*;
     use crate::audit::{Outcome, Request};
-    use crate::cli::place::{Place, STATE_FILE, parse};
+    use crate::cli::place::{Place, parse};
     use crate::clock::ManualClock;
     use crate::keys::provider::{MasterKeys, create_file};
+    use crate::server::STATE_FILE;
 
     #[derive(Debug, clap::Args)]
     struct Only {

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::keys::KeyRing;
 use crate::keys::provider::Source;
+use crate::server::STATE_FILE;
 use crate::state::{Sqlite, Store};
 
 /// The folder of state and the master key.
@@ -87,9 +88,6 @@ impl Place {
         Ok(Log::new(self.open(Arc::clone(&clock))?, clock, self.ring()?))
     }
 }
-
-/// The state's file in its folder.
-pub const STATE_FILE: &str = "state.sqlite";
 
 /// The master key's file where no other place is named.
 const KEY_FILE: &str = "master.key";
