@@ -16,8 +16,8 @@ use crate::pipeline::source::{Piece, TextFile};
 
 /// Reads a piece of a file.
 pub(super) enum Reader {
-    Parquet { reader: ParquetRecordBatchReader, place: String },
-    Text { reader: arrow_csv::reader::BufReader<BufReader<File>>, place: String },
+    Parquet { reader: Box<ParquetRecordBatchReader>, place: String },
+    Text { reader: Box<arrow_csv::reader::BufReader<BufReader<File>>>, place: String },
 }
 
 impl Reader {
@@ -35,10 +35,10 @@ impl Reader {
                         .with_batch_size(batch_rows)
                         .build()
                         .context(Code::SourceUnreadable, || format!("open {place}"))?;
-                Ok(Self::Parquet { reader, place })
+                Ok(Self::Parquet { reader: Box::new(reader), place })
             }
             Piece::Text(file) => Ok(Self::Text {
-                reader: open_text(file, columns, batch_rows)?,
+                reader: Box::new(open_text(file, columns, batch_rows)?),
                 place: format!("`{}`", file.path().display()),
             }),
         }
