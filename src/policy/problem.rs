@@ -54,7 +54,7 @@ problems! {
     DocumentMany = "P017", Error;
     /// The same key twice.
     DuplicateKey = "P018", Error;
-    /// Maps and lists nested too deep, or a key that is not a word.
+    /// Maps and lists nested too deep or too long, or a key that is not a word.
     Nesting = "P019", Error;
     /// A key that the grammar does not have.
     UnknownKey = "P022", Error;
@@ -120,7 +120,7 @@ problems! {
     AddressBesideTraffic = "P108", Warning;
     /// Nobody may pull.
     GrantMissing = "P109", Warning;
-    /// Columns of one domain under different methods, which do not join.
+    /// Columns of one domain that are replaced in different ways.
     DomainMixed = "P110", Warning;
 }
 
