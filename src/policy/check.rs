@@ -64,6 +64,24 @@ pub fn check_schema(loaded: &Loaded, raw: &Schema) -> Vec<Diagnostic> {
                 .label(format!("the column holds {}", type_name(&input)))
                 .help(format!("`{}` takes {}", transform.spec().name(), transform.spec().takes));
         }
+        // A column that is not there has its own problem already.
+        let reads: Option<Vec<DataType>> = transform
+            .reads(&column.rule.args)
+            .iter()
+            .map(|name| raw.field_with_name(name).ok().map(|field| canonical(field.data_type())))
+            .collect();
+        let misfit = reads.and_then(|reads| transform.reads_fit(&column.rule.args, &reads).err());
+        if let Some(reason) = misfit {
+            problems.add(
+                Problem::TypeMisfit,
+                *rule_span,
+                format!(
+                    "`{}` of column `{}` cannot read what it names: {reason}",
+                    transform.spec().name(),
+                    column.name
+                ),
+            );
+        }
     }
     let mut found = problems.into_list();
     crate::diagnostic::sort(&mut found);

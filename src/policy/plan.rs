@@ -106,12 +106,17 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
             .field_with_name(&column.name)
             .map_err(|_| drift(policy, format!("the data has no column `{}`", column.name)))?;
         let input = canonical(field.data_type());
-        for other in column.rule.transform.reads(&column.rule.args) {
-            if raw.field_with_name(&other).is_err() {
-                return Err(drift(policy, format!("the data has no column `{other}`")));
-            }
-        }
         let transform = column.rule.transform;
+        let mut reads = Vec::new();
+        for other in transform.reads(&column.rule.args) {
+            let other = raw
+                .field_with_name(&other)
+                .map_err(|_| drift(policy, format!("the data has no column `{other}`")))?;
+            reads.push(canonical(other.data_type()));
+        }
+        transform
+            .reads_fit(&column.rule.args, &reads)
+            .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
         let output = transform
             .output(&column.rule.args, &input)
             .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;

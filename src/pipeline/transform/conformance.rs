@@ -165,7 +165,10 @@ fn every_registered_transform_has_a_case_that_its_own_rules_accept() {
         let leaves = case.promised(&samples::all()[0]) != Some(None);
         assert!(!leaves || !case.columns().is_empty(), "{name} takes none of the samples");
         let reads = case.transform.reads(&case.args).len();
-        assert_eq!(reads, (case.reads)().len(), "{name} reads {reads} columns");
+        let types: Vec<DataType> =
+            (case.reads)().iter().map(|column| column.data_type().clone()).collect();
+        assert_eq!(reads, types.len(), "{name} reads {reads} columns");
+        assert_eq!(case.transform.reads_fit(&case.args, &types), Ok(()), "{name}");
     }
 }
 

@@ -96,6 +96,13 @@ impl Transform for GeoLaplace {
         ["other", "person"].iter().filter_map(|name| args.text(name)).map(str::to_owned).collect()
     }
 
+    fn reads_fit(&self, _args: &Args, types: &[DataType]) -> Result<(), String> {
+        match types {
+            [other, person] => only_degrees(other).and_then(|()| persons::fit(person)),
+            _ => Err("needs the other coordinate and a person".to_owned()),
+        }
+    }
+
     fn exposure(&self, _args: &Args) -> Exposure {
         Exposure::Coarse
     }
@@ -133,10 +140,7 @@ impl Transform for GeoLaplace {
                 "`other` of `geo_laplace` must name the other coordinate's column",
             ));
         }
-        if let [other, person] = bind.reads {
-            only_degrees(other).map_err(|reason| Error::new(Code::SchemaDrift, reason))?;
-            persons::check(person)?;
-        }
+        self.reads_fit(args, bind.reads).map_err(|reason| Error::new(Code::SchemaDrift, reason))?;
         let per_metre = per_metre(args);
         if per_metre.is_nan() || per_metre <= 0.0 {
             return Err(Error::new(Code::Internal, "noise without a level"));

@@ -166,6 +166,14 @@ pub trait Transform: Send + Sync + Debug {
         Vec::new()
     }
 
+    /// Why the columns that [`reads`] names do not fit, given their canonical types in that order (lower
+    /// case, no full stop).
+    ///
+    /// [`reads`]: Transform::reads
+    fn reads_fit(&self, _args: &Args, _types: &[DataType]) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Whether the values `Nulls::Token` asks for a stand-in of null too.
     fn is_pseudonym(&self) -> bool {
         false

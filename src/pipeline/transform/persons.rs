@@ -65,15 +65,20 @@ pub(super) fn names(column: &ArrayRef) -> Result<BinaryArray> {
 /// # Errors
 /// [`Code::SchemaDrift`] when it cannot.
 pub(super) fn check(input: &DataType) -> Result<()> {
+    fit(input).map_err(|reason| Error::new(Code::SchemaDrift, reason))
+}
+
+/// Whether a column of this type can name persons, or why not.
+///
+/// # Errors
+/// A reason for the policy's author.
+pub(super) fn fit(input: &DataType) -> Result<(), String> {
     match input {
         DataType::Utf8 | DataType::Binary | DataType::FixedSizeBinary(_) => Ok(()),
         other if other.is_integer() => Ok(()),
-        other => Err(Error::new(
-            Code::SchemaDrift,
-            format!(
-                "a person is named by text, bytes or a whole number, not by {}",
-                in_words(other)
-            ),
+        other => Err(format!(
+            "persons are named by text, bytes or whole numbers, and the column holds {}",
+            in_words(other)
         )),
     }
 }

@@ -71,6 +71,10 @@ impl Transform for Rare {
         args.text("unit").map(str::to_owned).into_iter().collect()
     }
 
+    fn reads_fit(&self, _args: &Args, types: &[DataType]) -> Result<(), String> {
+        types.iter().try_for_each(persons::fit)
+    }
+
     fn exposure(&self, _args: &Args) -> Exposure {
         Exposure::Coarse
     }
@@ -121,9 +125,7 @@ impl Transform for Rare {
     }
 
     fn learner(&self, args: &Args, bind: &Bind<'_>) -> Result<Option<Box<dyn Learner>>> {
-        for unit in bind.reads {
-            persons::check(unit)?;
-        }
+        bind.reads.iter().try_for_each(persons::check)?;
         let below = args
             .integer("below")
             .and_then(|below| u64::try_from(below).ok())

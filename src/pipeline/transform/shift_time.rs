@@ -80,6 +80,10 @@ impl Transform for ShiftTime {
         args.text("person").map(str::to_owned).into_iter().collect()
     }
 
+    fn reads_fit(&self, _args: &Args, types: &[DataType]) -> Result<(), String> {
+        types.iter().try_for_each(persons::fit)
+    }
+
     fn exposure(&self, _args: &Args) -> Exposure {
         Exposure::Coarse
     }
@@ -116,9 +120,7 @@ impl Transform for ShiftTime {
     }
 
     fn kernel(&self, args: &Args, bind: &Bind<'_>) -> Result<Box<dyn Kernel>> {
-        for person in bind.reads {
-            persons::check(person)?;
-        }
+        bind.reads.iter().try_for_each(persons::check)?;
         let per_day =
             times::per_day(bind.input).map_err(|reason| Error::new(Code::SchemaDrift, reason))?;
         let days_max = args

@@ -77,7 +77,9 @@ pub(super) fn in_words(data_type: &DataType) -> String {
         DataType::Timestamp(..) => "timestamps".to_owned(),
         DataType::Time32(_) | DataType::Time64(_) => "times of day".to_owned(),
         DataType::Duration(_) | DataType::Interval(_) => "durations".to_owned(),
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => "numbers".to_owned(),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+            "numbers with a fraction".to_owned()
+        }
         DataType::Decimal32(..)
         | DataType::Decimal64(..)
         | DataType::Decimal128(..)

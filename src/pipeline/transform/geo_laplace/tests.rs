@@ -194,6 +194,15 @@ fn a_coordinate_that_is_its_own_other_is_refused() {
 }
 
 #[test]
+fn columns_that_cannot_be_read_are_refused_before_a_value_is() {
+    let rule = rule("latitude", "longitude", 1.4, 500.0, 5);
+    let fit = |types: &[DataType]| GeoLaplace.reads_fit(&rule, types);
+    assert_eq!(fit(&[DataType::Float64, DataType::Int32]), Ok(()));
+    assert!(fit(&[DataType::Utf8, DataType::Int32]).unwrap_err().contains("holds text"));
+    assert!(fit(&[DataType::Float64, DataType::Float64]).unwrap_err().contains("holds numbers"));
+}
+
+#[test]
 fn less_epsilon_a_metre_strengthens() {
     let [near, far] = [500.0, 1000.0].map(|radius_m| rule("latitude", "b", 1.4, radius_m, 5));
     assert_eq!(GeoLaplace.compare(&near, &far), Change::Strengthens);
