@@ -223,7 +223,7 @@ impl<S: Scheme> AddressKernel<S> {
         }
     }
 
-    /// Reads sixteen bytes at once where the buffer has them; most addresses are IPv4.
+    /// Reads past the end of a value where the buffer goes on; most addresses are IPv4.
     fn read_text(&mut self, values: &StringArray) {
         let data = values.value_data();
         let nulls = values.nulls();
@@ -238,11 +238,13 @@ impl<S: Scheme> AddressKernel<S> {
             }
             let length = end - start;
             if length <= V4_TEXT_MAX {
-                let word = match data.get(start..).and_then(|rest| rest.first_chunk()) {
-                    Some(sixteen) => u128::from_le_bytes(*sixteen) & low_bytes(length),
-                    None => short_word(data.get(start..end).unwrap_or_default()),
+                let parsed = match data.get(start..).and_then(|rest| rest.first_chunk()) {
+                    Some(window) => parse_v4(window, length),
+                    None => {
+                        parse_v4(&short_window(data.get(start..end).unwrap_or_default()), length)
+                    }
                 };
-                if let Some(address) = parse_v4(word, length) {
+                if let Some(address) = parsed {
                     self.push(Slot::V4, address, 0);
                     continue;
                 }
@@ -394,19 +396,17 @@ fn to_mapped(address: u32) -> u128 {
 /// `255.255.255.255`.
 const V4_TEXT_MAX: usize = 15;
 
-/// A mask of the first `length` bytes of a little-endian word; `length` is below 16.
-#[inline]
-fn low_bytes(length: usize) -> u128 {
-    (1 << (8 * length)) - 1
-}
+/// Bytes that [`parse_v4`] looks at: the text and what happens to follow it.
+const WINDOW: usize = 20;
 
+/// The text in a window of its own, for the end of a buffer.
 #[cold]
-fn short_word(text: &[u8]) -> u128 {
-    let mut bytes = [0; 16];
-    for (place, byte) in bytes.iter_mut().zip(text) {
+fn short_window(text: &[u8]) -> [u8; WINDOW] {
+    let mut window = [0; WINDOW];
+    for (place, byte) in window.iter_mut().zip(text) {
         *place = *byte;
     }
-    u128::from_le_bytes(bytes)
+    window
 }
 
 /// The same byte in all sixteen places.
@@ -414,57 +414,94 @@ const fn everywhere(byte: u8) -> u128 {
     u128::from_le_bytes([byte; 16])
 }
 
-/// Parses a dotted quad of `length` bytes, the first in the lowest byte and zeros above.
+/// Parses a dotted quad of `length` bytes at the start of a window.
 ///
 /// Strict: four numbers from 0 to 255 in decimal without leading zeros (some programs read those as
 /// octal), three dots, nothing else. All bytes are looked at together: addresses have digits in
 /// unforeseeable places, and a loop with branches would guess wrong at each dot.
 #[inline]
-fn parse_v4(word: u128, length: usize) -> Option<u32> {
-    const HIGH: u128 = everywhere(0x80);
+fn parse_v4(window: &[u8; WINDOW], length: usize) -> Option<u32> {
     const LOW: u128 = everywhere(0x7f);
     if !(7..=V4_TEXT_MAX).contains(&length) {
         return None;
     }
+    let inside = (1 << (8 * length)) - 1;
+    let word = u128::from_le_bytes(*window.first_chunk()?) & inside;
     // The high bit of each byte that is a dot: only there is the difference zero.
     let difference = word ^ everywhere(b'.');
     let dots = !(((difference & LOW) + LOW) | difference | LOW);
-    // The high bit of each byte that is no digit.
-    let digits = word ^ everywhere(b'0');
-    let others = (((digits & LOW) + everywhere(0x76)) | digits) & HIGH & low_bytes(length);
-    if others != dots || dots.count_ones() != 3 {
+    // Digits are 0x30 to 0x39 and a dot is 0x2e. A byte is foreign when its upper half is not 3 or its
+    // lower half is above 9; both put 0x10 where a dot is.
+    let upper = (word ^ everywhere(b'0')) & everywhere(0xf0);
+    let lower = ((word & everywhere(0x0f)) + everywhere(0x06)) & everywhere(0x10);
+    let foreign = (upper | lower) & inside;
+    let dot = marks(dots);
+    let first = dot.trailing_zeros();
+    let dot = dot & dot.wrapping_sub(1);
+    let second = dot.trailing_zeros();
+    let dot = dot & dot.wrapping_sub(1);
+    let third = dot.trailing_zeros();
+    // Exactly three: a third one, and none after it.
+    if foreign != dots >> 3 || dot == 0 || dot & (dot - 1) != 0 {
         return None;
     }
-    let first = dots.trailing_zeros() / 8;
-    let dots = dots & (dots - 1);
-    let second = dots.trailing_zeros() / 8;
-    let dots = dots & (dots - 1);
-    let third = dots.trailing_zeros() / 8;
-    let end = u32::try_from(length).ok()?;
-    let a = octet(digits, 0, first)?;
-    let b = octet(digits, first + 1, second)?;
-    let c = octet(digits, second + 1, third)?;
-    let d = octet(digits, third + 1, end)?;
+    let a = octet(window, 0, first);
+    let b = octet(window, first + 1, second);
+    let c = octet(window, second + 1, third);
+    let d = octet(window, third + 1, u32::try_from(length).ok()?);
+    if (a | b | c | d) > 255 {
+        return None;
+    }
     Some((a << 24) | (b << 16) | (c << 8) | d)
 }
 
-/// The number whose digits stand from `start` to before `end`.
+/// One bit for each of sixteen bytes, set where the byte's high bit is; the multiplication moves the
+/// bits of eight bytes side by side.
 #[inline]
-fn octet(digits: u128, start: u32, end: u32) -> Option<u32> {
-    let length = end.checked_sub(start)?;
-    if !(1..=3).contains(&length) {
-        return None;
+fn marks(high_bits: u128) -> u32 {
+    let eight = |half: u64| (half >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    let (low, high) = (high_bits as u64, (high_bits >> 64) as u64);
+    (eight(low) | (eight(high) << 8)) as u32
+}
+
+/// The number whose digits stand from `start` to before `end`; more than 255 where it is none.
+#[inline]
+fn octet(window: &[u8; WINDOW], start: u32, end: u32) -> u32 {
+    let length = end.wrapping_sub(start);
+    let four = window.get(start as usize..).and_then(|rest| rest.first_chunk());
+    let digits = u32::from_le_bytes(four.copied().unwrap_or_default()) & DIGITS;
+    // Three digits, the last one in the third byte; where there are fewer, the first ones are no
+    // digits. A length that is out of range moves nonsense about and is refused below.
+    let bits = 8 * length;
+    let three =
+        (digits.wrapping_shl(24_u32.wrapping_sub(bits)) & DIGITS) | DIGITS.wrapping_shr(bits);
+    let index = (three & 0xf) | ((three >> 4) & 0xf0) | ((three >> 8) & 0xf00);
+    let number = NUMBERS.get(index as usize).copied().unwrap_or(NO_NUMBER);
+    u32::from(number) | ((length & !3) << 8)
+}
+
+/// The lower halves of three bytes.
+const DIGITS: u32 = 0x000f_0f0f;
+
+/// What stands in [`NUMBERS`] where there is no number of an address.
+const NO_NUMBER: u16 = u16::MAX;
+
+/// The number of three digits, the first in the lowest four bits; 15 stands for a digit that is not
+/// written. A number over 255 or with a leading zero is not in it.
+static NUMBERS: [u16; 4096] = numbers();
+
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler, which refuses a bad index")]
+const fn numbers() -> [u16; 4096] {
+    let mut numbers = [NO_NUMBER; 4096];
+    let mut number: u16 = 0;
+    while number < 256 {
+        let (hundreds, tens, ones) = (number / 100, number / 10 % 10, number % 10);
+        let hundreds = if number < 100 { 15 } else { hundreds };
+        let tens = if number < 10 { 15 } else { tens };
+        numbers[(hundreds | (tens << 4) | (ones << 8)) as usize] = number;
+        number += 1;
     }
-    // Three bytes, the last digit in the highest; what was before the number is zero.
-    let three = ((digits >> (8 * start)) << (8 * (3 - length))) & 0x00ff_ffff;
-    let [hundreds, tens, ones, ..] = three.to_le_bytes();
-    let number = u32::from(hundreds) * 100 + u32::from(tens) * 10 + u32::from(ones);
-    let least = match length {
-        1 => 0,
-        2 => 10,
-        _ => 100,
-    };
-    (least..=255).contains(&number).then_some(number)
+    numbers
 }
 
 /// Parses an IPv6 address; the standard library's rules are the RFCs': no zone, no leading zeros in an

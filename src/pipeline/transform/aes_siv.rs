@@ -98,10 +98,12 @@ pub fn reverse(keys: &ColumnKeys, token: &str) -> Result<Vec<u8>> {
     Siv::new(keys)?.open(&sealed).ok_or_else(refused)
 }
 
-/// The cipher with the associated data of one column.
+/// The cipher with the associated data of one column: one for values, one for the stand-in of null, so
+/// that no value can equal it.
 struct Siv {
     cipher: Aes256Siv,
-    scope: Vec<u8>,
+    value: Vec<u8>,
+    null: Vec<u8>,
 }
 
 impl Siv {
@@ -110,37 +112,34 @@ impl Siv {
         debug_assert_eq!(Aes256Siv::key_size(), 64);
         let cipher = Aes256Siv::new_from_slice(key.expose())
             .context(Code::Internal, || "a key of 64 bytes was refused".to_owned())?;
-        Ok(Self { cipher, scope: keys.token_scope().into_bytes() })
+        let data = |kind| format!("veilflight/aes_siv|{kind}|{}", keys.token_scope()).into_bytes();
+        Ok(Self { cipher, value: data("value"), null: data("null") })
     }
 
-    /// `kind` keeps the stand-in of null apart from every value.
-    fn seal(&mut self, kind: &[u8], value: &[u8]) -> Result<Vec<u8>> {
-        // The library's error has no text and cannot occur: there are two headers.
-        self.cipher
-            .encrypt([LABEL, kind, self.scope.as_slice()], value)
-            .map_err(|_| Error::new(Code::Internal, "a value was not encrypted"))
+    fn seal(&mut self, value: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        write(self.cipher.encrypt([&self.value], value), out)
+    }
+
+    fn seal_null(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        write(self.cipher.encrypt([&self.null], b""), out)
     }
 
     fn open(&mut self, sealed: &[u8]) -> Option<Vec<u8>> {
-        self.cipher.decrypt([LABEL, VALUE, self.scope.as_slice()], sealed).ok()
+        self.cipher.decrypt([&self.value], sealed).ok()
     }
 }
 
-const LABEL: &[u8] = b"veilflight/aes_siv";
-const VALUE: &[u8] = b"value";
-const NULL: &[u8] = b"null";
+/// The library's error has no text and cannot occur: there is one piece of associated data.
+fn write<E>(sealed: Result<Vec<u8>, E>, out: &mut Vec<u8>) -> Result<()> {
+    let sealed = sealed.map_err(|_| Error::new(Code::Internal, "a value was not encrypted"))?;
+    let mut text = BASE32_NOPAD.encode(&sealed);
+    text.make_ascii_lowercase();
+    out.extend_from_slice(text.as_bytes());
+    Ok(())
+}
 
 struct AesSivKernel {
     siv: Siv,
-}
-
-impl AesSivKernel {
-    fn write(&mut self, kind: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let mut text = BASE32_NOPAD.encode(&self.siv.seal(kind, value)?);
-        text.make_ascii_lowercase();
-        out.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
 }
 
 impl Kernel for AesSivKernel {
@@ -148,7 +147,7 @@ impl Kernel for AesSivKernel {
         let mut out = TextColumn::new(values.len(), 64);
         plain::for_each(values, |value| {
             let Some(value) = value else { return out.null() };
-            self.write(VALUE, value, out.bytes())?;
+            self.siv.seal(value, out.bytes())?;
             out.end()
         })?;
         out.finish()
@@ -156,7 +155,7 @@ impl Kernel for AesSivKernel {
 
     fn null_token(&mut self) -> Result<Option<ArrayRef>> {
         let mut out = TextColumn::new(1, 32);
-        self.write(NULL, b"", out.bytes())?;
+        self.siv.seal_null(out.bytes())?;
         out.end()?;
         Ok(Some(out.finish()?))
     }

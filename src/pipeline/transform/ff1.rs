@@ -234,11 +234,17 @@ fn min_length(args: &Args, radix: usize) -> i64 {
     args.integer("min_length").unwrap_or(0).max(least_length(radix))
 }
 
+/// No numeral; an alphabet has at most [`RADIX_MAX`] of them.
+const NONE: u16 = u16::MAX;
+
 struct Ff1Kernel {
     cipher: FF1<Aes256>,
     tweak: Vec<u8>,
     characters: Vec<char>,
-    numerals: HashMap<char, u16>,
+    /// The numerals of ASCII characters; `NONE` for those outside the alphabet.
+    ascii: [u16; 128],
+    /// The numerals of all other characters.
+    others: HashMap<char, u16>,
     lengths: std::ops::RangeInclusive<usize>,
     others_stay: bool,
     short_is_error: bool,
@@ -251,11 +257,20 @@ impl Ff1Kernel {
             .context(Code::Policy, || "an alphabet is too large".to_owned())?;
         let cipher = FF1::new(key, u32::from(radix))
             .context(Code::Policy, || "an alphabet was refused".to_owned())?;
+        let mut ascii = [NONE; 128];
+        let mut others = HashMap::new();
+        for (character, numeral) in characters.iter().zip(0..radix) {
+            match ascii.get_mut(*character as usize) {
+                Some(place) => *place = numeral,
+                None => drop(others.insert(*character, numeral)),
+            }
+        }
         let bound = |length| usize::try_from(length).unwrap_or(0);
         Ok(Self {
             cipher,
             tweak,
-            numerals: characters.iter().copied().zip(0..radix).collect(),
+            ascii,
+            others,
             lengths: bound(min_length(args, characters.len()))..=bound(LENGTH_MAX),
             characters,
             others_stay: others_stay(args),
@@ -263,13 +278,21 @@ impl Ff1Kernel {
         })
     }
 
+    #[inline]
+    fn numeral(&self, character: char) -> Option<u16> {
+        match self.ascii.get(character as usize) {
+            Some(numeral) => Some(*numeral).filter(|numeral| *numeral != NONE),
+            None => self.others.get(&character).copied(),
+        }
+    }
+
     /// The numerals of a value, or nothing where it must not be encrypted.
     fn numerals(&self, value: &str) -> Option<Vec<u16>> {
         // PRIVACY: what is no numeral stays in clear, so it has to be a separator.
         let mut numerals = Vec::with_capacity(value.len());
         for character in value.chars() {
-            match self.numerals.get(&character) {
-                Some(numeral) => numerals.push(*numeral),
+            match self.numeral(character) {
+                Some(numeral) => numerals.push(numeral),
                 None if self.others_stay
                     || character.is_ascii_punctuation()
                     || character.is_whitespace() => {}
@@ -288,7 +311,7 @@ impl Ff1Kernel {
         let mut encrypted = Vec::<u16>::from(text).into_iter();
         let mut utf8 = [0; 4];
         for character in value.chars() {
-            let character = if self.numerals.contains_key(&character) {
+            let character = if self.numeral(character).is_some() {
                 encrypted
                     .next()
                     .and_then(|numeral| self.characters.get(usize::from(numeral)).copied())

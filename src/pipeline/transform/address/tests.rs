@@ -213,11 +213,41 @@ fn an_error_never_holds_the_value_and_the_next_batch_is_fine() {
     assert_eq!(texts(&out), [Some("1.2.3.4".to_owned())]);
 }
 
+#[test]
+fn every_number_of_one_to_four_digits_is_judged_in_every_place() {
+    for digits in 1..=4 {
+        for number in 0..10_u32.pow(digits) {
+            let written = format!("{number:0width$}", width = digits as usize);
+            for place in 0..4 {
+                let mut parts = ["7"; 4];
+                parts[place] = &written;
+                let value = parts.join(".");
+                let ours = parse_v4(&short_window(value.as_bytes()), value.len());
+                assert_eq!(ours, value.parse::<Ipv4Addr>().ok().map(u32::from), "{value}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_byte_but_digits_and_dots_is_refused_in_every_place() {
+    for place in 0..11 {
+        for byte in 0..=255_u8 {
+            let mut value = *b"12.34.56.78";
+            value[place] = byte;
+            let expected =
+                std::str::from_utf8(&value).ok().and_then(|text| text.parse::<Ipv4Addr>().ok());
+            let ours = parse_v4(&short_window(&value), value.len());
+            assert_eq!(ours, expected.map(u32::from), "{value:?}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn v4_is_read_and_written_like_the_standard_library(address in any::<u32>()) {
         let value = Ipv4Addr::from(address).to_string();
-        prop_assert_eq!(parse_v4(short_word(value.as_bytes()), value.len()), Some(address));
+        prop_assert_eq!(parse_v4(&short_window(value.as_bytes()), value.len()), Some(address));
         let mut out = Vec::new();
         write_v4(address, &mut out);
         prop_assert_eq!(String::from_utf8(out).unwrap(), value);
@@ -228,7 +258,7 @@ proptest! {
         value in "[0-9]{0,4}\\.?[0-9]{0,3}[.:]?[0-9]{1,3}\\.[0-9]{0,3}[.a ]?",
     ) {
         let expected = value.parse::<Ipv4Addr>().ok().map(u32::from);
-        let ours = if value.len() <= 15 { parse_v4(short_word(value.as_bytes()), value.len()) } else { None };
+        let ours = if value.len() <= 15 { parse_v4(&short_window(value.as_bytes()), value.len()) } else { None };
         prop_assert_eq!(ours, expected);
     }
 
