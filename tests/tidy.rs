@@ -253,7 +253,7 @@ fn no_file_names_a_folder_of_the_machine_it_was_written_on() {
             for (at, line) in file.text.lines().enumerate() {
                 let absolute = |folder: &String| {
                     line.match_indices(folder.as_str()).any(|(start, _)| {
-                        let before = line[..start].chars().next_back();
+                        let before = line.split_at(start).0.chars().next_back();
                         before.is_none_or(|c| !c.is_alphanumeric() && !"._-/*>".contains(c))
                     })
                 };

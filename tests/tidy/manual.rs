@@ -181,7 +181,7 @@ fn links_between_documents_lead_somewhere() {
         let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let mut found = Vec::new();
         for (at, _) in file.text.match_indices("](") {
-            let Some((target, _)) = file.text[at + 2..].split_once(')') else { continue };
+            let Some((target, _)) = file.text.split_at(at + 2).1.split_once(')') else { continue };
             let target = target.split('#').next().unwrap_or_default();
             if target.is_empty() || target.contains("://") || target.contains(char::is_whitespace) {
                 continue;

@@ -50,7 +50,7 @@ fn without_comment(line: &str) -> &str {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
-            b'/' if !quoted && bytes.get(at + 1) == Some(&b'/') => return &line[..at],
+            b'/' if !quoted && bytes.get(at + 1) == Some(&b'/') => return line.split_at(at).0,
             _ => {}
         }
     }
@@ -60,9 +60,10 @@ fn without_comment(line: &str) -> &str {
 /// Whether `word` stands in `line` as a word: no letter, digit or `_` goes on at either end.
 pub(super) fn has_word(line: &str, word: &str) -> bool {
     let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    line.match_indices(word).any(|(at, _)| {
-        let before = part(word.chars().next()) && part(line[..at].chars().next_back());
-        let after = part(word.chars().next_back()) && part(line[at + word.len()..].chars().next());
+    line.match_indices(word).any(|(at, found)| {
+        let (left, right) = (line.split_at(at).0, line.split_at(at + found.len()).1);
+        let before = part(word.chars().next()) && part(left.chars().next_back());
+        let after = part(word.chars().next_back()) && part(right.chars().next());
         !before && !after
     })
 }
