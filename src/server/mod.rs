@@ -29,6 +29,7 @@ use crate::policy::load::load_bytes;
 use crate::state::{Sqlite, Store};
 use crate::wire::authenticate::Authenticate;
 use crate::wire::catalog::{Catalog, Loader, Reload};
+use crate::wire::encode::Wire;
 use crate::wire::flights::Flights;
 use crate::wire::service::Service;
 use crate::wire::ticket::Tickets;
@@ -175,7 +176,7 @@ impl Server {
             .http2_keepalive_interval(Some(PING_EVERY))
             .http2_keepalive_timeout(Some(settings.limits.idle.max(Duration::from_secs(20))))
             .layer(Authenticate::new(identity, log.clone()))
-            .add_service(service.into_server())
+            .add_service(Wire::new(service))
             .serve_with_incoming_shutdown(connections, async move {
                 let _ = stopping.wait_for(|stop| *stop).await;
             });

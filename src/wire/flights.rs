@@ -183,7 +183,8 @@ impl Flights {
                 format!("the data of `{}` changed since the ticket was issued", ticket.dataset),
             ));
         }
-        let schema = FlightData::from(SchemaAsIpc::new(plan.schema(), &IpcWriteOptions::default()));
+        let options = IpcWriteOptions::default();
+        let schema = FlightData::from(SchemaAsIpc::new(plan.schema(), &options)).data_header;
         let entry = record.hand_over()?;
         let sealed =
             self.pipeline.open(call.partner(), plan, snapshot, ticket.shard, reservation, entry)?;

@@ -7,6 +7,7 @@
 pub mod actions;
 pub mod authenticate;
 pub mod catalog;
+pub mod encode;
 pub mod flights;
 pub mod outgoing;
 pub mod record;

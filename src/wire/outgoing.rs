@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 
-use arrow_flight::FlightData;
+use bytes::Bytes;
 use futures::Stream;
 use futures::task::AtomicWaker;
 use tonic::Status;
@@ -16,6 +16,15 @@ use super::status;
 use super::ticket::PlanId;
 use crate::error::{Code, Error};
 use crate::pipeline::stream::SealedStream;
+
+/// One message of a stream: the flatbuffer header of an Arrow IPC message, and its body.
+#[derive(Debug)]
+pub struct Message {
+    /// The header.
+    pub header: Bytes,
+    /// The body; empty for a schema.
+    pub body: Bytes,
+}
 
 /// The streams under way and the plans that were cancelled, on this server.
 #[derive(Debug, Default)]
@@ -100,7 +109,7 @@ impl Register {
         self: &Arc<Self>,
         call: Call,
         plan: PlanId,
-        schema: FlightData,
+        schema: Bytes,
         sealed: SealedStream,
     ) -> Outgoing {
         let tap =
@@ -139,12 +148,12 @@ pub struct Outgoing {
     register: Arc<Register>,
     call: Call,
     plan: PlanId,
-    schema: Option<FlightData>,
+    schema: Option<Bytes>,
     tap: Arc<Tap>,
 }
 
 impl Stream for Outgoing {
-    type Item = Result<FlightData, Status>;
+    type Item = Result<Message, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.tap.waker.register(context.waker());
@@ -158,7 +167,10 @@ impl Stream for Outgoing {
             }
             State::Open(_) => {
                 drop(state);
-                return Poll::Ready(self.schema.take().map(Ok));
+                let schema = self.schema.take();
+                return Poll::Ready(
+                    schema.map(|header| Ok(Message { header, body: Bytes::new() })),
+                );
             }
             State::Stopped(code) => Some(Err(Error::new(*code, "the stream was stopped"))),
             State::Ended => return Poll::Ready(None),
@@ -166,11 +178,8 @@ impl Stream for Outgoing {
         match next {
             Some(Ok(message)) => {
                 drop(state);
-                Poll::Ready(Some(Ok(FlightData {
-                    data_header: message.header().clone(),
-                    data_body: message.body().clone(),
-                    ..FlightData::default()
-                })))
+                let (header, body) = (message.header().clone(), message.body().clone());
+                Poll::Ready(Some(Ok(Message { header, body })))
             }
             Some(Err(error)) => {
                 *state = State::Ended;

@@ -5,17 +5,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo,
     HandshakeRequest, HandshakeResponse, PollInfo, PutResult, Result as ActionResult, SchemaResult,
     Ticket as SealedTicket,
 };
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::authenticate::Call;
 use super::flights::{Flights, dataset_of, encapsulated};
+use super::outgoing::Outgoing;
 use super::record::Record;
 use super::{actions, status};
 use crate::audit::{Log, Outcome};
@@ -23,7 +24,7 @@ use crate::error::{Code, Context, Error, Result};
 use crate::identity::Identity;
 
 /// No request is larger, in bytes.
-const REQUEST_BYTES_MAX: usize = 1 << 20;
+pub(super) const REQUEST_BYTES_MAX: usize = 1 << 20;
 
 /// How long a caller may take to say the one thing that a handshake has to say.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
@@ -40,7 +41,7 @@ pub struct Service {
 }
 
 /// What came of a method before it is put into gRPC.
-type Answered<T> = Result<Response<T>, Status>;
+pub(super) type Answered<T> = Result<Response<T>, Status>;
 
 impl Service {
     /// A service over these rooms.
@@ -48,16 +49,27 @@ impl Service {
         Self { flights, identity, log }
     }
 
-    /// The service with its limits, for a router.
-    pub fn into_server(self) -> FlightServiceServer<Self> {
-        FlightServiceServer::new(self).max_decoding_message_size(REQUEST_BYTES_MAX)
-    }
-
     /// The call and its record, or nothing is answered.
     fn begin<T>(&self, request: &Request<T>, method: &'static str) -> Result<Begun, Status> {
         let call = Call::of(request).map_err(|error| status::refuse(&error, "none", method, ""))?;
         let record = Record::new(&self.log, &call, method);
         Ok(Begun { call, record, method })
+    }
+
+    /// Opens the stream that a ticket is for.
+    pub(super) async fn get<T: Sync>(
+        &self,
+        request: &Request<T>,
+        ticket: Result<SealedTicket>,
+    ) -> Answered<Outgoing> {
+        let mut begun = self.begin(request, "DoGet")?;
+        let partner = begun.call.partner().name();
+        let ticket = ticket.and_then(|sealed| self.flights.ticket(partner, &sealed));
+        let outgoing = match ticket {
+            Ok(ticket) => self.flights.stream(&begun.call, ticket, &mut begun.record).await,
+            Err(error) => Err(error),
+        };
+        begun.end(outgoing).await
     }
 
     async fn describe(
@@ -227,17 +239,14 @@ impl FlightService for Service {
     }
 
     async fn do_get(&self, request: Request<SealedTicket>) -> Answered<Self::DoGetStream> {
-        let mut begun = self.begin(&request, "DoGet")?;
-        let partner = begun.call.partner().name();
-        let stream = match self.flights.ticket(partner, request.get_ref()) {
-            Ok(ticket) => self.flights.stream(&begun.call, ticket, &mut begun.record).await,
-            Err(error) => Err(error),
-        };
-        let stream: Result<Self::DoGetStream> = match stream {
-            Ok(stream) => Ok(Box::pin(stream)),
-            Err(error) => Err(error),
-        };
-        begun.end(stream).await
+        let outgoing = self.get(&request, Ok(request.get_ref().clone())).await?;
+        Ok(outgoing.map(|outgoing| -> Self::DoGetStream {
+            Box::pin(outgoing.map_ok(|message| FlightData {
+                data_header: message.header,
+                data_body: message.body,
+                ..FlightData::default()
+            }))
+        }))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answered<Self::DoPutStream> {
