@@ -39,6 +39,32 @@ async fn a_partner_opens_so_many_streams_and_a_finished_one_makes_room() {
 }
 
 #[tokio::test]
+async fn who_stops_reading_loses_the_stream_and_its_place() {
+    let folder = folder();
+    write_jobs(folder.path(), 8_000_000);
+    let site = Site::start_with(folder, &[("shards_max", "1"), ("idle_seconds", "1")]).await;
+    let token = site.partner("cern");
+    let mut client = site.client().await;
+    let info = info(&mut client, &token, "jobs").await.unwrap();
+    let mut stream =
+        client.do_get(with_token(&token, ticket(&info, 0))).await.unwrap().into_inner();
+    stream.next().await.unwrap().unwrap();
+    assert_eq!(site.flights.admission.open_streams(), 1);
+    let waited = Instant::now();
+    while site.flights.admission.open_streams() > 0 {
+        assert!(waited.elapsed() < Duration::from_secs(10), "an idle stream keeps its place");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut last = None;
+    while let Some(message) = stream.next().await {
+        last = Some(message);
+    }
+    let status = last.unwrap().unwrap_err();
+    assert_eq!((status.code(), code(&status)), (Code::DeadlineExceeded, "L003"));
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn stopping_cuts_what_does_not_end_within_the_grace() {
     let folder = folder();
     write_jobs(folder.path(), 8_000_000);

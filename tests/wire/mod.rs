@@ -1,6 +1,7 @@
 //! The wire as a partner meets it: over a real connection, from outside.
 
 mod access;
+mod audit;
 mod bounds;
 mod process;
 mod pull;
