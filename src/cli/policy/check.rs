@@ -1,7 +1,7 @@
 //! `policy check`: every problem of every file at once. Changes nothing.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -48,7 +48,7 @@ impl Check {
         let mut found = Vec::new();
         let mut count = 0;
         match policy_files(&self.files) {
-            Err(diagnostic) => found.push(diagnostic),
+            Err(diagnostic) => found.push(*diagnostic),
             Ok(files) => {
                 count = files.len();
                 let mut datasets: BTreeMap<String, PathBuf> = BTreeMap::new();
@@ -76,7 +76,7 @@ impl Check {
     /// The problems of one file. Two files of one dataset are a problem of the second.
     fn check(
         &self,
-        file: &PathBuf,
+        file: &Path,
         around: &Surroundings<'_>,
         datasets: &mut BTreeMap<String, PathBuf>,
     ) -> Vec<Diagnostic> {
@@ -87,7 +87,7 @@ impl Check {
         let mut found = loaded.warnings.clone();
         found.extend(lint::dates(&loaded, around.today));
         let dataset = loaded.policy.dataset.clone();
-        if let Some(other) = datasets.insert(dataset.clone(), file.clone()) {
+        if let Some(other) = datasets.insert(dataset.clone(), file.to_owned()) {
             found.push(twice(file, &dataset, &other));
         }
         if self.data {
@@ -98,7 +98,7 @@ impl Check {
     }
 }
 
-fn twice(file: &std::path::Path, dataset: &str, other: &std::path::Path) -> Diagnostic {
+fn twice(file: &Path, dataset: &str, other: &Path) -> Diagnostic {
     let file = SourceFile::new(file.display().to_string(), "");
     let message = format!("dataset `{dataset}` has a policy already, in `{}`", other.display());
     let code = Problem::DuplicateKey.code();

@@ -148,12 +148,12 @@ fn check_data(loaded: &Loaded) -> Vec<Diagnostic> {
 
 /// The policy files that arguments name: files as they are, folders by what they hold. Cases files
 /// (`*.test.yaml`) are no policies.
-fn policy_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
+fn policy_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     files(arguments, |name| is_yaml(name) && !name.contains(".test."))
 }
 
 /// The cases files that arguments name.
-fn cases_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
+fn cases_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     files(arguments, |name| is_yaml(name) && name.contains(".test."))
 }
 
@@ -161,7 +161,10 @@ fn is_yaml(name: &str) -> bool {
     name.ends_with(".yaml") || name.ends_with(".yml")
 }
 
-fn files(arguments: &[PathBuf], wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, Diagnostic> {
+fn files(
+    arguments: &[PathBuf],
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     let mut files = Vec::new();
     for argument in arguments {
         if !argument.is_dir() {
@@ -171,7 +174,7 @@ fn files(arguments: &[PathBuf], wanted: impl Fn(&str) -> bool) -> Result<Vec<Pat
         let problem = |message: String| {
             let file = SourceFile::new(argument.display().to_string(), "");
             let code = Problem::FileUnreadable.code();
-            Diagnostic::new(Severity::Error, code, &file, None, message)
+            Box::new(Diagnostic::new(Severity::Error, code, &file, None, message))
         };
         let entries = std::fs::read_dir(argument)
             .map_err(|error| problem(format!("the folder cannot be read: {error}")))?;

@@ -1,6 +1,6 @@
 //! `policy test`: sample rows through a policy, against what its author expects.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -27,7 +27,7 @@ impl Test {
         let files = match cases_files(&self.files) {
             Ok(files) => files,
             Err(diagnostic) => {
-                show(&Report::from(diagnostic), around)?;
+                show(&Report::from(*diagnostic), around)?;
                 return Ok(INVALID);
             }
         };
@@ -39,7 +39,7 @@ impl Test {
         Ok(code)
     }
 
-    fn one(&self, file: &PathBuf, around: &mut Surroundings<'_>) -> anyhow::Result<ExitCode> {
+    fn one(&self, file: &Path, around: &mut Surroundings<'_>) -> anyhow::Result<ExitCode> {
         let name = file.display();
         let cases = match Cases::load(file) {
             Ok(cases) => cases,
