@@ -159,6 +159,9 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
             });
         }
     }
+    if columns.len() == raw.columns.len() {
+        check_beside(problems, &columns, &rule_spans);
+    }
     if columns.len() == raw.columns.len()
         && !columns.is_empty()
         && !columns.iter().any(|column| leaves(&column.rule))
@@ -206,6 +209,19 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
     };
     policy.digest = digest::digest(&policy);
     Some(Loaded { policy, warnings: Vec::new(), places })
+}
+
+/// What rules say of each other.
+fn check_beside(problems: &mut Problems, columns: &[Column], rule_spans: &[Span]) {
+    for (column, span) in columns.iter().zip(rule_spans) {
+        let Rule { transform, args } = &column.rule;
+        for refusal in transform.check_beside(args, &column.name, columns) {
+            let problem = problems.add(Problem::Refused, *span, refusal.message);
+            if let Some(help) = refusal.help {
+                problem.help(help);
+            }
+        }
+    }
 }
 
 /// Whether a column under this rule leaves at all. A rule that leaves a column out does so for every

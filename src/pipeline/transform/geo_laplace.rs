@@ -9,10 +9,11 @@ use arrow::datatypes::DataType;
 
 use super::geo::{self, AXES, Axis, only_degrees, rounded};
 use super::numbers::{self, written};
-use super::params::{defaulted, required};
+use super::params::{defaulted, refusal, required};
 use super::persons::{self, Draw};
-use super::{Bind, Change, Exposure, Kernel, Spec, Transform};
+use super::{Bind, Change, Exposure, Kernel, Refusal, Spec, Transform};
 use crate::error::{Code, Context, Error, Result};
+use crate::policy::Column;
 use crate::policy::args::{Args, Default, Kind};
 
 /// A place moved by planar Laplace noise.
@@ -81,6 +82,53 @@ static SPEC: Spec = Spec {
 impl Transform for GeoLaplace {
     fn spec(&self) -> &'static Spec {
         &SPEC
+    }
+
+    // PRIVACY: the guarantee is for both coordinates moved by one draw. A second column that tells the
+    // other coordinate, or moves it by a draw of its own, is another mechanism than the one explained.
+    fn check_beside(&self, args: &Args, column: &str, columns: &[Column]) -> Vec<Refusal> {
+        let other = args.text("other").unwrap_or_default();
+        let Some(beside) = columns.iter().find(|beside| beside.name == other) else {
+            return Vec::new();
+        };
+        if other == column {
+            return vec![refusal(
+                "other",
+                format!("`other` names `{column}` itself"),
+                "name the column with the other coordinate",
+            )];
+        }
+        let rule = &beside.rule;
+        if rule.transform.exposure(&rule.args) == Exposure::Nothing {
+            return Vec::new();
+        }
+        if rule.transform.spec().verb != SPEC.verb {
+            return vec![refusal(
+                "other",
+                format!(
+                    "`{other}` leaves by `{}`, so only one coordinate would move",
+                    rule.transform.spec().name()
+                ),
+                "give both coordinates `geo_laplace`, or drop the other one",
+            )];
+        }
+        let unlike = ["person", "level", "radius_m", "domain"].into_iter().find(|name| {
+            args.value(name) != rule.args.value(name) && !same_number(args, &rule.args, name)
+        });
+        let mirrored =
+            rule.args.text("other") == Some(column) && Axis::of(args) != Axis::of(&rule.args);
+        let message = match unlike {
+            Some(name) => format!("`{name}` is not the same as in the rule of `{other}`"),
+            None if !mirrored => {
+                format!("the rule of `{other}` must name `{column}` as `other`, and the other axis")
+            }
+            None => return Vec::new(),
+        };
+        vec![refusal(
+            unlike.unwrap_or("other"),
+            message,
+            "both coordinates must be moved by the same draw",
+        )]
     }
 
     fn output(&self, _args: &Args, input: &DataType) -> Result<Option<DataType>, String> {
@@ -156,6 +204,11 @@ impl Transform for GeoLaplace {
 
 /// The median of the distance, in units of one over epsilon: where `1 - (1 + x) exp(-x)` is a half.
 const MEDIAN: f64 = 1.678_346_99;
+
+/// Whether both rules write the same number, be it `500` or `500.0`.
+fn same_number(one: &Args, other: &Args, name: &str) -> bool {
+    one.number(name).is_some() && one.number(name) == other.number(name)
+}
 
 /// Epsilon a metre.
 fn per_metre(args: &Args) -> f64 {

@@ -13,6 +13,7 @@ use arrow::datatypes::DataType;
 
 use crate::error::Result;
 use crate::keys::ColumnKeys;
+use crate::policy::Column;
 use crate::policy::args::{Args, Param};
 
 mod address;
@@ -149,6 +150,11 @@ pub trait Transform: Send + Sync + Debug {
     ///
     /// [`check`]: Transform::check
     fn check_files(&self, _args: &Args, _folder: &std::path::Path) -> Vec<Refusal> {
+        Vec::new()
+    }
+
+    /// What is wrong beside the rules of the other columns, all of which are right on their own.
+    fn check_beside(&self, _args: &Args, _column: &str, _columns: &[Column]) -> Vec<Refusal> {
         Vec::new()
     }
 

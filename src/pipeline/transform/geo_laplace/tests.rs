@@ -203,6 +203,42 @@ fn columns_that_cannot_be_read_are_refused_before_a_value_is() {
 }
 
 #[test]
+fn coordinates_that_would_not_move_together_are_refused() {
+    let column = |name: &str, transform: &'static dyn Transform, args: Args| Column {
+        name: name.to_owned(),
+        class: None,
+        rule: crate::policy::Rule { transform, args },
+    };
+    let latitude = rule("latitude", "b", 1.4, 500.0, 5);
+    let refused = |beside: Column| -> Vec<String> {
+        let columns = [column("a", &GeoLaplace, latitude.clone()), beside];
+        let problems = GeoLaplace.check_beside(&latitude, "a", &columns);
+        problems.into_iter().map(|problem| problem.message).collect()
+    };
+    let mirror = rule("longitude", "a", 1.4, 500.0, 5);
+    assert_eq!(refused(column("b", &GeoLaplace, mirror.clone())), [""; 0]);
+    let whole = mirror.clone().with("radius_m", Value::Integer(500));
+    assert_eq!(refused(column("b", &GeoLaplace, whole)), [""; 0]);
+    let find = |verb| super::super::find(verb, None).unwrap();
+    assert_eq!(refused(column("b", find("drop"), Args::new())), [""; 0]);
+    assert_eq!(
+        refused(column("b", find("keep"), Args::new())),
+        ["`b` leaves by `keep`, so only one coordinate would move"]
+    );
+    assert_eq!(
+        refused(column("b", &GeoLaplace, mirror.clone().with("domain", word("elsewhere")))),
+        ["`domain` is not the same as in the rule of `b`"]
+    );
+    assert_eq!(
+        refused(column("b", &GeoLaplace, mirror.with("axis", word("latitude")))),
+        ["the rule of `b` must name `a` as `other`, and the other axis"]
+    );
+    let own = rule("latitude", "a", 1.4, 500.0, 5);
+    let columns = [column("a", &GeoLaplace, own.clone())];
+    assert_eq!(GeoLaplace.check_beside(&own, "a", &columns)[0].message, "`other` names `a` itself");
+}
+
+#[test]
 fn less_epsilon_a_metre_strengthens() {
     let [near, far] = [500.0, 1000.0].map(|radius_m| rule("latitude", "b", 1.4, radius_m, 5));
     assert_eq!(GeoLaplace.compare(&near, &far), Change::Strengthens);
