@@ -3,6 +3,7 @@
 //! check prose.
 
 use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
 
 use veilflight::pipeline::transform::{ALL, Spec};
 use veilflight::policy::args::{Default, Kind, Param};
@@ -18,6 +19,9 @@ fn part<'a>(document: &'a str, name: &str) -> Option<&'a str> {
 
 /// The part says what it should; with `UPDATE=1` it does afterwards.
 fn expect(path: &str, name: &str, expected: &str) {
+    // Two parts of one document are not written at the same time.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let document = sources::read(path);
     let found = part(&document, name).unwrap_or_else(|| panic!("{path} has no part `{name}`"));
     if found == expected {
