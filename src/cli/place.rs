@@ -24,7 +24,8 @@ pub struct Place {
         env = "VEILFLIGHT_STATE"
     )]
     pub state: PathBuf,
-    /// The master key: file:PATH, env:NAME or command:COMMAND [default: file:<state>/master.key]
+    /// The master key: file:PATH, env:NAME or command:COMMAND; master.key in the folder of state where
+    /// nothing is said
     #[arg(
         long,
         global = true,
