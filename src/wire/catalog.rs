@@ -146,7 +146,7 @@ impl Catalog {
         Ok(Reload { changed, removed, refused })
     }
 
-    /// The state of the dataset's files, at most [`SNAPSHOT_GOOD_FOR`] old.
+    /// The state of the dataset's files, at most `SNAPSHOT_GOOD_FOR` old.
     ///
     /// # Errors
     /// What [`source::snapshot`] says.

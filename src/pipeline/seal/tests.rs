@@ -146,7 +146,7 @@ fn nested_columns_come_back() {
     );
     let columns: Vec<ArrayRef> = vec![Arc::new(list), Arc::new(inner), Arc::new(pairs)];
     let schema = schema_of(&columns);
-    let read = round_trip(&schema, &[columns.clone()], 1_500_000);
+    let read = round_trip(&schema, std::slice::from_ref(&columns), 1_500_000);
     for (read, column) in read.columns().iter().zip(&columns) {
         assert_eq!(read.as_ref(), column.as_ref());
     }
@@ -160,7 +160,7 @@ fn a_map_comes_back() {
     maps.append(true).unwrap();
     maps.append(false).unwrap();
     let columns: Vec<ArrayRef> = vec![Arc::new(maps.finish())];
-    let read = round_trip(&schema_of(&columns), &[columns.clone()], 1_500_000);
+    let read = round_trip(&schema_of(&columns), std::slice::from_ref(&columns), 1_500_000);
     assert_eq!(read.column(0).as_ref(), columns[0].as_ref());
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A [`Transform`] is a description: name, parameters, types, words. Bound to keys and parameters it
 //! becomes a [`Kernel`], which works batch by batch on canonical arrays and builds new buffers.
-//! Dictionaries, views, large types and nulls are the business of [`column`], not of kernels.
+//! Dictionaries, views, large types and nulls are the business of [`mod@column`], not of kernels.
 
 use std::fmt::Debug;
 use std::sync::Arc;
