@@ -70,6 +70,16 @@ fn paths(problems: &mut Problems, node: &Node, what: &str) -> Option<Vec<String>
                 problems.add(Problem::WrongKind, path.span, "a path is empty");
                 return None;
             }
+            if path.value.contains("://") {
+                problems
+                    .add(
+                        Problem::Refused,
+                        path.span,
+                        format!("`{}` is in an object store", path.value),
+                    )
+                    .help("this version reads files and folders of its own machine");
+                return None;
+            }
             Some(path.value)
         })
         .collect();
