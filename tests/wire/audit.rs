@@ -1,5 +1,7 @@
 //! What the log says of what partners did, and of those who were turned away.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use tonic::Request;
 use veilflight::audit::show::{Filter, lines};
@@ -22,7 +24,7 @@ async fn every_call_leaves_one_entry_and_the_log_is_whole() {
     assert_eq!(code(&unknown), "D001");
     let stranger = client.get_flight_info(Request::new(path("jobs"))).await.unwrap_err();
     assert_eq!(code(&stranger), "I001");
-    let (store, ring) = (site.store.clone(), site.ring.clone());
+    let (store, ring) = (Arc::clone(&site.store), Arc::clone(&site.ring));
     let digest = site.flights.catalog.policy("jobs").unwrap().digest.clone();
     site.stop().await;
 
