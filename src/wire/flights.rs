@@ -24,6 +24,9 @@ use crate::pipeline::stream::Pipeline;
 use crate::policy::plan::{Plan, plan};
 use crate::policy::{Access, Policy};
 
+/// How many characters of an unknown name are logged.
+const NAME_SHOWN_MAX: usize = 80;
+
 /// The rooms that answering needs.
 #[derive(Debug)]
 pub struct Flights {
@@ -54,7 +57,9 @@ impl Flights {
     pub fn granted(&self, partner: &str, dataset: &str) -> Result<Arc<Policy>> {
         let policy = self.catalog.policy(dataset);
         policy.filter(|policy| self.may_read(partner, policy)).ok_or_else(|| {
-            Error::new(Code::DatasetUnknown, format!("no dataset `{dataset}` for `{partner}`"))
+            // The name is the partner's text, of any length; the log takes so much of it.
+            let name: String = dataset.chars().take(NAME_SHOWN_MAX).collect();
+            Error::new(Code::DatasetUnknown, format!("no dataset `{name}` for `{partner}`"))
         })
     }
 
