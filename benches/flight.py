@@ -5,9 +5,6 @@ plainly which bar is met and which is missed, and never fails because of a figur
 """
 
 import argparse
-import json
-import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -16,15 +13,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 
 import jobs
-import pyarrow as pa
+import pyarrow.flight as flight
+import report
 from custodian import PROJECT, Custodian, Server, memory_peak
 from partner import Partner, descriptor, read
+from report import Growth, Line
 
 HOME = PROJECT / "bench-data"
 PARTNER = "bench"
@@ -79,11 +78,13 @@ def pull(contender: Contender) -> Run:
     """Pull all endpoints at once, and keep nothing of what came."""
     partner = contender.partner
 
-    def part(ticket) -> tuple[list[tuple[int, int]], float]:
+    def part(ticket: flight.Ticket) -> tuple[list[tuple[int, int]], float]:
         with partner.connect() as client:
             begun = time.perf_counter()
             shard = read(
-                client.do_get(ticket, partner.options), begun, lambda batch: (batch.num_rows, batch.nbytes)
+                client.do_get(ticket, partner.options),
+                begun,
+                lambda batch: (batch.num_rows, batch.nbytes),
             )
             return shard.batches, shard.first_batch_seconds
 
@@ -153,19 +154,6 @@ def custodian_of(path: Path) -> Custodian:
     return custodian
 
 
-@dataclass
-class Line:
-    """The medians of one contender."""
-
-    name: str
-    rows_a_second: float
-    megabytes_a_second: float
-    spread: float
-    first_batch_ms: float
-    memory_mb: float
-    ratio: float = 0.0
-
-
 def measure(path: Path, rows: int, runs: int, streams: int) -> list[Line]:
     """Medians of alternating runs, after one run of each that does not count."""
     with contenders(path, streams) as found:
@@ -194,7 +182,7 @@ def summary(contender: Contender, runs: list[Run]) -> Line:
     )
 
 
-def memory(rows: int, streams: int) -> list[tuple[str, float, float]]:
+def memory(rows: int, streams: int) -> list[Growth]:
     """Peak memory of fresh servers at `rows` and four times as many, one pull each."""
     peaks: dict[str, list[float]] = {}
     for count in (rows, 4 * rows):
@@ -204,12 +192,7 @@ def memory(rows: int, streams: int) -> list[tuple[str, float, float]]:
             for contender in found:
                 pull(contender)
                 peaks.setdefault(contender.name, []).append(memory_peak(contender.process) / 1e6)
-    return [(name, *pair) for name, pair in peaks.items()]
-
-
-def verdict(what: str, met: bool, figure: str) -> None:
-    """One bar in one line."""
-    print(f"  {'pass' if met else 'MISS'}  {what}: {figure}")
+    return [Growth(name, *pair) for name, pair in peaks.items()]
 
 
 def main() -> None:
@@ -218,47 +201,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--streams", type=int, default=4, help="how many endpoints at once")
-    parser.add_argument("--memory", action="store_true", help="also peak memory at four times the rows")
+    parser.add_argument(
+        "--memory", action="store_true", help="also peak memory at four times the rows"
+    )
     arguments = parser.parse_args()
     path = HOME / f"jobs-{arguments.rows}.parquet"
     print(f"{arguments.rows:,} jobs of 18 columns in {path.relative_to(PROJECT)}")
     jobs.make(path, arguments.rows)
 
     lines = measure(path, arguments.rows, arguments.runs, arguments.streams)
-    for place, line in enumerate(lines):
-        line.ratio = line.rows_a_second / lines[place % 2].rows_a_second
-    print(f"\n{'':28}{'Mrows/s':>9}{'MB/s':>8}{'to raw':>8}{'spread':>8}{'first ms':>10}{'peak MB':>9}")
-    for line in lines:
-        print(
-            f"{line.name:28}{line.rows_a_second / 1e6:9.2f}{line.megabytes_a_second:8.0f}"
-            f"{line.ratio:7.2f}x{line.spread:8.0%}{line.first_batch_ms:10.0f}{line.memory_mb:9.0f}"
-        )
-
-    print()
-    for line in lines[2:4]:
-        verdict(f"{line.name}: at least as fast as raw", line.ratio >= 1, f"{line.ratio:.2f}x (aim 1.5x)")
-    for line in lines[2:]:
-        verdict(
-            f"{line.name}: first batch under 200 ms", line.first_batch_ms < 200,
-            f"{line.first_batch_ms:.0f} ms",
-        )
-        verdict(f"{line.name}: peak memory under 400 MB", line.memory_mb < 400, f"{line.memory_mb:.0f} MB")
-
     growth = memory(arguments.rows, arguments.streams) if arguments.memory else []
-    for name, small, large in growth:
-        if name.startswith("veilflight"):
-            met = large <= 1.1 * small and large < 400
-            verdict(f"{name}: memory at 4 times the rows within 10 %", met, f"{small:.0f} -> {large:.0f} MB")
-        else:
-            print(f"        {name}: {small:.0f} -> {large:.0f} MB")
-
-    result = {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "rows": arguments.rows,
-        "runs": arguments.runs, "streams": arguments.streams, "processors": os.cpu_count(), "machine": platform.machine(),
-        "pyarrow": pa.__version__, "lines": [asdict(line) for line in lines], "memory_mb": growth,
-    }
-    with (HOME / "results.jsonl").open("a") as file:
-        file.write(json.dumps(result) + "\n")
+    report.show(lines, growth)
+    report.append(HOME / "results.jsonl", vars(arguments), lines, growth)
     print(f"\nAppended to {(HOME / 'results.jsonl').relative_to(PROJECT)}")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-EXPERIMENTS = ["uboone", "nova", "dune", "mu2e", "minerva", "icarus", "sbnd", "gm2", "lariat", "annie"]
+EXPERIMENTS = "uboone nova dune mu2e minerva icarus sbnd gm2 lariat annie".split()
 USERS, ADDRESSES, COMMANDS, SITES = 500, 2_000, 20_000, 40
 ROWS_A_CHUNK = 1_000_000
 ROWS_A_GROUP = 250_000
@@ -49,26 +49,28 @@ class Jobs:
         queued = YEAR_START + np.sort(rng.integers(0, YEAR_SECONDS, rows))
         started = queued + rng.integers(1, 3_600, rows)
         ran = rng.exponential(7_200, rows).astype(np.int64)
-        return pa.table({
-            "ClusterId": pa.array(number // 10 + 60_000_000),
-            "ProcId": pa.array((number % 10).astype(np.int32)),
-            "User": self.drawn(self.users, rows, 1.3),
-            "Experiment": self.drawn(EXPERIMENTS, rows, 1.3),
-            "JobsubClientIpAddress": self.drawn(self.addresses, rows, 1.1),
-            "Site": self.drawn(self.sites, rows, 1.3),
-            "Cmd": self.drawn(self.commands, rows, 1.05),
-            "QDate": pa.array(queued * 1_000_000, pa.timestamp("us")),
-            "JobStartDate": pa.array(started * 1_000_000, pa.timestamp("us")),
-            "CompletionDate": pa.array((started + ran) * 1_000_000, pa.timestamp("us")),
-            "RequestMemory": self.chosen([1_000, 2_000, 4_000, 8_000], rows),
-            "RequestCpus": self.chosen([1, 2, 4, 8], rows),
-            "CumulativeSlotTime": pa.array(ran),
-            "RemoteUserCpu": pa.array(rng.random(rows) * ran),
-            "DiskUsage": pa.array(rng.integers(1, 1 << 24, rows)),
-            "NumJobStarts": pa.array(np.ones(rows, np.int32)),
-            "NumJobCompletions": pa.array((rng.random(rows) > 0.08).astype(np.int32)),
-            "ExitCode": self.chosen([0, 0, 0, 0, 1, 137], rows),
-        })
+        return pa.table(
+            {
+                "ClusterId": pa.array(number // 10 + 60_000_000),
+                "ProcId": pa.array((number % 10).astype(np.int32)),
+                "User": self.drawn(self.users, rows, 1.3),
+                "Experiment": self.drawn(EXPERIMENTS, rows, 1.3),
+                "JobsubClientIpAddress": self.drawn(self.addresses, rows, 1.1),
+                "Site": self.drawn(self.sites, rows, 1.3),
+                "Cmd": self.drawn(self.commands, rows, 1.05),
+                "QDate": pa.array(queued * 1_000_000, pa.timestamp("us")),
+                "JobStartDate": pa.array(started * 1_000_000, pa.timestamp("us")),
+                "CompletionDate": pa.array((started + ran) * 1_000_000, pa.timestamp("us")),
+                "RequestMemory": self.chosen([1_000, 2_000, 4_000, 8_000], rows),
+                "RequestCpus": self.chosen([1, 2, 4, 8], rows),
+                "CumulativeSlotTime": pa.array(ran),
+                "RemoteUserCpu": pa.array(rng.random(rows) * ran),
+                "DiskUsage": pa.array(rng.integers(1, 1 << 24, rows)),
+                "NumJobStarts": pa.array(np.ones(rows, np.int32)),
+                "NumJobCompletions": pa.array((rng.random(rows) > 0.08).astype(np.int32)),
+                "ExitCode": self.chosen([0, 0, 0, 0, 1, 137], rows),
+            }
+        )
 
 
 def make(path: Path, rows: int, seed: int = 7) -> None:

@@ -1,7 +1,7 @@
 """The peer: pyarrow's C++ Flight server, which sends a parquet file as it is.
 
-Answers for being as fast as that server can be with the file streamed, not held in memory. It has no
-TLS, no credentials and no policy.
+Answers for being as fast as that server can be with the file streamed, not held in memory. It has
+no TLS, no credentials and no policy.
 """
 
 import sys
@@ -20,14 +20,18 @@ class RawServer(flight.FlightServerBase):
         super().__init__("grpc://127.0.0.1:0")
         self.path = path
 
-    def get_flight_info(self, context, descriptor):
+    def get_flight_info(
+        self, context: flight.ServerCallContext, descriptor: flight.FlightDescriptor
+    ) -> flight.FlightInfo:
         """One endpoint a part."""
         parts = int(descriptor.path[0])
         endpoints = [flight.FlightEndpoint(f"{part}/{parts}", []) for part in range(parts)]
         schema = pq.read_schema(self.path)
         return flight.FlightInfo(schema, descriptor, endpoints, -1, -1)
 
-    def do_get(self, context, ticket):
+    def do_get(
+        self, context: flight.ServerCallContext, ticket: flight.Ticket
+    ) -> flight.GeneratorStream:
         """Stream the row groups of a part."""
         part, parts = map(int, ticket.ticket.decode().split("/"))
         file = pq.ParquetFile(self.path)

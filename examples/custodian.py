@@ -75,7 +75,9 @@ class Custodian:
         done = self.attempt(*arguments)
         if done.returncode != 0:
             words = " ".join(map(str, arguments))
-            raise Failed(f"`veilflight {words}` ended with {done.returncode}:\n{done.stderr}{done.stdout}")
+            raise Failed(
+                f"`veilflight {words}` ended with {done.returncode}:\n{done.stderr}{done.stdout}"
+            )
         return done.stdout
 
     def init(self) -> None:
@@ -131,9 +133,11 @@ class Custodian:
 
 
 def pointed_at(policy: str, data: str) -> str:
-    """A policy's text with its one path or list of paths replaced; everything else stays as it is."""
+    """A policy's text with its one path or list of paths replaced, and nothing else."""
     path = r"(?:\[[^\]]*\]|\"[^\"]*\"|'[^']*'|[^\s,{}#]+)"
-    pattern = re.compile(rf"^(\s*(?:source:\s*\{{\s*)?(?:parquet|paths)\s*:\s*){path}", re.MULTILINE)
+    pattern = re.compile(
+        rf"^(\s*(?:source:\s*\{{\s*)?(?:parquet|paths)\s*:\s*){path}", re.MULTILINE
+    )
     text, count = pattern.subn(lambda found: found[1] + json.dumps(data), policy)
     if count != 1:
         raise Failed(f"the policy names its source in {count} places, not in one")
@@ -145,7 +149,12 @@ def granted_to(policy: str, partners: Sequence[str]) -> str:
     head, found, _ = policy.partition("\ngrants:")
     if not found:
         raise Failed("the policy has no grants")
-    return head + found + "".join(f"\n  - {{partner: {name}, access: rows}}" for name in partners) + "\n"
+    return (
+        head
+        + found
+        + "".join(f"\n  - {{partner: {name}, access: rows}}" for name in partners)
+        + "\n"
+    )
 
 
 @dataclass
@@ -162,8 +171,14 @@ class Server:
         ready, log = custodian.home / "ready", custodian.home / "server.log"
         ready.unlink(missing_ok=True)
         flags: list[str | Path] = [
-            "--listen", "127.0.0.1:0", "--policies", custodian.policies, "--state", custodian.state,
-            "--ready-file", ready,
+            "--listen",
+            "127.0.0.1:0",
+            "--policies",
+            custodian.policies,
+            "--state",
+            custodian.state,
+            "--ready-file",
+            ready,
         ]
         if tls:
             flags += ["--tls-certificate", custodian.tls / "server.pem"]

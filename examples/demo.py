@@ -1,7 +1,7 @@
 """The whole way in one run: raw jobs behind a policy, two partners who pull them over TLS.
 
-Answers for `make demo`: each step says what it does, everything lies in one folder, and what is printed
-at the end can be pasted. With `--once` it ends after the pulls; otherwise it serves until
+Answers for `make demo`: each step says what it does, everything lies in one folder, and what is
+printed at the end can be pasted. With `--once` it ends after the pulls; otherwise it serves until
 Ctrl-C.
 """
 
@@ -96,7 +96,9 @@ def compare(home: Path, pulled: dict[str, Pulled]) -> None:
     user = pc.mode(raw["User"].dictionary_encode().combine_chunks().indices)[0]["mode"].as_py()
     name = raw["User"].dictionary_encode().combine_chunks().dictionary[user].as_py()
     jobs = raw.filter(pc.equal(raw["User"], name)).select(JOB)
-    print(f"\nThe user with most jobs has {jobs.num_rows:,} of them; in the partners' tables they are")
+    print(
+        f"\nThe user with most jobs has {jobs.num_rows:,} of them; in the partners' tables they are"
+    )
     seen = {}
     for partner, got in pulled.items():
         theirs = jobs.join(got.table.select([*JOB, "User"]), JOB)["User"].unique().to_pylist()
@@ -179,7 +181,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--folder", type=Path, default=PROJECT / "demo-data", help="where all of it lies")
+    parser.add_argument(
+        "--folder", type=Path, default=PROJECT / "demo-data", help="where all of it lies"
+    )
     parser.add_argument("--once", action="store_true", help="end after the pulls")
     arguments = parser.parse_args()
     # Whoever asks this process to end gets the server stopped too.

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-EXPERIMENTS = ["uboone", "nova", "dune", "mu2e", "minerva", "icarus", "sbnd", "gm2", "lariat", "annie"]
-SITES = [
-    "FermiGrid", "BNL", "Caltech", "Clemson", "Colorado", "Cornell", "FNAL_GPGrid", "Florida", "GPGrid",
-    "IN2P3", "JINR", "Lancaster", "Lincoln", "Liverpool", "MIT", "Manchester", "Michigan", "NIKHEF",
-    "Nebraska", "Omaha", "PIC", "Prague", "Purdue", "QMUL", "RAL", "SGridOxford", "SURFsara", "SU-ITS",
-    "Sheffield", "TTU", "UChicago", "UCSD", "UConn-HPC", "UCL", "Unesp", "Vanderbilt", "WSU", "Wisconsin",
-]
+EXPERIMENTS = "uboone nova dune mu2e minerva icarus sbnd gm2 lariat annie".split()
+SITES = """
+    FermiGrid BNL Caltech Clemson Colorado Cornell FNAL_GPGrid Florida GPGrid IN2P3 JINR Lancaster
+    Lincoln Liverpool MIT Manchester Michigan NIKHEF Nebraska Omaha PIC Prague Purdue QMUL RAL
+    SGridOxford SURFsara SU-ITS Sheffield TTU UChicago UCSD UConn-HPC UCL Unesp Vanderbilt WSU
+    Wisconsin
+""".split()
 USERS = 500
 ADDRESSES = 2_000
 COMMANDS = 20_000
@@ -37,10 +37,12 @@ class Vocabulary:
         self.handles = [handle(rng, i) for i in range(USERS)]
         self.experiment_of = rng.choice(len(EXPERIMENTS), USERS, p=zipf(len(EXPERIMENTS), 1.1))
         self.emails = [
-            f"{name}@{'cern.ch' if i % 3 == 0 else 'fnal.gov'}" for i, name in enumerate(self.handles)
+            f"{name}@{'cern.ch' if i % 3 == 0 else 'fnal.gov'}"
+            for i, name in enumerate(self.handles)
         ]
         self.groups = [
-            f"group_{EXPERIMENTS[e]}.prod.{name}" for name, e in zip(self.handles, self.experiment_of)
+            f"group_{EXPERIMENTS[e]}.prod.{name}"
+            for name, e in zip(self.handles, self.experiment_of)
         ]
         thirds, fourths = rng.integers(0, 255, ADDRESSES), rng.integers(1, 255, ADDRESSES)
         self.addresses = [
@@ -83,7 +85,7 @@ def times(seconds: np.ndarray, missing: np.ndarray | None = None) -> pa.Array:
 
 
 def environment(i: int, handle: str, experiment: str, memory: int) -> str:
-    """The job's environment as HTCondor writes it: blanks between pairs, commas and quotes within."""
+    """The job's environment: blanks between pairs, now and then commas or quotes within one."""
     text = (
         f"POMS_TASK_ID={i} GRID_USER={handle} EXPERIMENT={experiment} "
         f"JOBSUBJOBID={60_000_000 + i // 10}.{i % 10}@jobsub05.fnal.gov"
@@ -115,29 +117,35 @@ def rows(
     failed = rng.random(count) < 0.08
     restarts = (rng.random(count) < 0.05).astype(np.int64)
     codes = np.where(failed, rng.choice([1, 2, 65, 137, 143], count), 0)
-    return pa.table({
-        "ClusterId": pa.array(number // 10 + 60_000_000, pa.int64()),
-        "ProcId": pa.array(number % 10, pa.int32()),
-        "User": strings(user, words.emails),
-        "AccountingGroup": strings(user, words.groups),
-        "Experiment": strings(experiment, EXPERIMENTS),
-        "Site": strings(site, SITES, removed),
-        "JobsubClientIpAddress": strings(address, words.addresses, rng.random(count) < 1e-4),
-        "Cmd": strings(command, words.commands),
-        "Environment": pa.array([
-            environment(i, words.handles[u], EXPERIMENTS[e], m)
-            for i, u, e, m in zip(number.tolist(), user.tolist(), experiment.tolist(), memory.tolist())
-        ]),
-        "QDate": times(queued),
-        "JobStartDate": times(started, removed),
-        "CompletionDate": times(started + ran, removed | failed),
-        "RequestMemory": pa.array(memory, pa.int32()),
-        "RequestCpus": pa.array(cpus, pa.int32()),
-        "CumulativeSlotTime": pa.array(np.where(removed, 0, ran * cpus), pa.int64()),
-        "NumJobStarts": pa.array(np.where(removed, 0, 1 + restarts), pa.int32()),
-        "NumJobCompletions": pa.array(np.where(removed | failed, 0, 1), pa.int32()),
-        "ExitCode": pa.array(codes, pa.int32(), mask=removed),
-    })
+    return pa.table(
+        {
+            "ClusterId": pa.array(number // 10 + 60_000_000, pa.int64()),
+            "ProcId": pa.array(number % 10, pa.int32()),
+            "User": strings(user, words.emails),
+            "AccountingGroup": strings(user, words.groups),
+            "Experiment": strings(experiment, EXPERIMENTS),
+            "Site": strings(site, SITES, removed),
+            "JobsubClientIpAddress": strings(address, words.addresses, rng.random(count) < 1e-4),
+            "Cmd": strings(command, words.commands),
+            "Environment": pa.array(
+                [
+                    environment(i, words.handles[u], EXPERIMENTS[e], m)
+                    for i, u, e, m in zip(
+                        number.tolist(), user.tolist(), experiment.tolist(), memory.tolist()
+                    )
+                ]
+            ),
+            "QDate": times(queued),
+            "JobStartDate": times(started, removed),
+            "CompletionDate": times(started + ran, removed | failed),
+            "RequestMemory": pa.array(memory, pa.int32()),
+            "RequestCpus": pa.array(cpus, pa.int32()),
+            "CumulativeSlotTime": pa.array(np.where(removed, 0, ran * cpus), pa.int64()),
+            "NumJobStarts": pa.array(np.where(removed, 0, 1 + restarts), pa.int32()),
+            "NumJobCompletions": pa.array(np.where(removed | failed, 0, 1), pa.int32()),
+            "ExitCode": pa.array(codes, pa.int32(), mask=removed),
+        }
+    )
 
 
 def make(folder: Path, count: int, seed: int) -> list[Path]:
@@ -163,7 +171,9 @@ def main() -> None:
     arguments = parser.parse_args()
     paths = make(arguments.folder, arguments.rows, arguments.seed)
     size = sum(path.stat().st_size for path in paths)
-    print(f"{arguments.rows:,} jobs in {len(paths)} files, {size / 1e6:.1f} MB, in {arguments.folder}")
+    print(
+        f"{arguments.rows:,} jobs in {len(paths)} files, {size / 1e6:.1f} MB, in {arguments.folder}"
+    )
 
 
 if __name__ == "__main__":

@@ -19,4 +19,8 @@ def beside(names: Sequence[str], rows: Mapping[str, Mapping[str, object]]) -> li
         table.append([name, *cells])
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths)) for line in table]
-    return [lines[0].rstrip(), "  ".join("-" * width for width in widths), *map(str.rstrip, lines[1:])]
+    return [
+        lines[0].rstrip(),
+        "  ".join("-" * width for width in widths),
+        *map(str.rstrip, lines[1:]),
+    ]

@@ -1,7 +1,7 @@
 """A table with a marker in every place where a raw value can hide.
 
-Answers for the data of the canary test: cells of every type, unused dictionary entries, rows that the
-policy's filter takes out, and the metadata that writers put into parquet files.
+Answers for the data of the canary test: cells of every type, unused dictionary entries, rows that
+the policy's filter takes out, and the metadata that writers put into parquet files.
 """
 
 import json
@@ -71,7 +71,9 @@ def canaries() -> pa.Table:
         return pa.array([None if i % 17 == 3 else f"{MARKER}-{kind}-{i % 401}{tail}" for i in rows])
 
     def numbers() -> pa.Array:
-        return pa.array([None if i % 19 == 3 else NUMBER + ((i % 7) << 56) for i in rows], pa.int64())
+        return pa.array(
+            [None if i % 19 == 3 else NUMBER + ((i % 7) << 56) for i in rows], pa.int64()
+        )
 
     # Rows that are filtered out hold the one marker in a column that is kept; another entry of the
     # dictionary is used by no row at all.

@@ -22,7 +22,7 @@ def alone(tmp_path: Path) -> Custodian:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real data; without it the test is skipped, but never in continuous integration."""
+    """The folder of real data; without it tests are skipped, and fail in continuous integration."""
     folder = PROJECT.parent / "shared"
     if not folder.is_dir():
         message = f"../shared is not there (`{folder}`)"

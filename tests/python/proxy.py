@@ -34,8 +34,12 @@ class Recorder:
             while True:
                 client, _ = self.listener.accept()
                 server = socket.create_connection(self.target)
-                threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
-                threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
+                threading.Thread(
+                    target=self._pass, args=(client, server, False), daemon=True
+                ).start()
+                threading.Thread(
+                    target=self._pass, args=(server, client, True), daemon=True
+                ).start()
 
     def _pass(self, source: socket.socket, target: socket.socket, record: bool) -> None:
         with contextlib.suppress(OSError):

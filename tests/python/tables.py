@@ -12,7 +12,9 @@ source: {{parquet: "{data}"}}
 columns:
   Job:     {{class: measure, keep}}
   User:    {{class: identifier, pseudonym: {{method: hmac, domain: person, keep: email_domain}}}}
-  Group:   {{class: quasi, pseudonym: {{method: token, domain: group, style: letters, prefix: group_}}}}
+  Group:
+    class: quasi
+    pseudonym: {{method: token, domain: group, style: letters, prefix: group_}}
   Address: {{class: identifier, ip: crypto_pan}}
   Queued:  {{class: quasi, truncate: hour}}
   Notes:   drop
@@ -25,15 +27,24 @@ grants:
 def jobs(rows: int) -> pa.Table:
     """Jobs with every null that can be, and addresses of both kinds."""
     number = range(rows)
-    address = [f"131.225.{i % 251}.{i % 13}" if i % 5 else f"2001:db8:{i % 17:x}::{i % 29:x}" for i in number]
-    return pa.table({
-        "Job": pa.array(number, pa.int64()),
-        "User": pa.array([None if i % 31 == 3 else f"user{i % 97}@example.org" for i in number]),
-        "Group": pa.array([None if i % 37 == 5 else f"team{i * 7 % 61}" for i in number]),
-        "Address": pa.array([None if i % 41 == 7 else address[i] for i in number]),
-        "Queued": pa.array([1_700_000_000_000_000 + i * 61_000_000 for i in number], pa.timestamp("us")),
-        "Notes": pa.array([f"note {i}" for i in number]),
-    })
+    address = [
+        f"131.225.{i % 251}.{i % 13}" if i % 5 else f"2001:db8:{i % 17:x}::{i % 29:x}"
+        for i in number
+    ]
+    return pa.table(
+        {
+            "Job": pa.array(number, pa.int64()),
+            "User": pa.array(
+                [None if i % 31 == 3 else f"user{i % 97}@example.org" for i in number]
+            ),
+            "Group": pa.array([None if i % 37 == 5 else f"team{i * 7 % 61}" for i in number]),
+            "Address": pa.array([None if i % 41 == 7 else address[i] for i in number]),
+            "Queued": pa.array(
+                [1_700_000_000_000_000 + i * 61_000_000 for i in number], pa.timestamp("us")
+            ),
+            "Notes": pa.array([f"note {i}" for i in number]),
+        }
+    )
 
 
 def write_jobs(path: Path, rows: int, group: int = 1_000) -> pa.Table:

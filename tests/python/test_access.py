@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
-from audit import flattened, records, until
 from custodian import Custodian, Failed, Server
 from partner import Partner, descriptor
 from reference.keys import Ring
 from reference.policy import Reference
 from support import client_of, refused
 from tables import jobs, write_jobs, write_policy
+
+from audit import flattened, records, until
 
 ROWS = 2_000
 Call = Callable[[flight.FlightClient, flight.FlightCallOptions], object]
@@ -87,7 +88,9 @@ def test_a_disabled_partner_is_out_at_the_next_call(custodian: Custodian, server
     assert refused(lambda: guest.info("jobs")).code == "I002"
 
 
-def test_a_rotated_token_takes_the_place_of_the_old_one(custodian: Custodian, server: Server) -> None:
+def test_a_rotated_token_takes_the_place_of_the_old_one(
+    custodian: Custodian, server: Server
+) -> None:
     custodian.enrol("mover")
     old = client_of(custodian, server, "mover")
     custodian.token_file("mover").unlink()
@@ -100,8 +103,15 @@ def test_a_rotated_token_takes_the_place_of_the_old_one(custodian: Custodian, se
 def test_a_partner_whose_time_is_over_is_refused(custodian: Custodian, server: Server) -> None:
     long_ago = datetime.date.today() - datetime.timedelta(days=2)
     added = custodian.attempt(
-        "partner", "add", "late", "--state", custodian.state, "--expires", str(long_ago),
-        "--token-file", custodian.token_file("late"),
+        "partner",
+        "add",
+        "late",
+        "--state",
+        custodian.state,
+        "--expires",
+        str(long_ago),
+        "--token-file",
+        custodian.token_file("late"),
     )
     if added.returncode == 0:
         assert refused(lambda: client_of(custodian, server, "late").info("jobs")).code == "I002"
@@ -121,7 +131,9 @@ def test_tokens_are_not_kept(custodian: Custodian, server: Server) -> None:
     assert token not in server.log.read_bytes()
 
 
-def test_secrets_lie_in_files_that_only_their_owner_reads(custodian: Custodian, server: Server) -> None:
+def test_secrets_lie_in_files_that_only_their_owner_reads(
+    custodian: Custodian, server: Server
+) -> None:
     secrets = [custodian.key, custodian.token_file("cern"), custodian.tls / "server.key"]
     secrets += custodian.state.glob("*.sqlite*")
     assert {oct(path.stat().st_mode & 0o777) for path in secrets} == {"0o600"}
@@ -142,22 +154,23 @@ def test_every_request_is_recorded_and_an_edited_log_is_found(alone: Custodian) 
     assert any(record.get("code") == "I002" for record in found)
 
     assert "whole" in alone.run("audit", "verify", "--state", alone.state)
-    edit_one_record(alone, b'"rows":2000', b'"rows":2001')
+    edit_one_record(alone, '"rows":2000', '"rows":2001')
     verified = alone.attempt("audit", "verify", "--state", alone.state)
     assert verified.returncode == 1 and str(closed["seq"]) in verified.stdout
     policy.unlink()
 
 
-def edit_one_record(custodian: Custodian, before: bytes, after: bytes) -> None:
+def edit_one_record(custodian: Custodian, before: str, after: str) -> None:
     """Change one record where it is stored, as someone with the file could."""
     with sqlite3.connect(custodian.state / "state.sqlite") as state:
         edited = 0
-        for (table,) in state.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        for (table,) in state.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+        ).fetchall():
             for _, column, *_ in state.execute(f"PRAGMA table_info({table})").fetchall():
-                edited += state.execute(
-                    f"UPDATE {table} SET {column} = replace({column}, ?, ?) WHERE instr({column}, ?) > 0",
-                    (before.decode(), after.decode(), before.decode()),
-                ).rowcount
+                change = f"UPDATE {table} SET {column} = replace({column}, ?1, ?2)"
+                change += f" WHERE instr({column}, ?1) > 0"
+                edited += state.execute(change, (before, after)).rowcount
         assert edited == 1
     state.close()
 
@@ -171,7 +184,9 @@ def test_a_new_key_changes_pseudonyms_unless_the_policy_pins_the_epoch(alone: Cu
     for _ in range(2):
         with alone.serve() as server:
             cern = client_of(alone, server, "cern")
-            seen.append([cern.pull(path.stem).table["User"].to_pylist() for path in (newest, pinned)])
+            seen.append(
+                [cern.pull(path.stem).table["User"].to_pylist() for path in (newest, pinned)]
+            )
         expected = Reference(newest, Ring.read(alone.key)).apply(jobs(ROWS), "cern")["User"]
         assert seen[-1][0] == expected
         alone.run("key", "rotate", "--state", alone.state)

@@ -1,5 +1,7 @@
-"""Files that are cut, replaced, changed or gone: a fixed sentence for the partner, the story for the
-operator, and all else goes on."""
+"""Files that are cut, replaced, changed or gone.
+
+Each is a fixed sentence for the partner and a story for the operator, and all else goes on.
+"""
 
 import time
 from collections.abc import Callable
@@ -8,10 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from audit import until
 from custodian import Custodian
+from partner import Partner
 from support import client_of, refused
 from tables import jobs, write_jobs, write_policy
+
+from audit import until
 
 ROWS = 5_000
 
@@ -55,8 +59,13 @@ def look_again() -> None:
 
 
 BAD = {
-    cut: "S001", garble: "S001", not_parquet: "S001", Path.unlink: "S001",
-    another_column: "D003", lost_column: "D003", other_type: "D003",
+    cut: "S001",
+    garble: "S001",
+    not_parquet: "S001",
+    Path.unlink: "S001",
+    another_column: "D003",
+    lost_column: "D003",
+    other_type: "D003",
 }
 
 
@@ -127,14 +136,16 @@ def test_a_policy_that_changes_takes_effect_and_a_broken_one_does_not(alone: Cus
         policy.write_text(good.replace("truncate: hour", "truncate: hower"))
         until(lambda: "a policy is refused" in server.said())
         assert cern.shard(ticket).num_rows > 0, "the old policy stays in force"
-        policy.write_text(good.replace("  Queued:  {class: quasi, truncate: hour}", "  Queued: drop"))
+        policy.write_text(
+            good.replace("  Queued:  {class: quasi, truncate: hour}", "  Queued: drop")
+        )
         until(lambda: "Queued" not in cern.info("jobs").schema.names)
         assert refused(lambda: cern.shard(ticket)).code == "T004"
         policy.write_text(good.replace("  - {partner: cern, access: rows}\n", ""))
         until(lambda: cern_is_out(cern))
 
 
-def cern_is_out(partner) -> bool:
+def cern_is_out(partner: Partner) -> bool:
     """Whether the partner no longer sees anything."""
     with partner.connect() as client:
         return not list(client.list_flights(options=partner.options))

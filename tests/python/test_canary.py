@@ -15,7 +15,10 @@ from support import furnished, refused
 
 # Datasets whose every pull fails on a value, a file or a schema that holds markers.
 BROKEN = {
-    "value": ('{parquet: "../PLACEMARK/value.parquet"}', "{Cell: {ip: {method: crypto_pan, invalid: error}}}"),
+    "value": (
+        '{parquet: "../PLACEMARK/value.parquet"}',
+        "{Cell: {ip: {method: crypto_pan, invalid: error}}}",
+    ),
     "cut": ('{parquet: "../PLACEMARK/cut.parquet"}', "{Cell: keep}"),
     "drift": ('{parquet: "../PLACEMARK/value.parquet"}', "{HIDDENCOLUMN: drop, Other: keep}"),
     "text": (
@@ -153,7 +156,9 @@ def test_no_marker_comes_back_to_whoever_sends_it(scene: Scene) -> None:
         lambda: scene.cern.info(mark),
         lambda: scene.cern.shard(flight.Ticket(mark.encode() * 20)),
         with_client(lambda client: client.authenticate_basic_token(mark, mark)),
-        with_client(lambda client: list(client.do_action(flight.Action(mark, mark.encode()), options))),
+        with_client(
+            lambda client: list(client.do_action(flight.Action(mark, mark.encode()), options))
+        ),
         with_client(
             lambda client: list(
                 client.do_action(flight.Action("veilflight.policy_info", mark.encode()), options)

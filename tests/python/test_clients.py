@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
-from audit import flattened, records, until
 from certificates import client_certificate, fingerprint
 from custodian import Custodian, Server
 from partner import Partner, descriptor
 from support import PARTNERS, client_of, refused
 from tables import write_jobs, write_policy
+
+from audit import flattened, records, until
 
 ROWS = 20_000
 LONG_ROWS = 1_500_000
@@ -62,10 +63,14 @@ def test_a_handshake_with_a_wrong_password_is_refused(cern: Partner) -> None:
     assert (told.kind, told.code) == (flight.FlightUnauthenticatedError, "I002")
 
 
-def test_a_registered_client_certificate_needs_no_token(custodian: Custodian, server: Server) -> None:
+def test_a_registered_client_certificate_needs_no_token(
+    custodian: Custodian, server: Server
+) -> None:
     certificate, key = client_certificate("lab")
     known = fingerprint(certificate)
-    custodian.run("partner", "add", "lab", "--fingerprint", known, "--no-token", "--state", custodian.state)
+    custodian.run(
+        "partner", "add", "lab", "--fingerprint", known, "--no-token", "--state", custodian.state
+    )
     lab = Partner(
         server.uri, None, custodian.roots, {"cert_chain": certificate, "private_key": key}
     )
@@ -156,8 +161,11 @@ def test_the_schema_announced_is_the_schema_sent(cern: Partner) -> None:
     assert sent.names == ["Job", "User", "Group", "Address", "Queued"]
     protections = {field.name: field.metadata[b"veilflight.protection"] for field in sent}
     assert protections == {
-        "Job": b"keep", "User": b"pseudonym.hmac", "Group": b"pseudonym.token",
-        "Address": b"ip.crypto_pan", "Queued": b"truncate",
+        "Job": b"keep",
+        "User": b"pseudonym.hmac",
+        "Group": b"pseudonym.token",
+        "Address": b"ip.crypto_pan",
+        "Queued": b"truncate",
     }
     assert sent.metadata is None
     assert (info.total_records, info.total_bytes) == (-1, -1)
@@ -168,7 +176,13 @@ def test_a_policy_can_be_read_about(cern: Partner) -> None:
         action = flight.Action("veilflight.policy_info", b"jobs")
         (answer,) = client.do_action(action, cern.options)
     said = json.loads(answer.body.to_pybytes())
-    assert [column["name"] for column in said["columns"]] == ["Job", "User", "Group", "Address", "Queued"]
+    assert [column["name"] for column in said["columns"]] == [
+        "Job",
+        "User",
+        "Group",
+        "Address",
+        "Queued",
+    ]
     assert all(column["still_leaks"] for column in said["columns"])
 
 
@@ -196,7 +210,9 @@ def test_a_slow_reader_gets_every_row_and_holds_nobody_up(
     with cern.connect() as client, ThreadPoolExecutor(1) as pool:
         reader = client.do_get(ticket, cern.options)
         rows = reader.read_chunk().data.num_rows
-        other = pool.submit(lambda: client_of(custodian, server, "nersc").pull("jobs").table.num_rows)
+        other = pool.submit(
+            lambda: client_of(custodian, server, "nersc").pull("jobs").table.num_rows
+        )
         assert other.result(30) == ROWS
         time.sleep(2)
         while True:
@@ -214,7 +230,9 @@ def test_a_reader_who_stops_is_cut_off(custodian: Custodian, server: Server) -> 
         with cern.connect() as client:
             reader = client.do_get(cern.info("long").endpoints[0].ticket, cern.options)
             reader.read_chunk()
-            closed = lambda: any(flattened(record).get("code") == "L003" for record in records(custodian))
+            closed = lambda: any(
+                flattened(record).get("code") == "L003" for record in records(custodian)
+            )
             until(closed)
             assert refused(lambda: reader.read_all()).code == "L003"
         assert cern.pull("jobs").table.num_rows == ROWS

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.flight as flight
 import pyarrow.parquet as pq
 import pytest
-from audit import until
 from custodian import Custodian
 from partner import Partner
 from support import client_of
 from tables import write_jobs, write_policy
+
+from audit import until
 
 ROWS = 30_000
 TEAMS = 300_000
@@ -86,7 +87,9 @@ def test_no_token_is_given_twice_when_the_server_is_killed(alone: Custodian) -> 
             server.process.wait()
             puller.join(30)
         # The first shards came whole, so their rows stand where those of the file stand.
-        for place, token in enumerate(token for shard in got for token in shard["Team"].to_pylist()):
+        for place, token in enumerate(
+            token for shard in got for token in shard["Team"].to_pylist()
+        ):
             assert before.setdefault(teams[place], token) == token
     assert before
     with alone.serve() as server:

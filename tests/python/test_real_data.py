@@ -1,5 +1,7 @@
-"""Real tables through the shipped policies, pulled by pyarrow and by Polars, each value compared with
-an independent computation of the same policy."""
+"""Real tables through the shipped policies, pulled by pyarrow and by Polars.
+
+Each value is compared with an independent computation of the same policy.
+"""
 
 import csv
 from collections.abc import Iterator
@@ -13,8 +15,8 @@ import pytest
 import yaml
 from custodian import PROJECT, Custodian, Server
 from partner import descriptor
-from reference.keys import Ring
 from reference.compare import different
+from reference.keys import Ring
 from reference.policy import Reference, plain_values
 from support import PARTNERS, client_of, furnished
 
@@ -24,8 +26,12 @@ POLICIES = {
     "traffic-stops.yaml": "parquet/carData_MplsStops.parquet",
 }
 TYPES = {
-    "text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "flag": pa.bool_(),
-    "date": pa.date32(), "timestamp": pa.timestamp("us"),
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "flag": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
 }
 
 
@@ -62,9 +68,14 @@ def raw_table(policy: dict, path: Path) -> pa.Table:
     quoting = csv.QUOTE_NONE if quote == "none" else csv.QUOTE_MINIMAL
     delimiter = "\t" if source["delimiter"] == "tab" else source["delimiter"]
     with open(path, newline="", encoding="utf-8-sig") as file:
-        lines = list(csv.reader(
-            file, delimiter=delimiter, quoting=quoting, quotechar=None if quote == "none" else quote
-        ))
+        lines = list(
+            csv.reader(
+                file,
+                delimiter=delimiter,
+                quoting=quoting,
+                quotechar=None if quote == "none" else quote,
+            )
+        )
     names = lines.pop(0) if source["header"] else list(source["columns"])
     columns = {}
     for place, name in enumerate(names):
@@ -100,7 +111,8 @@ def test_polars_reads_the_same_values_as_pyarrow(served: Served, name: str) -> N
     with partner.connect() as client:
         info = client.get_flight_info(descriptor(dataset), partner.options)
         frames = [
-            pl.from_arrow(client.do_get(end.ticket, partner.options).read_all()) for end in info.endpoints
+            pl.from_arrow(client.do_get(end.ticket, partner.options).read_all())
+            for end in info.endpoints
         ]
     frame = pl.concat(frames)
     assert frame.columns == expected.schema.names
@@ -115,7 +127,8 @@ def test_two_partners_cannot_join_their_pseudonyms(served: Served, name: str) ->
     if policy.get("linkage") == "shared":
         pytest.skip("the policy lets partners join")
     hashed = [
-        column for column, rule in policy["columns"].items()
+        column
+        for column, rule in policy["columns"].items()
         if isinstance(rule, dict) and (rule.get("pseudonym") or {}).get("method") == "hmac"
     ]
     tables = [

@@ -14,11 +14,23 @@ from reference.policy import Reference, plain_values
 from support import PARTNERS, client_of
 
 COLUMNS = {
-    "ClusterId": "int64", "ProcId": "int32", "User": "string", "AccountingGroup": "string",
-    "Experiment": "string", "Site": "string", "JobsubClientIpAddress": "string", "Cmd": "string",
-    "Environment": "string", "QDate": "timestamp[us]", "JobStartDate": "timestamp[us]",
-    "CompletionDate": "timestamp[us]", "RequestMemory": "int32", "RequestCpus": "int32",
-    "CumulativeSlotTime": "int64", "NumJobStarts": "int32", "NumJobCompletions": "int32",
+    "ClusterId": "int64",
+    "ProcId": "int32",
+    "User": "string",
+    "AccountingGroup": "string",
+    "Experiment": "string",
+    "Site": "string",
+    "JobsubClientIpAddress": "string",
+    "Cmd": "string",
+    "Environment": "string",
+    "QDate": "timestamp[us]",
+    "JobStartDate": "timestamp[us]",
+    "CompletionDate": "timestamp[us]",
+    "RequestMemory": "int32",
+    "RequestCpus": "int32",
+    "CumulativeSlotTime": "int64",
+    "NumJobStarts": "int32",
+    "NumJobCompletions": "int32",
     "ExitCode": "int32",
 }
 POLICY = PROJECT / "policies" / "htcondor-jobs.yaml"

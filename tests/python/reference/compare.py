@@ -8,4 +8,6 @@ def different(received: list[Any], expected: list[Any]) -> list[Any]:
     if len(received) != len(expected):
         return [f"{len(received)} rows instead of {len(expected)}"]
     pairs = enumerate(zip(received, expected))
-    return [(row, got, want) for row, (got, want) in pairs if got != want and repr(got) != repr(want)][:3]
+    return [
+        (row, got, want) for row, (got, want) in pairs if got != want and repr(got) != repr(want)
+    ][:3]

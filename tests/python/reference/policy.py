@@ -13,14 +13,26 @@ import yaml
 from . import values
 from .keys import ColumnKeys, Ring, mac
 from .pseudonyms import (
-    CryptoPan, Tokens, address_of, base32, hmac_pseudonym, message, normalized, token,
+    CryptoPan,
+    Tokens,
+    address_of,
+    base32,
+    hmac_pseudonym,
+    message,
+    normalized,
+    token,
 )
 
 Values = list[Any]
 # The parameter that a bare value stands for.
 PRIMARY = {
-    "constant": "value", "truncate": "to", "round": "to", "bucket": "width", "top_code": "at",
-    "bottom_code": "at", "rare": "below",
+    "constant": "value",
+    "truncate": "to",
+    "round": "to",
+    "bucket": "width",
+    "top_code": "at",
+    "bottom_code": "at",
+    "rare": "below",
 }
 
 
@@ -179,13 +191,18 @@ def addresses(column: Column) -> Values:
     """IP addresses as text; what is no address never passes."""
     args, keys = column.rule.args, column.keys
     crypto = CryptoPan(keys.derive("crypto_pan")) if column.rule.method == "crypto_pan" else None
-    leave = {4: args.get("v4_bits", 32 if crypto else 24), 6: args.get("v6_bits", 128 if crypto else 48)}
+    leave = {
+        4: args.get("v4_bits", 32 if crypto else 24),
+        6: args.get("v6_bits", 128 if crypto else 48),
+    }
 
     def change(value: str) -> str | None:
         address = address_of(value)
         if address is None:
             tokens = args.get("invalid") == "token"
-            return base32(mac(keys.derive("ip-token"), b"v" + message(value)), 22) if tokens else None
+            return (
+                base32(mac(keys.derive("ip-token"), b"v" + message(value)), 22) if tokens else None
+            )
         bits = address.max_prefixlen
         number = crypto.encrypt(int(address), bits) if crypto else int(address)
         mask = ((1 << bits) - 1) ^ ((1 << (bits - leave[address.version])) - 1)

@@ -49,7 +49,9 @@ def hmac_pseudonym(keys: ColumnKeys, args: dict[str, Any], value: Any) -> str:
     text = prefix + base32(mac(key, b"v" + plain), characters)
     if args.get("keep") == "email_domain":
         label = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-        found = re.fullmatch(rf"[^@]+(@(?:{label}\.)+(?=[A-Za-z]){label})", plain.decode(), re.DOTALL)
+        found = re.fullmatch(
+            rf"[^@]+(@(?:{label}\.)+(?=[A-Za-z]){label})", plain.decode(), re.DOTALL
+        )
         text += found[1] if found else ""
     return text
 
@@ -60,7 +62,9 @@ class Tokens:
     def __init__(self) -> None:
         self.maps: dict[Scope, dict[str, int]] = {}
 
-    def learn(self, keys: ColumnKeys, args: dict[str, Any], values: Iterable[Any]) -> dict[str, int]:
+    def learn(
+        self, keys: ColumnKeys, args: dict[str, Any], values: Iterable[Any]
+    ) -> dict[str, int]:
         """Number what is new in a column, in the secret order or that of arrival."""
         numbers = self.maps.setdefault(keys.scope, {})
         steps = args.get("normalize", [])
