@@ -380,7 +380,7 @@ impl Written {
                 Code::Config,
                 format!(
                     "others can reach {listen}, and there is no TLS: set `tls_certificate` and \
-                     `tls_key` (`veilflight tls init` makes a pair for trials), or listen on 127.0.0.1"
+                     `tls_key` (`veilflight tls self-signed` makes a pair), or listen on 127.0.0.1"
                 ),
             )),
             _ => Err(Error::new(

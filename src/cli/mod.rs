@@ -55,7 +55,7 @@ A first dataset, from nothing:
   veilflight policy explain policies/jobs.yaml --partner cern
                                              see, column by column, what cern would get
   veilflight partner add cern                make a token for cern; it is shown once
-  veilflight tls init                        make certificates for a trial
+  veilflight tls self-signed                 make certificates for a trial
   veilflight serve --tls-certificate tls/server.pem --tls-key tls/server.key
                                              serve until Ctrl-C
   veilflight audit show                      see who pulled what
