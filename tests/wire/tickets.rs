@@ -1,5 +1,7 @@
 //! Tickets that are forged, foreign, late or stale; and policies that change under way.
 
+use std::time::{Duration, Instant};
+
 use arrow_flight::{
     Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightEndpoint,
     RenewFlightEndpointRequest, Ticket,
@@ -11,7 +13,7 @@ use veilflight::keys::{KeyRing, Secret};
 use veilflight::wire::ticket::{Ticket as Plain, Tickets};
 
 use crate::site::{
-    Client, JOBS, ROWS, Site, code, info, ticket, with_token, write_jobs, write_policy,
+    Client, JOBS, ROWS, Site, code, folder, info, ticket, with_token, write_jobs, write_policy,
 };
 
 async fn get(client: &mut Client, token: &str, ticket: Ticket) -> Result<usize, Status> {
@@ -155,6 +157,32 @@ async fn cancelling_voids_all_tickets_of_the_answer_and_no_others() {
         assert_eq!((status.code(), code(&status)), (Code::Cancelled, "R003"));
     }
     assert!(get(&mut client, &token, ticket(&other, 0)).await.is_ok());
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn cancelling_ends_a_stream_that_is_under_way() {
+    let folder = folder();
+    // Large enough that the stream cannot end before it is read.
+    write_jobs(folder.path(), 8_000_000);
+    let site = Site::start_with(folder, &[("shards_max", "1")]).await;
+    let token = site.partner("cern");
+    let mut client = site.client().await;
+    let info = info(&mut client, &token, "jobs").await.unwrap();
+    let mut running =
+        client.do_get(with_token(&token, ticket(&info, 0))).await.unwrap().into_inner();
+    running.next().await.unwrap().unwrap();
+    let body = CancelFlightInfoRequest { info: Some(info) }.encode_to_vec();
+    let action = Action::new("CancelFlightInfo", body);
+    client.do_action(with_token(&token, action)).await.unwrap();
+    let waited = Instant::now();
+    while site.flights.admission.open_streams() > 0 {
+        assert!(waited.elapsed() < Duration::from_secs(10), "the work goes on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let messages = running.collect::<Vec<_>>().await;
+    let last = messages.into_iter().find_map(Result::err).unwrap();
+    assert_eq!((last.code(), code(&last)), (Code::Cancelled, "R003"));
     site.stop().await;
 }
 
