@@ -1,13 +1,16 @@
 //! The one integration binary: one module a subject, one link for all of them.
-// `cfg(test)` tells the lints that helpers, too, are tests.
 
+// Each is marked as a test, so that clippy lets helpers unwrap; what needs the server is marked too.
 #[cfg(test)]
 mod fuzz_smoke;
+#[cfg(feature = "server")]
 #[cfg(test)]
 mod leak;
+#[cfg(feature = "server")]
 #[cfg(test)]
 mod site;
 #[cfg(test)]
 mod tidy;
+#[cfg(feature = "server")]
 #[cfg(test)]
 mod wire;
