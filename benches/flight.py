@@ -35,6 +35,8 @@ columns:
   ClusterId: keep
   ProcId: keep
   User: {pseudonym: {method: hmac, domain: person, keep: email_domain}}
+  AccountingGroup:
+    pseudonym: {method: token, domain: accounting_group, style: letters, prefix: group_}
   Experiment: keep
   JobsubClientIpAddress: {ip: crypto_pan}
   Site: keep
@@ -206,7 +208,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     path = HOME / f"jobs-{arguments.rows}.parquet"
-    print(f"{arguments.rows:,} jobs of 18 columns in {path.relative_to(PROJECT)}")
+    print(f"{arguments.rows:,} jobs of 19 columns in {path.relative_to(PROJECT)}")
     jobs.make(path, arguments.rows)
 
     lines = measure(path, arguments.rows, arguments.runs, arguments.streams)

@@ -1,4 +1,4 @@
-"""Make one large parquet file of batch jobs: 18 columns, few distinct texts, from a seed.
+"""Make one large parquet file of batch jobs: 19 columns, few distinct texts, from a seed.
 
 Answers for the data of the benchmark. A million rows at a time, so that any size fits in memory.
 """
@@ -22,6 +22,11 @@ class Jobs:
     def __init__(self, seed: int) -> None:
         rng = self.rng = np.random.default_rng(seed)
         self.users = [f"user{i}@{'fnal.gov' if i % 3 else 'cern.ch'}" for i in range(USERS)]
+        # One group a user, so that a user's name stands in two columns, as it does in real jobs.
+        self.groups = [
+            f"group_{EXPERIMENTS[i % 10]}.prod.{user.split('@')[0]}"
+            for i, user in enumerate(self.users)
+        ]
         octets = rng.integers(1, 255, (ADDRESSES, 2))
         self.addresses = [
             f"{'131.225' if i % 4 else '188.184'}.{a}.{b}" for i, (a, b) in enumerate(octets)
@@ -54,6 +59,7 @@ class Jobs:
                 "ClusterId": pa.array(number // 10 + 60_000_000),
                 "ProcId": pa.array((number % 10).astype(np.int32)),
                 "User": self.drawn(self.users, rows, 1.3),
+                "AccountingGroup": self.drawn(self.groups, rows, 1.3),
                 "Experiment": self.drawn(EXPERIMENTS, rows, 1.3),
                 "JobsubClientIpAddress": self.drawn(self.addresses, rows, 1.1),
                 "Site": self.drawn(self.sites, rows, 1.3),
