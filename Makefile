@@ -14,7 +14,8 @@ export PYTHONUNBUFFERED := 1
 
 # Dependencies are built once, in one profile and with one set of features, for everything below. The
 # demo and the benchmark differ in this crate alone, which they optimize.
-OPTIMIZED := --config 'profile.dev.package.veilflight.opt-level=3'
+OPTIMIZED := --config 'profile.dev.package.veilflight.opt-level=3' \
+	--config 'profile.dev.package.veilflight.codegen-units=8'
 
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python

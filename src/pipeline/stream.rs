@@ -65,7 +65,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`Code::DatasetUnknown`] when the plan is another partner's, [`Code::TicketStale`] when the
-    /// snapshot has no such shard, [`Code::Internal`] when no thread can be had.
+    /// snapshot has no such shard.
     pub fn open(
         self: &Arc<Self>,
         partner: &Partner,
@@ -101,10 +101,8 @@ impl Pipeline {
             bytes: 0,
         };
         let told = Arc::clone(&verdict);
-        std::thread::Builder::new()
-            .name("veilflight-stream".to_owned())
-            .spawn(move || worker.work(reservation, entry, &told))
-            .map_err(|cause| Error::new(Code::Internal, "start a stream").because(cause))?;
+        // Threads are taken from a pool, because a fresh thread has to fetch all its memory again.
+        tokio::task::spawn_blocking(move || worker.work(reservation, entry, &told));
         Ok(Box::pin(Messages { receiver, verdict }))
     }
 

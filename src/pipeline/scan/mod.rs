@@ -22,7 +22,7 @@ pub(super) use filter::RowFilter;
 use read::Reader;
 
 /// Rows a batch is read with: large enough to amortize a call, small enough to stay in cache.
-const BATCH_ROWS: usize = 32 * 1024;
+const BATCH_ROWS: usize = 16 * 1024;
 
 /// What to read: the columns by name, and which rows stay.
 #[derive(Debug)]

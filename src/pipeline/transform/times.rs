@@ -7,7 +7,7 @@ use arrow::array::types::{
     ArrowPrimitiveType, Date32Type, Date64Type, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType,
 };
-use arrow::array::{Array, ArrayRef, AsArray, PrimitiveBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, NullBufferBuilder, PrimitiveArray};
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::NaiveDate;
 
@@ -90,23 +90,25 @@ const fn per_second(unit: TimeUnit) -> i64 {
     }
 }
 
-// INVARIANT: a builder writes the default value under a null, so nothing raw stays in the buffer.
+// INVARIANT: zero stands under a null, so nothing raw stays in the buffer.
 fn build<T>(values: &ArrayRef, mut f: impl FnMut(usize, i64) -> Option<i64>) -> Result<ArrayRef>
 where
     T: ArrowPrimitiveType,
     T::Native: Into<i64> + TryFrom<i64>,
 {
     let array = values.as_primitive_opt::<T>().ok_or_else(not_times)?;
-    let mut out = PrimitiveBuilder::<T>::with_capacity(array.len())
-        .with_data_type(values.data_type().clone());
-    for (row, value) in array.iter().enumerate() {
-        out.append_option(
-            value
-                .and_then(|value| f(row, value.into()))
-                .and_then(|value| T::Native::try_from(value).ok()),
-        );
+    let mut counts = Vec::with_capacity(array.len());
+    let mut valid = NullBufferBuilder::new(array.len());
+    for (row, value) in array.values().iter().enumerate() {
+        let told = match array.nulls() {
+            Some(nulls) if nulls.is_null(row) => None,
+            _ => f(row, (*value).into()).and_then(|count| T::Native::try_from(count).ok()),
+        };
+        valid.append(told.is_some());
+        counts.push(told.unwrap_or_default());
     }
-    Ok(Arc::new(out.finish()))
+    let out = PrimitiveArray::<T>::new(counts.into(), valid.finish());
+    Ok(Arc::new(out.with_data_type(values.data_type().clone())))
 }
 
 fn not_times() -> Error {
