@@ -1,6 +1,7 @@
 //! One sealed stream: a worker thread that scans, transforms and seals, a bounded channel, and limits.
 //! The network side only forwards bytes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll};
@@ -90,6 +91,7 @@ impl Pipeline {
         // A worker that dies without a word has failed: the partner must not take a part for the whole.
         let verdict =
             Arc::new(Mutex::new(Some(Error::new(Code::Internal, "a stream's worker died"))));
+        let place = Arc::new(reservation);
         let worker = Worker {
             pipeline: Arc::clone(self),
             plan,
@@ -100,12 +102,12 @@ impl Pipeline {
             rows: 0,
             bytes: 0,
         };
-        let told = Arc::clone(&verdict);
+        let (told, held) = (Arc::clone(&verdict), Arc::clone(&place));
         std::thread::Builder::new()
             .name("veilflight-stream".to_owned())
-            .spawn(move || worker.work(reservation, entry, &told))
+            .spawn(move || worker.work(held, entry, &told))
             .map_err(|cause| Error::new(Code::Internal, "start a stream").because(cause))?;
-        Ok(Box::pin(Messages { receiver, verdict }))
+        Ok(Box::pin(Messages { receiver, verdict, _place: place }))
     }
 
     fn bind(&self, plan: &Plan, snapshot: &Snapshot, epoch: u32, at: usize) -> Result<BoundColumn> {
@@ -160,9 +162,11 @@ struct Worker {
 
 impl Worker {
     /// Runs to the end, closes the entry, and only then lets the partner see that the stream ended.
-    fn work(mut self, reservation: Reservation, entry: Entry, verdict: &Mutex<Option<Error>>) {
+    fn work(mut self, place: Arc<Reservation>, entry: Entry, verdict: &Mutex<Option<Error>>) {
         let id = entry.id().to_owned();
-        let result = self.run();
+        // After a panic nothing of the worker is used but its counts, for the entry.
+        let result = catch_unwind(AssertUnwindSafe(|| self.run()))
+            .unwrap_or_else(|_| Err(Error::new(Code::Internal, "a stream's worker panicked")));
         let outcome = match &result {
             Ok(()) => Outcome::Done,
             Err(error) => Outcome::Failed(error.code()),
@@ -183,7 +187,7 @@ impl Worker {
             }
         };
         *verdict.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-        drop(reservation);
+        drop(place);
         drop(self.sender);
     }
 
@@ -287,6 +291,9 @@ fn gone() -> Error {
 struct Messages {
     receiver: mpsc::Receiver<Sealed>,
     verdict: Arc<Mutex<Option<Error>>>,
+    /// The place is free when the worker ended and the messages are gone: who opens streams and does
+    /// not read them fills the memory of a few, whatever the worker's patience.
+    _place: Arc<Reservation>,
 }
 
 impl Stream for Messages {
@@ -303,3 +310,6 @@ impl Stream for Messages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,6 +164,20 @@ async fn who_connects_and_says_nothing_is_shown_out() {
 }
 
 #[tokio::test]
+async fn who_begins_to_speak_and_never_ends_is_shown_out() {
+    let site = Site::start_with(folder(), &[("handshake_seconds", "1")]).await;
+    for said in ["P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r"] {
+        let mut slow = TcpStream::connect(site.address()).await.unwrap();
+        slow.write_all(said.as_bytes()).await.unwrap();
+        let mut sink = Vec::new();
+        let ended =
+            tokio::time::timeout(Duration::from_secs(10), slow.read_to_end(&mut sink)).await;
+        assert!(ended.is_ok(), "the connection is still open after {said:?}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_connection_over_the_limit_waits_for_a_place() {
     let settings = [("connections_max", "1"), ("handshake_seconds", "1")];
     let site = Site::start_with(folder(), &settings).await;
