@@ -60,7 +60,8 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join("jobs.parquet"));
         let clock = Arc::new(SystemClock);
-        let store: Arc<dyn Store> = Arc::new(Sqlite::in_memory(clock.clone()).unwrap());
+        let store: Arc<dyn Store> =
+            Arc::new(Sqlite::in_memory(Arc::<SystemClock>::clone(&clock)).unwrap());
         let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([0x5a; 32]))]).unwrap());
         let log = Log::new(Arc::clone(&store), clock, Arc::clone(&ring));
         let tokens = Arc::new(Fragile { asked: AtomicUsize::new(0), asked_max });
