@@ -232,6 +232,11 @@ impl Worker {
     }
 
     fn lanes(&self) -> Result<Vec<Lane>> {
+        let policy = self.plan.policy();
+        if policy.names_files() && policy.digest_now() != policy.digest {
+            // What would leave is not what the ticket, the log and the auditor's digest say.
+            return Err(Error::new(Code::TicketStale, "a file that the policy names changed"));
+        }
         let epoch = self.plan.policy().epoch.unwrap_or_else(|| self.pipeline.ring.newest());
         let bind = |at| self.pipeline.bind(&self.plan, &self.snapshot, epoch, at);
         let lessons =

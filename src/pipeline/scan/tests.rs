@@ -367,3 +367,17 @@ fn wide_rows_are_read_few_at_a_time() {
     assert!(wide.iter().all(|rows| *rows <= 256), "{wide:?}");
     assert_eq!(rows("JobStatus"), [600]);
 }
+
+#[test]
+fn a_file_without_rows_gives_none_and_one_without_columns_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    write_numbers(&folder.path().join("jobs.parquet"), &[]);
+    let source = Source::Parquet { paths: vec![folder.path().display().to_string()] };
+    let none = read(policy(folder.path(), source.clone(), &["JobStatus"])).unwrap();
+    assert_eq!(none, vec![Vec::<Option<String>>::new()]);
+    let schema = Arc::new(Schema::empty());
+    let file = fs::File::create(folder.path().join("jobs.parquet")).unwrap();
+    ArrowWriter::try_new(file, schema, None).unwrap().close().unwrap();
+    let refused = read(policy(folder.path(), source, &["JobStatus"])).unwrap_err();
+    assert_eq!(refused.code(), Code::SchemaDrift);
+}

@@ -17,6 +17,7 @@ use crate::clock::SystemClock;
 use crate::identity::tests::partner;
 use crate::keys::Secret;
 use crate::pipeline::source::snapshot;
+use crate::policy::Policy;
 use crate::policy::load::load_bytes;
 use crate::policy::plan::plan;
 use crate::state::{Sqlite, Store};
@@ -70,9 +71,16 @@ impl World {
         Self { folder, store, admission: Admission::new(8, 8), log, pipeline }
     }
 
-    fn open(&self) -> SealedStream {
+    fn policy(&self, text: &str) -> Arc<Policy> {
         let path = self.folder.path().join("jobs.yaml");
-        let policy = Arc::new(load_bytes(&path, POLICY.as_bytes()).unwrap().policy);
+        Arc::new(load_bytes(&path, text.as_bytes()).unwrap().policy)
+    }
+
+    fn open(&self) -> SealedStream {
+        self.open_under(self.policy(POLICY))
+    }
+
+    fn open_under(&self, policy: Arc<Policy>) -> SealedStream {
         let snapshot = snapshot(&policy, 1).unwrap();
         let today = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
         let plan = plan(&policy, "cern", snapshot.schema(), today).unwrap();
@@ -147,4 +155,17 @@ async fn a_stream_that_is_not_read_keeps_its_place_until_it_is_let_go() {
     assert_eq!(last.unwrap().unwrap_err().code(), Code::StreamIdle);
     drop(stream);
     assert_eq!(world.admission.open_streams(), 0);
+}
+
+#[tokio::test]
+async fn a_hierarchy_that_changed_after_its_policy_was_read_stops_the_stream() {
+    let world = World::new(usize::MAX, Duration::from_secs(60));
+    let file = world.folder.path().join("users.csv");
+    std::fs::write(&file, "user-1;some\n").unwrap();
+    let rule = "{hierarchy: {file: users.csv, level: 1}}";
+    let policy = world.policy(&POLICY.replace("{pseudonym: {method: token}}", rule));
+    assert!(world.open_under(Arc::clone(&policy)).next().await.unwrap().is_ok());
+    std::fs::write(&file, "user-1;user-1\n").unwrap();
+    let error = world.open_under(policy).next().await.unwrap().unwrap_err();
+    assert_eq!(error.code(), Code::TicketStale);
 }
