@@ -49,9 +49,60 @@ pub fn start(format: LogFormat, filter: &str) -> Result<()> {
     started.context(Code::Config, || "logging was started before".to_owned())
 }
 
+/// From now on a panic is logged by its place alone.
+///
+/// PRIVACY: the message of a panic is written by whatever panicked and may quote a cell: slicing text in
+/// the middle of a character does.
+pub fn hush_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or_default();
+        tracing::error!(place, thread, "a defect: the program panicked");
+    }));
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_by_its_place_and_not_in_its_words() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let before = std::panic::take_hook();
+        hush_panics();
+        let thread = std::thread::spawn(move || {
+            let log =
+                tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
+            tracing::subscriber::with_default(log.finish(), || {
+                let cell = String::from("canary-cell-\u{e9}");
+                let cut = cell.len() - 1;
+                let _ = cell[..cut].len();
+            });
+        });
+        let ended = thread.join();
+        std::panic::set_hook(before);
+        assert!(ended.is_err());
+        let told = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(told.contains("telemetry.rs") && !told.contains("canary"), "{told}");
+    }
 
     #[test]
     fn a_malformed_filter_is_refused() {

@@ -39,6 +39,7 @@ impl Serve {
     pub(super) fn run(&self) -> Result<Exit> {
         let settings = self.settings.resolve()?;
         telemetry::start(settings.log_format, &settings.log)?;
+        telemetry::hush_panics();
         for (name, value, origin) in &settings.origins {
             tracing::debug!(name, value, %origin, "setting");
         }

@@ -26,6 +26,8 @@ pub mod token;
 #[derive(Debug, Clone)]
 pub struct Partner {
     name: String,
+    /// When the session ends that they came with, if it was one.
+    session_ends_seconds: Option<i64>,
 }
 
 impl Partner {
@@ -69,8 +71,10 @@ impl Identity {
     /// [`Code::CredentialsMissing`] and [`Code::CredentialsRefused`]; only the operator's text says
     /// which part was wrong. [`Code::State`] when the store cannot be read.
     pub fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Partner> {
-        let by_token =
+        let by_header =
             credentials.authorization.map(|header| self.by_header(header)).transpose()?;
+        let (by_token, session_ends_seconds) =
+            by_header.map_or((None, None), |(record, ends)| (Some(record), ends));
         let by_certificate = credentials
             .certificates
             .first()
@@ -95,14 +99,17 @@ impl Identity {
         if record.expires.is_some_and(|last_day| self.clock.today() > last_day) {
             return Err(refused(format!("partner `{}` is expired", record.name)));
         }
-        if record.require_certificate && !proven_by_certificate {
+        // Without a token of their own, a session came from their certificate and is no way round it.
+        let needs_certificate = record.require_certificate || record.token_hash.is_none();
+        if needs_certificate && !proven_by_certificate {
             return Err(refused(format!("partner `{}` came without certificate", record.name)));
         }
-        Ok(Partner { name: record.name })
+        Ok(Partner { name: record.name, session_ends_seconds })
     }
 
     /// A short-lived bearer token for a partner who came with Basic credentials; any replica with the
-    /// same key ring accepts it, as long as the partner is enabled and keeps the same token.
+    /// same key ring accepts it, as long as the partner is enabled and keeps the same token. Who came
+    /// with a session gets one that ends with it, so that a stolen one cannot live for ever.
     ///
     /// # Errors
     /// When the partner is gone, the ring has no key, or no random bytes can be had.
@@ -115,10 +122,13 @@ impl Identity {
             .sessions
             .as_ref()
             .ok_or_else(|| Error::new(Code::Keys, "there is no key for session tokens"))?;
-        session::seal(envelope, &record, self.clock.now_seconds())
+        let fresh = self.clock.now_seconds().saturating_add(session::LIFE_SECONDS);
+        let ends = partner.session_ends_seconds.map_or(fresh, |ends| ends.min(fresh));
+        session::seal(envelope, &record, ends)
     }
 
-    fn by_header(&self, header: &[u8]) -> Result<PartnerRecord> {
+    /// The partner, and when the session ends if it is one.
+    fn by_header(&self, header: &[u8]) -> Result<(PartnerRecord, Option<i64>)> {
         if header.len() > HEADER_LEN_MAX {
             return Err(refused("the authorization header is too long"));
         }
@@ -130,9 +140,13 @@ impl Identity {
             .ok_or_else(|| refused("the authorization header has no scheme"))?;
         let value = value.trim();
         if scheme.eq_ignore_ascii_case("bearer") {
-            if session::is_session(value) { self.by_session(value) } else { self.by_token(value) }
+            if session::is_session(value) {
+                self.by_session(value).map(|(record, ends)| (record, Some(ends)))
+            } else {
+                self.by_token(value).map(|record| (record, None))
+            }
         } else if scheme.eq_ignore_ascii_case("basic") {
-            self.by_basic(value)
+            self.by_basic(value).map(|record| (record, None))
         } else {
             Err(refused("the authorization header has an unknown scheme"))
         }
@@ -167,7 +181,7 @@ impl Identity {
         found.filter(|_| equal).ok_or_else(|| refused("the token is unknown"))
     }
 
-    fn by_session(&self, text: &str) -> Result<PartnerRecord> {
+    fn by_session(&self, text: &str) -> Result<(PartnerRecord, i64)> {
         let session = self
             .sessions
             .as_ref()
@@ -181,7 +195,7 @@ impl Identity {
             .partner(&session.partner)?
             .ok_or_else(|| refused(format!("partner `{}` is gone", session.partner)))?;
         if bool::from(session::stamp(&record).ct_eq(&session.stamp)) {
-            Ok(record)
+            Ok((record, session.expires_seconds))
         } else {
             Err(refused(format!("the session of `{}` is older than its token", record.name)))
         }

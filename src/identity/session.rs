@@ -20,14 +20,14 @@ pub(super) struct Session {
     pub(super) partner: String,
 }
 
-/// Seals a session for a partner.
+/// Seals a session for a partner, until a second.
 pub(super) fn seal(
     envelope: &Envelope,
     record: &PartnerRecord,
-    now_seconds: i64,
+    expires_seconds: i64,
 ) -> Result<String> {
-    let expires = now_seconds.saturating_add(LIFE_SECONDS);
-    let plain = [expires.to_be_bytes().as_slice(), &stamp(record), record.name.as_bytes()].concat();
+    let plain =
+        [expires_seconds.to_be_bytes().as_slice(), &stamp(record), record.name.as_bytes()].concat();
     let sealed = envelope.seal(&plain)?;
     Ok(format!("{PREFIX}{}", BASE32_NOPAD.encode(&sealed).to_ascii_lowercase()))
 }
@@ -64,4 +64,4 @@ pub(super) fn is_session(text: &str) -> bool {
 const PREFIX: &str = "vs_";
 
 /// How long a session token counts.
-const LIFE_SECONDS: i64 = 3600;
+pub(super) const LIFE_SECONDS: i64 = 3600;

@@ -250,6 +250,32 @@ fn a_session_counts_one_hour_on_any_replica_with_the_same_keys() {
 }
 
 #[test]
+fn a_session_cannot_prolong_itself() {
+    let world = World::new();
+    let token = world.add(named("cern"));
+    let session = world.identity.session(&world.bearer(token.expose()).unwrap()).unwrap();
+    world.clock.advance_seconds(3000);
+    let second = world.identity.session(&world.bearer(&session).unwrap()).unwrap();
+    assert_eq!(told(world.bearer(&second)), "cern");
+    world.clock.advance_seconds(600);
+    assert_eq!(told(world.bearer(&second)), "the session of `cern` is over");
+    assert_eq!(told(world.bearer(token.expose())), "cern");
+}
+
+#[test]
+fn a_session_does_not_stand_in_for_the_certificate_of_a_partner_without_token() {
+    let world = World::new();
+    let der = certificate(Vec::new());
+    let certificates = vec![certificate::fingerprint(&der)];
+    let enrolment = Enrolment { certificates, without_token: true, ..named("cern") };
+    assert!(add(&*world.store, &world.clock, enrolment).unwrap().is_none());
+    let partner = world.check(None, Some(&der), false).unwrap();
+    let session = world.identity.session(&partner).unwrap();
+    assert_eq!(told(world.bearer(&session)), "partner `cern` came without certificate");
+    assert_eq!(told(world.check(Some(&format!("Bearer {session}")), Some(&der), false)), "cern");
+}
+
+#[test]
 fn a_changed_session_token_is_refused() {
     let world = World::new();
     let token = world.add(named("cern"));

@@ -39,7 +39,7 @@ impl School {
             plan.dataset(),
             plan.audience().unwrap_or_default(),
             plan.policy().digest,
-            snapshot.version(),
+            snapshot.moment(),
         );
         let place = {
             let mut known = lock(&self.known);

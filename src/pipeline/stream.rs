@@ -1,6 +1,7 @@
 //! One sealed stream: a worker thread that scans, transforms and seals, a bounded channel, and limits.
 //! The network side only forwards bytes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context as TaskContext, Poll};
@@ -90,6 +91,7 @@ impl Pipeline {
         // A worker that dies without a word has failed: the partner must not take a part for the whole.
         let verdict =
             Arc::new(Mutex::new(Some(Error::new(Code::Internal, "a stream's worker died"))));
+        let place = Arc::new(reservation);
         let worker = Worker {
             pipeline: Arc::clone(self),
             plan,
@@ -100,10 +102,10 @@ impl Pipeline {
             rows: 0,
             bytes: 0,
         };
-        let told = Arc::clone(&verdict);
+        let (told, held) = (Arc::clone(&verdict), Arc::clone(&place));
         // Threads are taken from a pool, because a fresh thread has to fetch all its memory again.
-        tokio::task::spawn_blocking(move || worker.work(reservation, entry, &told));
-        Ok(Box::pin(Messages { receiver, verdict }))
+        tokio::task::spawn_blocking(move || worker.work(held, entry, &told));
+        Ok(Box::pin(Messages { receiver, verdict, _place: place }))
     }
 
     fn bind(&self, plan: &Plan, snapshot: &Snapshot, epoch: u32, at: usize) -> Result<BoundColumn> {
@@ -158,9 +160,11 @@ struct Worker {
 
 impl Worker {
     /// Runs to the end, closes the entry, and only then lets the partner see that the stream ended.
-    fn work(mut self, reservation: Reservation, entry: Entry, verdict: &Mutex<Option<Error>>) {
+    fn work(mut self, place: Arc<Reservation>, entry: Entry, verdict: &Mutex<Option<Error>>) {
         let id = entry.id().to_owned();
-        let result = self.run();
+        // After a panic nothing of the worker is used but its counts, for the entry.
+        let result = catch_unwind(AssertUnwindSafe(|| self.run()))
+            .unwrap_or_else(|_| Err(Error::new(Code::Internal, "a stream's worker panicked")));
         let outcome = match &result {
             Ok(()) => Outcome::Done,
             Err(error) => Outcome::Failed(error.code()),
@@ -181,7 +185,7 @@ impl Worker {
             }
         };
         *verdict.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-        drop(reservation);
+        drop(place);
         drop(self.sender);
     }
 
@@ -226,6 +230,11 @@ impl Worker {
     }
 
     fn lanes(&self) -> Result<Vec<Lane>> {
+        let policy = self.plan.policy();
+        if policy.names_files() && policy.digest_now() != policy.digest {
+            // What would leave is not what the ticket, the log and the auditor's digest say.
+            return Err(Error::new(Code::TicketStale, "a file that the policy names changed"));
+        }
         let epoch = self.plan.policy().epoch.unwrap_or_else(|| self.pipeline.ring.newest());
         let bind = |at| self.pipeline.bind(&self.plan, &self.snapshot, epoch, at);
         let lessons =
@@ -285,6 +294,9 @@ fn gone() -> Error {
 struct Messages {
     receiver: mpsc::Receiver<Sealed>,
     verdict: Arc<Mutex<Option<Error>>>,
+    /// The place is free when the worker ended and the messages are gone: who opens streams and does
+    /// not read them fills the memory of a few, whatever the worker's patience.
+    _place: Arc<Reservation>,
 }
 
 impl Stream for Messages {
@@ -301,3 +313,6 @@ impl Stream for Messages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

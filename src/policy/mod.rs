@@ -30,7 +30,7 @@ pub mod schema;
 mod tests;
 mod yaml;
 
-use args::Args;
+use args::{Args, Kind};
 
 /// A checked policy.
 #[derive(Debug, Clone)]
@@ -73,6 +73,20 @@ impl Policy {
         self.grants.iter().filter(move |grant| {
             grant.partner == partner && grant.until.is_none_or(|until| today <= until)
         })
+    }
+
+    /// Whether a rule names a file, such as a hierarchy.
+    pub fn names_files(&self) -> bool {
+        self.columns.iter().any(|column| {
+            let params = column.rule.transform.spec().params;
+            params.iter().any(|param| param.kind == Kind::Path)
+        })
+    }
+
+    /// The digest with the files that rules name as they are now; not [`Self::digest`] once one of them
+    /// changed.
+    pub fn digest_now(&self) -> String {
+        digest::digest(self)
     }
 
     /// The folder that relative paths start from.

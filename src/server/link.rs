@@ -30,7 +30,11 @@ pub enum Transport {
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 256 << 10;
 
-/// A connection. Its first byte has to come within a time; after that HTTP/2's own keep-alive watches.
+/// What every HTTP/2 client says first: 24 bytes of preface. Until they are complete, HTTP/2's own
+/// keep-alive does not watch.
+const GREETING_BYTES: usize = 24;
+
+/// A connection. Its greeting has to come within a time; after that HTTP/2's own keep-alive watches.
 ///
 /// When it is dropped, what the other end still says is read and thrown away for a moment: closing with
 /// unread bytes makes the system send a reset, which can overtake our last words.
@@ -39,21 +43,22 @@ pub struct Link {
     /// There until the drop.
     transport: Option<Transport>,
     peer: Peer,
-    first_byte: Option<Pin<Box<Sleep>>>,
+    /// Until the greeting is complete: when it has to be, and how much of it is missing.
+    greeting: Option<(Pin<Box<Sleep>>, usize)>,
     /// The connection's place among those allowed; given back when it ends.
     place: Option<OwnedSemaphorePermit>,
 }
 
 impl Link {
-    /// A connection that has to say something within `first_byte`.
+    /// A connection that has to greet within `greeting`.
     pub fn new(
         transport: Transport,
         peer: Peer,
-        first_byte: Duration,
+        greeting: Duration,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        let first_byte = Some(Box::pin(tokio::time::sleep(first_byte)));
-        Self { transport: Some(transport), peer, first_byte, place: Some(place) }
+        let greeting = Some((Box::pin(tokio::time::sleep(greeting)), GREETING_BYTES));
+        Self { transport: Some(transport), peer, greeting, place: Some(place) }
     }
 }
 
@@ -101,13 +106,12 @@ impl AsyncRead for Link {
             Some(Transport::Tls(tls)) => Pin::new(tls).poll_read(context, buffer),
             None => Poll::Ready(Ok(())),
         };
-        if let Some(deadline) = &mut self.first_byte {
-            if read.is_pending() {
-                if deadline.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
-            } else if buffer.filled().len() > before {
-                self.first_byte = None;
+        if let Some((deadline, missing)) = &mut self.greeting {
+            *missing = missing.saturating_sub(buffer.filled().len() - before);
+            if *missing == 0 {
+                self.greeting = None;
+            } else if read.is_pending() && deadline.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
         }
         read

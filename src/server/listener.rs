@@ -17,7 +17,7 @@ use crate::wire::authenticate::Peer;
 /// Bounds of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// How long the TLS handshake, and then the first byte, may take.
+    /// How long the TLS handshake, and then the greeting of HTTP/2, may take.
     pub handshake: Duration,
 }
 

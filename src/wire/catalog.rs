@@ -38,6 +38,8 @@ pub struct Catalog {
 struct Files {
     contents: BTreeMap<PathBuf, Vec<u8>>,
     in_force: BTreeMap<PathBuf, Arc<Policy>>,
+    /// For each policy in force whose rules name files: the digest with these files.
+    named: BTreeMap<PathBuf, String>,
 }
 
 /// The files of one dataset; whoever asks while another is looking waits for that look.
@@ -102,14 +104,15 @@ impl Catalog {
     pub fn reload(&self) -> Result<Reload> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let contents = read_folder(&self.folder)?;
-        if contents == files.contents {
+        let named = digests_now(&files.in_force);
+        if contents == files.contents && named == files.named {
             return Ok(Reload::default());
         }
         let mut refused = Vec::new();
         let mut next = BTreeMap::new();
         for (path, text) in &contents {
             let old = files.in_force.get(path);
-            if files.contents.get(path) == Some(text) {
+            if files.contents.get(path) == Some(text) && named.get(path) == files.named.get(path) {
                 // What was refused before is not reported twice.
                 next.extend(old.map(|policy| (path.clone(), Arc::clone(policy))));
                 continue;
@@ -137,6 +140,7 @@ impl Catalog {
             before.keys().filter(|name| !policies.contains_key(*name)).cloned().collect();
         self.policies.store(Arc::new(policies));
         files.contents = contents;
+        files.named = digests_now(&next);
         files.in_force = next;
         drop(files);
         let mut snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,6 +223,12 @@ impl fmt::Debug for Catalog {
             .field("datasets", &policies.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
+}
+
+/// The digests of policies whose rules name files, with these files as they are now.
+fn digests_now(policies: &BTreeMap<PathBuf, Arc<Policy>>) -> BTreeMap<PathBuf, String> {
+    let naming = policies.iter().filter(|(_, policy)| policy.names_files());
+    naming.map(|(path, policy)| (path.clone(), policy.digest_now())).collect()
 }
 
 /// Two files with one dataset name: the one that has it already keeps what it had, others are refused.
@@ -388,6 +398,37 @@ mod tests {
         assert_eq!(catalog.reload().unwrap().changed, ["a"]);
         assert_eq!(served(&catalog), [pair("a", "3"), pair("b", "2")]);
         assert_eq!(held.digest, "1", "a request keeps the policy it began with");
+    }
+
+    #[test]
+    fn a_file_that_a_policy_names_is_followed_too() {
+        let folder = Folder::with(&[
+            ("sites.csv", "fnal;us\ncern;ch\n"),
+            (
+                "a.yaml",
+                "version: 1\ndataset: a\ndescription: A\nsource: {parquet: a.parquet}\n\
+                 columns:\n  Site: {hierarchy: {file: sites.csv, level: 1}}\n\
+                 grants:\n  - {partner: cern, access: rows}\n",
+            ),
+        ]);
+        let loader: Loader = Box::new(|path, bytes| {
+            let loaded = crate::policy::load::load_bytes(path, bytes);
+            loaded.map(|loaded| loaded.policy).map_err(|report| report.to_string())
+        });
+        let catalog = Catalog::open(folder.0.path(), 4, loader).unwrap();
+        let digest = || catalog.policy("a").unwrap().digest.clone();
+        let first = digest();
+        folder.write("sites.csv", "fnal;us\ncern;fr\n");
+        assert_eq!(catalog.reload().unwrap().changed, ["a"]);
+        let second = digest();
+        assert_ne!(first, second);
+        folder.write("sites.csv", "no level");
+        assert_eq!(catalog.reload().unwrap().refused.len(), 1);
+        assert_eq!(catalog.reload().unwrap(), Reload::default(), "a refusal is told once");
+        assert_eq!(digest(), second);
+        folder.write("sites.csv", "fnal;us\ncern;ch\n");
+        assert_eq!(catalog.reload().unwrap().changed, ["a"]);
+        assert_eq!(digest(), first);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use super::positions;
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::source::{Piece, TextFile};
 
+/// What a batch takes in memory at most, about: rows may be wide, and Arrow's texts end at 2 GiB.
+const BATCH_BYTES: u64 = 32 << 20;
+
 /// Reads a piece of a file.
 pub(super) enum Reader {
     Parquet { reader: Box<ParquetRecordBatchReader>, place: String },
@@ -27,6 +30,9 @@ impl Reader {
                 let place = format!("row group {index} of `{}`", file.path().display());
                 let metadata = file.reader_metadata(*index)?;
                 let roots = positions(columns, metadata.schema())?;
+                let fitting = BATCH_BYTES / file.row_bytes(*index, &roots).max(1);
+                let batch_rows =
+                    usize::try_from(fitting).map_or(batch_rows, |rows| rows.clamp(1, batch_rows));
                 let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
                 let reader =
                     ParquetRecordBatchReaderBuilder::new_with_metadata(file.reopen()?, metadata)

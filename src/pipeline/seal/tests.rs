@@ -7,7 +7,7 @@ use arrow::array::types::Int32Type;
 use arrow::array::*;
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{cast, concat};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, IntervalDayTime, IntervalMonthDayNano, Schema, i256};
 use proptest::prelude::*;
 
 use super::*;
@@ -279,4 +279,122 @@ proptest! {
         let joined = concat(&[read.column(0).as_ref()]).unwrap();
         prop_assert_eq!(joined.len(), texts.len());
     }
+}
+
+/// What files bring in nested columns: dictionaries with entries that no row uses, large texts, metadata
+/// on inner fields, children under null parents, and all of it sliced.
+fn nested_and_hiding() -> Vec<ArrayRef> {
+    const CANARY: &str = "CANARY-0123456789";
+    let noted = |name: &str, kind: DataType| {
+        let note = [("note".to_owned(), CANARY.to_owned())];
+        Arc::new(Field::new(name, kind, true).with_metadata(note.into()))
+    };
+    let words: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(
+        Int32Array::from(vec![Some(1), Some(0), Some(1), None, Some(2)]),
+        Arc::new(StringArray::from(vec!["a", CANARY, "c", CANARY])),
+    ));
+    let larges: ArrayRef = Arc::new(LargeStringArray::from(vec![CANARY, "x", CANARY, CANARY, "z"]));
+    let seen = NullBuffer::from(vec![false, true, false, true, true]);
+    let parent: ArrayRef = Arc::new(StructArray::new(
+        vec![
+            noted("words", words.data_type().clone()),
+            // A child without null bits of its own shows what stands under its parent's nulls.
+            noted("larges", DataType::LargeUtf8),
+        ]
+        .into(),
+        vec![words, Arc::clone(&larges)],
+        Some(seen.clone()),
+    ));
+    // Row 3's text is hidden by this list and by nothing else.
+    let shown = NullBuffer::from(vec![false, true, false, false, true]);
+    let list = |values: &ArrayRef| {
+        LargeListArray::new(
+            noted("item", values.data_type().clone()),
+            OffsetBuffer::new(ScalarBuffer::from(vec![0, 1, 2, 3, 4, 5])),
+            Arc::clone(values),
+            Some(shown.clone()),
+        )
+    };
+    let fixed =
+        FixedSizeListArray::new(noted("item", DataType::LargeUtf8), 1, larges, Some(shown.clone()));
+    let columns: [ArrayRef; 2] = [Arc::new(list(&parent)), Arc::new(fixed)];
+    let inside = columns.iter().map(|column| column.slice(1, 4)).collect::<Vec<_>>();
+    columns.into_iter().chain(inside).collect()
+}
+
+#[test]
+fn what_is_nested_leaves_in_plain_form_and_shows_nothing_else() {
+    use crate::pipeline::transform::column::canonical;
+    use crate::pipeline::transform::find;
+    use crate::pipeline::transform::testing::Fixture;
+    use crate::policy::args::Args;
+
+    for raw in nested_and_hiding() {
+        let kind = canonical(raw.data_type());
+        let schema = Arc::new(Schema::new(vec![Field::new("c", kind.clone(), true)]));
+        assert!(!format!("{schema:?}").contains("CANARY"));
+        let fixture = Fixture::new("c", raw.data_type());
+        let keep = find("keep", None).unwrap();
+        let out = fixture.kernel(keep, &Args::new()).unwrap().apply(&raw, &[]).unwrap();
+        let mut sealer = Sealer::new(Arc::clone(&schema), 1_500_000, 3_500_000);
+        sealer.push(vec![out], raw.len()).unwrap();
+        for sealed in sealer.finish().unwrap() {
+            assert!(!holds_canary(sealed.body()), "{}", raw.data_type());
+            let read = open(&schema, &sealed);
+            assert_eq!(read.column(0).data_type(), &kind);
+            let words =
+                arrow::util::pretty::pretty_format_columns("c", &[Arc::clone(read.column(0))]);
+            assert!(words.unwrap().to_string().contains('z'));
+        }
+    }
+}
+
+#[test]
+fn the_rarer_fixed_widths_come_back() {
+    let nulls = || Some(NullBuffer::from(vec![true, false, true]));
+    same(vec![
+        Arc::new(Float16Array::new(vec![half(1.5), half(2.5), half(-0.0)].into(), nulls())),
+        Arc::new(
+            Decimal256Array::new(vec![i256::MIN, i256::MAX, i256::ONE].into(), nulls())
+                .with_precision_and_scale(76, 3)
+                .unwrap(),
+        ),
+        Arc::new(
+            Decimal32Array::new(vec![1, 2, -3].into(), nulls())
+                .with_precision_and_scale(9, 1)
+                .unwrap(),
+        ),
+        Arc::new(
+            Decimal64Array::new(vec![1, 2, -3].into(), nulls())
+                .with_precision_and_scale(18, 1)
+                .unwrap(),
+        ),
+        Arc::new(IntervalYearMonthArray::new(vec![1, 2, i32::MIN].into(), nulls())),
+        Arc::new(IntervalDayTimeArray::new(
+            vec![
+                IntervalDayTime::new(1, 2),
+                IntervalDayTime::new(3, 4),
+                IntervalDayTime::new(-5, 6),
+            ]
+            .into(),
+            nulls(),
+        )),
+        Arc::new(IntervalMonthDayNanoArray::new(
+            vec![
+                IntervalMonthDayNano::new(1, 2, 3),
+                IntervalMonthDayNano::new(4, 5, 6),
+                IntervalMonthDayNano::new(-7, 8, -9),
+            ]
+            .into(),
+            nulls(),
+        )),
+        Arc::new(DurationNanosecondArray::new(vec![i64::MIN, 2, i64::MAX].into(), nulls())),
+        Arc::new(Time32MillisecondArray::new(vec![1, 2, 3].into(), nulls())),
+        Arc::new(Time64NanosecondArray::new(vec![1, 2, 3].into(), nulls())),
+    ]);
+}
+
+fn half(value: f32) -> <arrow::datatypes::Float16Type as ArrowPrimitiveType>::Native {
+    let one: ArrayRef = Arc::new(Float32Array::from(vec![value]));
+    cast(&one, &DataType::Float16).unwrap().as_primitive::<arrow::datatypes::Float16Type>().value(0)
 }

@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::error::{Code, Context, Error, Result};
 
 /// A file as it was when the snapshot was taken.
@@ -50,6 +52,16 @@ impl PinnedFile {
             ));
         }
         Ok(file)
+    }
+
+    /// Adds which file it is and when it was written.
+    pub(super) fn stamp(&self, digest: &mut Sha256) {
+        digest.update((self.path.as_os_str().len() as u64).to_le_bytes());
+        digest.update(self.path.as_os_str().as_encoded_bytes());
+        digest.update(self.len.to_le_bytes());
+        digest.update(self.changed.0.to_le_bytes());
+        digest.update(self.changed.1.to_le_bytes());
+        digest.update(self.inode.to_le_bytes());
     }
 
     pub(super) const fn len(&self) -> u64 {

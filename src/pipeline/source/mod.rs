@@ -23,6 +23,7 @@ pub(super) use text::TextFile;
 pub struct Snapshot {
     schema: SchemaRef,
     version: String,
+    moment: String,
     shards: Arc<[Shard]>,
 }
 
@@ -52,9 +53,16 @@ impl Snapshot {
         &self.schema
     }
 
-    /// A digest of names, sizes, times of change and footers: equal for equal data.
+    /// A digest of names, sizes, footers and the cut into shards: equal for equal data on any machine.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The version, and when and where on this machine each file was written: what may be remembered
+    /// of the values. Two files of one version are equal by their footers alone, which need not say
+    /// everything.
+    pub(super) fn moment(&self) -> &str {
+        &self.moment
     }
 
     /// The number of shards, at least one.
@@ -120,8 +128,14 @@ pub fn snapshot(policy: &Policy, shards_max: u32) -> Result<Snapshot> {
             text::open_all(&policy.source, &files, &mut digest)?
         }
     };
-    let version = data_encoding::HEXLOWER.encode(&digest.finalize());
-    Ok(Snapshot { schema, version, shards: split(pieces, shards_max).into() })
+    // A ticket names a shard by its number, which means nothing in another cut.
+    let count = (pieces.len() as u64).min(u64::from(shards_max));
+    digest.update(count.to_le_bytes());
+    let mut here = digest.clone();
+    pieces.iter().for_each(|piece| piece.file().stamp(&mut here));
+    let hex = |digest: Sha256| data_encoding::HEXLOWER.encode(&digest.finalize());
+    let shards = split(pieces, shards_max).into();
+    Ok(Snapshot { schema, version: hex(digest), moment: hex(here), shards })
 }
 
 /// Splits pieces into runs of about equal weight, keeping their order.

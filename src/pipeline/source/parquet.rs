@@ -1,6 +1,7 @@
 //! Parquet footers: schema, row groups, and which columns are worth reading as dictionaries. Does not
 //! read pages.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -44,6 +45,14 @@ impl ParquetFile {
             })?;
         let metadata = Arc::clone(loaded.metadata());
         let fields = loaded.schema().fields().iter().map(|field| strip(field)).collect::<Vec<_>>();
+        let mut names = BTreeSet::new();
+        if let Some(field) = fields.iter().find(|field| !names.insert(field.name())) {
+            // Which of the two a rule is about nobody can say.
+            return Err(Error::new(
+                Code::SchemaDrift,
+                format!("`{}` has the column `{}` twice", path.display(), field.name()),
+            ));
+        }
         digest.update(path.file_name().unwrap_or_default().as_encoded_bytes());
         digest.update(pinned.len().to_le_bytes());
         digest.update(footer(&file).context(Code::SourceUnreadable, || {
@@ -73,14 +82,39 @@ impl ParquetFile {
             .map_or(0, |group| u64::try_from(group.num_rows()).unwrap_or(0))
     }
 
+    /// About how many bytes a row of some columns takes in memory.
+    pub(crate) fn row_bytes(&self, group: usize, roots: &[usize]) -> u64 {
+        let Some(group) = self.metadata.row_groups().get(group) else { return 0 };
+        let descriptor = self.metadata.file_metadata().schema_descr();
+        let size = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
+        let bytes: u64 = group
+            .columns()
+            .iter()
+            .enumerate()
+            .filter_map(|(leaf, chunk)| {
+                let root = descriptor.get_column_root_idx(leaf);
+                let packed = size(chunk.uncompressed_size());
+                let unpacked = chunk.unencoded_byte_array_data_bytes().map_or(0, size);
+                let stays_packed =
+                    self.schema.fields().get(root).is_some_and(|field| is_text(field))
+                        && all_dictionary(chunk);
+                roots.contains(&root).then_some(if stays_packed {
+                    packed
+                } else {
+                    packed.max(unpacked)
+                })
+            })
+            .sum();
+        bytes / size(group.num_rows()).max(1)
+    }
+
     /// How one row group is read: its strings as dictionaries where every page is one, so that each
     /// distinct value is met once, and as plain canonical types elsewhere.
     pub(crate) fn reader_metadata(&self, group: usize) -> Result<ArrowReaderMetadata> {
         let columns = self.metadata.row_groups().get(group).map(|group| group.columns());
         let descriptor = self.metadata.file_metadata().schema_descr();
         let fields = self.schema.fields().iter().enumerate().map(|(root, field)| {
-            let text = matches!(canonical(field.data_type()), DataType::Utf8 | DataType::Binary);
-            if !text {
+            if !is_text(field) {
                 return as_read(field);
             }
             let value = canonical(field.data_type());
@@ -163,6 +197,10 @@ fn strip(field: &Field) -> Field {
         other => other.clone(),
     };
     Field::new(field.name(), kind, field.is_nullable())
+}
+
+fn is_text(field: &Field) -> bool {
+    matches!(canonical(field.data_type()), DataType::Utf8 | DataType::Binary)
 }
 
 /// The type a column that is no text is read as: its own, with dictionaries unpacked.

@@ -111,10 +111,12 @@ impl TextFile {
         let names =
             reader.headers().map_err(|_| drift("the first line cannot be read".to_owned()))?;
         let mut fields = Vec::new();
-        for name in names {
+        for (at, name) in names.iter().enumerate() {
+            // PRIVACY: without a header the first line is a row, and what stands there is a value.
             let field = self.schema.field_with_name(name).map_err(|_| {
                 drift(format!(
-                    "the first line has a column `{name}` that the policy's source does not type"
+                    "field {} of the first line names no column that the policy's source types",
+                    at + 1
                 ))
             })?;
             if fields.contains(field) {

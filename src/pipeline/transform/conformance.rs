@@ -242,6 +242,34 @@ fn the_type_is_the_promised_one_and_nulls_are_where_they_may_be() {
 }
 
 #[test]
+fn the_ends_of_a_type_are_answered_or_refused_but_never_a_panic() {
+    // A panic ends the stream with nothing but "the worker died"; its message may quote a value.
+    for case in cases::all() {
+        for raw in
+            samples::ends().into_iter().filter(|raw| matches!(case.promised(raw), Some(Some(_))))
+        {
+            println!("{} over {}", case.name(), raw.data_type());
+            let reads = (case.reads)();
+            let types: Vec<_> = reads.iter().map(|column| column.data_type().clone()).collect();
+            let mut fixture = Fixture::new("column", raw.data_type()).with_reads(&types);
+            for (name, text) in &case.files {
+                std::fs::write(fixture.folder().join(name), text).unwrap();
+            }
+            if let Some(mut learner) = case.transform.learner(&case.args, &fixture.bind()).unwrap()
+            {
+                let Ok(()) = learner.observe(&raw, &reads) else { continue };
+                fixture.learned = Some(learner.finish().unwrap());
+            }
+            let mut kernel = case.transform.kernel(&case.args, &fixture.bind()).unwrap();
+            if let Ok(out) = kernel.apply(&raw, &reads) {
+                assert_eq!(out.len(), raw.len());
+                out.to_data().validate_full().unwrap();
+            }
+        }
+    }
+}
+
+#[test]
 fn an_all_null_column_stays_null() {
     for_all(|case, fixture, raw, promised| {
         let none = new_null_array(raw.data_type(), 5);

@@ -159,3 +159,53 @@ pub(super) fn bytes_under(raw: &ArrayRef, row: usize) -> Vec<u8> {
         }
     }
 }
+
+/// The least and the greatest values of every type, and those beside zero.
+pub(super) fn ends() -> Vec<ArrayRef> {
+    fn column<T: ArrowPrimitiveType>(values: &[T::Native]) -> PrimitiveArray<T> {
+        PrimitiveArray::from_iter_values((0..ROWS).map(|row| values[row % values.len()]))
+    }
+    let longs = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
+    let floats = [
+        f64::MIN,
+        -180.000_1,
+        -90.0,
+        -f64::MIN_POSITIVE,
+        0.0,
+        5e-324,
+        90.0,
+        180.0,
+        f64::MAX,
+        f64::NAN,
+    ];
+    vec![
+        Arc::new(column::<Int8Type>(&[i8::MIN, -1, 0, 1, i8::MAX])),
+        Arc::new(column::<Int16Type>(&[i16::MIN, -1, 0, 1, i16::MAX])),
+        Arc::new(column::<Int32Type>(&[i32::MIN, -1, 0, 1, i32::MAX])),
+        Arc::new(column::<Int64Type>(&longs)),
+        Arc::new(column::<UInt8Type>(&[0, 1, u8::MAX])),
+        Arc::new(column::<UInt16Type>(&[0, 1, u16::MAX])),
+        Arc::new(column::<UInt32Type>(&[0, 1, u32::MAX])),
+        Arc::new(column::<UInt64Type>(&[0, 1, u64::MAX])),
+        Arc::new(column::<Float32Type>(&[f32::MIN, -0.0, 1e-45, f32::MAX, f32::INFINITY])),
+        Arc::new(column::<Float64Type>(&floats)),
+        Arc::new(column::<Decimal128Type>(&[i128::MIN, -1, 0, i128::MAX])),
+        Arc::new(
+            column::<Decimal128Type>(&[-(10_i128.pow(38) - 1), -1, 0, 10_i128.pow(38) - 1])
+                .with_precision_and_scale(38, 38)
+                .unwrap(),
+        ),
+        Arc::new(column::<Date32Type>(&[i32::MIN, -719_529, -1, 0, i32::MAX])),
+        Arc::new(column::<Date64Type>(&longs)),
+        Arc::new(column::<TimestampSecondType>(&longs)),
+        Arc::new(column::<TimestampMillisecondType>(&longs).with_timezone("Europe/Helsinki")),
+        Arc::new(column::<TimestampMicrosecondType>(&longs)),
+        Arc::new(column::<TimestampNanosecondType>(&longs).with_timezone("-11:59")),
+        texts(|row| {
+            ["", "\0", "\u{10ffff}", "@", "a@", "@b", "::", "1.2.3.4/8", "\u{200b}"][row % 9]
+                .to_owned()
+        }),
+        texts(|row| "\u{0130}\u{df}@\u{1f469}\u{200d}".repeat(row * 40)),
+        bytes(|row| vec![0xff; row]),
+    ]
+}
