@@ -40,8 +40,9 @@ test-python: $(VENV_READY)
 	$(CARGO) build
 	$(VENV_PYTHON) -m pytest tests/python $(ARGS)
 
-bench: $(VENV_READY) ## speed and memory beside a raw pyarrow server; ROWS=5000000, ARGS=--memory
+bench: $(VENV_READY) ## kernels, then a pull beside a raw pyarrow server; ROWS=5000000, ARGS=--memory
 	$(CARGO) build $(OPTIMIZED)
+	$(CARGO) bench --profile dev $(OPTIMIZED) --bench kernels
 	$(VENV_PYTHON) benches/flight.py --rows $(ROWS) $(ARGS)
 
 check: format lint doc test ## what the continuous integration runs
