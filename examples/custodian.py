@@ -81,9 +81,8 @@ class Custodian:
         return done.stdout
 
     def init(self) -> None:
-        """Make the folders and the master key."""
-        for folder in (self.policies, self.state):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Make the folders and the master key; the state's folder is made with its key."""
+        self.policies.mkdir(parents=True, exist_ok=True)
         self.run("key", "init", "--state", self.state)
 
     def certify(self) -> None:

@@ -5,6 +5,7 @@ the policy's filter takes out, and the metadata that writers put into parquet fi
 """
 
 import json
+import struct
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,14 +49,31 @@ columns:
   Rounded:   {round: 1000000000000000}
   Hour:      {truncate: year}
   Shifted:   {shift_time: {person: Hashed, days_max: 300, step: second}}
+  Spelled:   {pseudonym: {method: ff1, alphabet: upper}}
+  Cut:       {ip: {method: truncate, invalid: token}}
+  Raised:    {bottom_code: 1000000000000000000}
+  Held:      {clamp: {bottom: 0, top: 10}}
+  Aged:      {age_band: {as_of: 2026-01-01}}
+  Listed:    {hierarchy: {file: levels.csv, level: 1}}
+  Gridded:   {geo_grid: {axis: latitude, degrees: 10}}
+  North:
+    geo_laplace: {axis: latitude, other: East, person: Hashed, level: 1.4, radius_m: 500000,
+                  domain: place}
+  East:
+    geo_laplace: {axis: longitude, other: North, person: Hashed, level: 1.4, radius_m: 500000,
+                  domain: place}
 grants:
   - {partner: cern, access: rows}
 """
 
 
 def write(folder: Path) -> pa.Table:
-    """Write the table and return it."""
+    """Write the table and its policy, and return the table."""
     table = canaries()
+    policies = folder / "policies"
+    policies.mkdir(exist_ok=True)
+    (policies / "canaries.yaml").write_text(POLICY)
+    (policies / "levels.csv").write_text(f"{MARKER}-listed-1;first\n{MARKER}-listed-2;second\n")
     path = folder / PLACES[0].decode() / "canaries.parquet"
     path.parent.mkdir()
     pq.write_table(table, path, row_group_size=700)
@@ -80,6 +98,10 @@ def canaries() -> pa.Table:
     entries = ["BNL", "RAL", f"{MARKER}-filtered", f"{MARKER}-unused"]
     keys = [2 if gone else i % 2 for i, gone in enumerate(hidden)]
     site = pa.DictionaryArray.from_arrays(pa.array(keys, pa.int32()), pa.array(entries))
+    # The lowest six bytes of these numbers are the marker.
+    degrees = pa.array(
+        [struct.unpack("<d", MARKER[::-1].encode() + bytes([i % 8, 0x40]))[0] for i in rows]
+    )
     stamps = numbers().cast(pa.timestamp("ns"))
     columns = {
         "Visible": pa.array([not gone for gone in hidden]),
@@ -105,6 +127,16 @@ def canaries() -> pa.Table:
         "Rounded": numbers(),
         "Hour": stamps,
         "Shifted": stamps,
+        # FF1 encrypts the capitals of the marker among themselves.
+        "Spelled": pa.array([f"{MARKER}-{i % 401}" for i in rows]),
+        "Cut": texts("cut"),
+        "Raised": numbers(),
+        "Held": numbers(),
+        "Aged": stamps,
+        "Listed": texts("listed"),
+        "Gridded": degrees,
+        "North": degrees,
+        "East": degrees,
     }
     table = pa.table(columns)
     marked = [

@@ -1,5 +1,6 @@
 """No raw byte leaves: a marker in every cell, and every byte that the server sends is looked at."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -8,9 +9,11 @@ import pyarrow as pa
 import pyarrow.flight as flight
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from custodian import Custodian, Server
 from partner import Partner, descriptor
 from proxy import Recorder, recording
+from reference.policy import Rule
 from support import furnished, refused
 
 # Datasets whose every pull fails on a value, a file or a schema that holds markers.
@@ -45,7 +48,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A server in plain text on this machine, behind a recorder, logging all that it can."""
     custodian = furnished(tmp_path_factory.mktemp("canary"))
     canaries.write(custodian.home)
-    (custodian.policies / "canaries.yaml").write_text(canaries.POLICY)
     folder = custodian.home / "PLACEMARK"
     cells = pa.table({"Cell": [f"{canaries.MARKER}-{i}" for i in range(100)]})
     pq.write_table(cells, folder / "value.parquet")
@@ -94,6 +96,21 @@ def test_the_table_is_full_of_markers(scene: Scene) -> None:
     sent_raw = sink.getvalue().to_pybytes()
     assert sent_raw.count(canaries.RAW[0]) > 1_000 and sent_raw.count(canaries.RAW[1]) > 1_000
     assert b"CANARY-unused" in sent_raw and b"CANARY-index" in sent_raw
+
+
+def test_every_transform_has_a_column_of_markers(scene: Scene) -> None:
+    schema = json.loads(scene.custodian.run("policy", "schema"))
+    written = schema["$defs"]["rule"]["anyOf"][1]["properties"]
+    offered = set()
+    for verb in set(written) - {"class"}:
+        methods = {
+            form["properties"]["method"]["const"]
+            for form in written[verb].get("anyOf", [])
+            if "method" in form.get("properties", {})
+        }
+        offered |= {(verb, method) for method in methods} or {(verb, None)}
+    rules = [Rule.read(rule) for rule in yaml.safe_load(canaries.POLICY)["columns"].values()]
+    assert offered - {(rule.verb, rule.method) for rule in rules} == set()
 
 
 def test_no_marker_leaves_with_the_rows(scene: Scene) -> None:
