@@ -102,19 +102,21 @@ def pull(contender: Contender) -> Run:
 
 
 @contextmanager
-def raw_server(path: Path, streams: int) -> Iterator[Contender]:
-    """The peer, in a process of its own for each number of streams."""
-    ready = HOME / f"raw-ready-{streams}"
+def raw_server(path: Path, streams: int, custodian: Custodian | None) -> Iterator[Contender]:
+    """The peer, in a process of its own; with the custodian's certificate it speaks TLS."""
+    ready = HOME / f"raw-ready-{streams}{'-tls' if custodian else ''}"
     ready.unlink(missing_ok=True)
-    script = Path(__file__).with_name("raw_server.py")
-    process = subprocess.Popen([sys.executable, str(script), str(path), str(ready)])
+    command = [sys.executable, Path(__file__).with_name("raw_server.py"), path, ready]
+    process = subprocess.Popen(command + ([custodian.tls] if custodian else []))
+    roots = custodian.roots if custodian else None
     try:
         while not (ready.is_file() and ready.read_text()):
             if process.poll() is not None:
                 raise RuntimeError("the raw server did not start")
             time.sleep(0.02)
-        name = f"raw pyarrow, {plural(streams)}"
-        yield Contender(name, Partner(ready.read_text()), str(streams), process.pid)
+        name = f"raw pyarrow{' TLS' if custodian else ''}, {plural(streams)}"
+        peer = Partner(ready.read_text(), roots=roots)
+        yield Contender(name, peer, str(streams), process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -129,10 +131,13 @@ def ours(custodian: Custodian, server: Server, name: str) -> Contender:
 
 @contextmanager
 def contenders(path: Path, streams: int) -> Iterator[list[Contender]]:
-    """All servers over one file: the peer and ours, with one stream and with several."""
+    """All servers over one file: the peer and ours, without and with TLS, one stream and several."""
+    custodian = custodian_of(path)
+    found = []
     with ExitStack() as stack:
-        found = [stack.enter_context(raw_server(path, count)) for count in (1, streams)]
-        custodian = custodian_of(path)
+        for certified in (None, custodian):
+            for count in (1, streams):
+                found.append(stack.enter_context(raw_server(path, count, certified)))
         for kind, tls in (("veilflight", False), ("veilflight TLS", True)):
             for count in (1, streams):
                 server = stack.enter_context(custodian.serve("--shards-max", str(count), tls=tls))

@@ -1,7 +1,7 @@
 """The peer: pyarrow's C++ Flight server, which sends a parquet file as it is.
 
 Answers for being as fast as that server can be with the file streamed, not held in memory. It has
-no TLS, no credentials and no policy.
+no credentials and no policy, and TLS only where it is given a certificate.
 """
 
 import sys
@@ -16,8 +16,13 @@ BATCH_ROWS = 65_536
 class RawServer(flight.FlightServerBase):
     """Serves one file; the descriptor says into how many endpoints it is split."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("grpc://127.0.0.1:0")
+    def __init__(self, path: str, tls: Path | None) -> None:
+        if tls is None:
+            super().__init__("grpc://127.0.0.1:0")
+        else:
+            pair = ((tls / "server.pem").read_bytes(), (tls / "server.key").read_bytes())
+            super().__init__("grpc+tls://localhost:0", tls_certificates=[pair])
+        self.scheme = "grpc" if tls is None else "grpc+tls"
         self.path = path
 
     def get_flight_info(
@@ -43,9 +48,9 @@ class RawServer(flight.FlightServerBase):
 
 def main() -> None:
     """Serve, and say where once connections are taken."""
-    path, ready = sys.argv[1:]
-    server = RawServer(path)
-    Path(ready).write_text(f"grpc://127.0.0.1:{server.port}")
+    path, ready, *tls = sys.argv[1:]
+    server = RawServer(path, Path(tls[0]) if tls else None)
+    Path(ready).write_text(f"{server.scheme}://localhost:{server.port}")
     server.serve()
 
 
