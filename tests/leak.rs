@@ -329,7 +329,10 @@ async fn the_search_finds_what_a_policy_lets_out() {
     write(&site.folder.path().join("policies"), &batch);
     let kept: String = columns
         .lines()
-        .map(|line| format!("  {}: keep\n", line.trim().split(':').next().unwrap()))
+        .map(|line| match line.trim().split(':').next().unwrap() {
+            "S" => format!("  S: {{keep: {{fields: [{MARKER}_inside]}}}}\n"),
+            name => format!("  {name}: keep\n"),
+        })
         .collect();
     let text = policy("marked", "marked.parquet", &kept, "Stays");
     write_policy(site.folder.path(), "marked.yaml", &text);

@@ -100,6 +100,16 @@ impl Site {
     pub(crate) async fn start_with(folder: TempDir, settings: &[(&str, &str)]) -> Self {
         let clock = ManualClock::new(SystemClock.now_micros());
         let store = Arc::new(Sqlite::in_memory(Arc::new(clock.clone())).unwrap());
+        Self::start_over(folder, settings, clock, store).await
+    }
+
+    /// A server over a folder and a store.
+    pub(crate) async fn start_over(
+        folder: TempDir,
+        settings: &[(&str, &str)],
+        clock: ManualClock,
+        store: Arc<Sqlite>,
+    ) -> Self {
         let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([0x5a; 32]))]).unwrap());
         let policies = folder.path().join("policies");
         let mut raw = RawSettings::default()

@@ -154,7 +154,7 @@ fn bare_value(
         format!("`{}` takes no bare value", verb.value),
     );
     match spec {
-        Some(spec) if spec.params.is_empty() => {
+        Some(spec) if spec.params.is_empty() || spec.example == spec.verb => {
             problem.help(format!("write `{}` alone", verb.value))
         }
         Some(spec) => problem.help(format!("name the parameter, for example {}", spec.example)),

@@ -9,6 +9,8 @@ use arrow_flight::{
 use futures::StreamExt;
 use prost::Message;
 use tonic::{Code, Status};
+use veilflight::clock::Clock;
+use veilflight::identity::enrol;
 use veilflight::keys::{KeyRing, Secret};
 use veilflight::wire::ticket::{Ticket as Plain, Tickets};
 
@@ -131,6 +133,31 @@ async fn a_withdrawn_grant_ends_tickets_and_an_invalid_policy_changes_nothing() 
     write_policy(site.folder.path(), "jobs.yaml", &JOBS.replace("cern", "fnal"));
     site.look_until(|flights| flights.granted("cern", "jobs").is_err()).await;
     assert_eq!(code(&get(&mut client, &token, ticket(&info, 0)).await.unwrap_err()), "D001");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_ticket_does_not_outlive_the_grant_or_the_partner() {
+    let site = Site::start_with(folder(), &[("ticket_minutes", "10000")]).await;
+    let token = site.partner("cern");
+    let today = site.clock.today();
+    let until = format!("access: rows, until: {today}}}");
+    write_policy(site.folder.path(), "jobs.yaml", &JOBS.replace("access: rows}", &until));
+    let digest = site.flights.catalog.policy("jobs").unwrap().digest.clone();
+    site.look_until(|flights| flights.catalog.policy("jobs").unwrap().digest != digest).await;
+    let mut client = site.client().await;
+    let info = info(&mut client, &token, "jobs").await.unwrap();
+    assert!(get(&mut client, &token, ticket(&info, 0)).await.is_ok());
+    enrol::set_disabled(site.store.as_ref(), "cern", true).unwrap();
+    assert_eq!(code(&get(&mut client, &token, ticket(&info, 0)).await.unwrap_err()), "I002");
+    enrol::set_disabled(site.store.as_ref(), "cern", false).unwrap();
+    assert!(get(&mut client, &token, ticket(&info, 0)).await.is_ok());
+    site.clock.advance_seconds(86_400);
+    assert_eq!(code(&get(&mut client, &token, ticket(&info, 0)).await.unwrap_err()), "D001");
+    let renew = RenewFlightEndpointRequest { endpoint: Some(info.endpoint[0].clone()) };
+    let action = Action::new("RenewFlightEndpoint", renew.encode_to_vec());
+    let refused = client.do_action(with_token(&token, action)).await.unwrap_err();
+    assert_eq!(code(&refused), "D001");
     site.stop().await;
 }
 

@@ -30,9 +30,7 @@ impl Reader {
                 let place = format!("row group {index} of `{}`", file.path().display());
                 let metadata = file.reader_metadata(*index)?;
                 let roots = positions(columns, metadata.schema())?;
-                let fitting = BATCH_BYTES / file.row_bytes(*index, &roots).max(1);
-                let batch_rows =
-                    usize::try_from(fitting).map_or(batch_rows, |rows| rows.clamp(1, batch_rows));
+                let batch_rows = fitting(batch_rows, file.row_bytes(*index, &roots));
                 let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
                 let reader =
                     ParquetRecordBatchReaderBuilder::new_with_metadata(file.reopen()?, metadata)
@@ -44,11 +42,16 @@ impl Reader {
                 Ok(Self::Parquet { reader: Box::new(reader), place })
             }
             Piece::Text(file) => Ok(Self::Text {
-                reader: Box::new(open_text(file, columns, batch_rows)?),
+                reader: Box::new(open_text(file, columns, fitting(batch_rows, file.row_bytes()))?),
                 place: format!("`{}`", file.path().display()),
             }),
         }
     }
+}
+
+/// How many rows of this width make a batch.
+fn fitting(batch_rows: usize, row_bytes: u64) -> usize {
+    usize::try_from(BATCH_BYTES / row_bytes.max(1)).unwrap_or(batch_rows).clamp(1, batch_rows)
 }
 
 impl Iterator for Reader {

@@ -381,3 +381,17 @@ fn a_file_without_rows_gives_none_and_one_without_columns_is_not_served() {
     let refused = read(policy(folder.path(), source, &["JobStatus"])).unwrap_err();
     assert_eq!(refused.code(), Code::SchemaDrift);
 }
+
+#[test]
+fn wide_lines_are_read_few_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!("{}|4|\n", "x".repeat(128 << 10));
+    fs::write(folder.path().join("jobs.txt"), line.repeat(600)).unwrap();
+    let source = text(&[], false, None);
+    let snapshot = snapshot(&policy(folder.path(), source, &["User", "Cpus", "Start"]), 4).unwrap();
+    let piece = snapshot.pieces().next().unwrap();
+    let reader = Reader::open(piece, &["User".to_owned()], BATCH_ROWS).unwrap();
+    let rows: Vec<usize> = reader.map(|batch| batch.unwrap().num_rows()).collect();
+    assert_eq!(rows.iter().sum::<usize>(), 600);
+    assert!(rows.iter().all(|rows| *rows <= 256), "{rows:?}");
+}

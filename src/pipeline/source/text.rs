@@ -25,6 +25,7 @@ pub(crate) struct TextFile {
     pinned: PinnedFile,
     format: Format,
     schema: SchemaRef,
+    lines: u64,
 }
 
 /// How the lines are cut.
@@ -50,17 +51,18 @@ impl TextFile {
         let mut file = pinned.open()?;
         digest.update(path.file_name().unwrap_or_default().as_encoded_bytes());
         digest.update(pinned.len().to_le_bytes());
-        let mut whole = Sha256::new();
-        io::copy(&mut file, &mut HashWriter(&mut whole))
-            .context(Code::SourceUnreadable, reading)?;
-        digest.update(whole.finalize());
+        let mut whole = Whole { digest: Sha256::new(), lines: 0 };
+        io::copy(&mut file, &mut whole).context(Code::SourceUnreadable, reading)?;
+        digest.update(whole.digest.finalize());
+        let lines = whole.lines;
         let format = Format {
             delimiter: *delimiter,
             quote: quote.unwrap_or(NO_QUOTE),
             header: *header,
             nulls: nulls.clone(),
         };
-        let mut this = Self { pinned, format, schema: Arc::new(Schema::new(fields(columns))) };
+        let mut this =
+            Self { pinned, format, schema: Arc::new(Schema::new(fields(columns))), lines };
         if *header {
             this.schema = this.by_header()?;
         }
@@ -84,6 +86,11 @@ impl TextFile {
     /// Where it is, for the operator.
     pub(crate) fn path(&self) -> &std::path::Path {
         self.pinned.path()
+    }
+
+    /// About how many bytes a row has.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        self.pinned.len() / self.lines.max(1)
     }
 
     /// The file from its first character, a byte-order mark skipped, if it is still as it was.
@@ -165,11 +172,16 @@ pub(crate) fn arrow_type(kind: FieldType) -> DataType {
     }
 }
 
-struct HashWriter<'a>(&'a mut Sha256);
+/// What is learned of a file by reading all of it.
+struct Whole {
+    digest: Sha256,
+    lines: u64,
+}
 
-impl io::Write for HashWriter<'_> {
+impl io::Write for Whole {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
+        self.digest.update(bytes);
+        self.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
         Ok(bytes.len())
     }
 

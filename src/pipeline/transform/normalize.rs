@@ -74,8 +74,13 @@ impl Normalization {
         scratch.clear();
         if self.case_fold {
             // Up, then down: `ß` meets `SS` and the two small sigmas meet each other, which lower case
-            // alone does not do. Character by character, so that no rule looks at neighbours.
-            let folded = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+            // alone does not do. Down before that, because the capital `ẞ` is its own upper case.
+            // Character by character, so that no rule looks at neighbours.
+            let folded = text
+                .chars()
+                .flat_map(char::to_lowercase)
+                .flat_map(char::to_uppercase)
+                .flat_map(char::to_lowercase);
             if self.nfc {
                 scratch.extend(folded.nfc());
             } else {
@@ -124,7 +129,7 @@ mod tests {
 
     #[test]
     fn each_step_does_its_own_part_only() {
-        let cases: [(&[&str], &str, &str); 12] = [
+        let cases: [(&[&str], &str, &str); 13] = [
             (&["trim"], " Alice\t", "Alice"),
             (&["trim"], "\u{a0}Zoë\u{2003}", "Zoë"),
             (&["trim"], "A b", "A b"),
@@ -132,6 +137,7 @@ mod tests {
             (&["case_fold"], "ÉCOLE", "école"),
             (&["case_fold"], "Straße", "strasse"),
             (&["case_fold"], "STRASSE", "strasse"),
+            (&["case_fold"], "STRAẞE", "strasse"),
             (&["case_fold"], "ΟΔΟΣ", "οδοσ"),
             (&["case_fold"], "οδος", "οδοσ"),
             (&["nfc"], "Zoe\u{308}", "Zoë"),
@@ -162,6 +168,22 @@ mod tests {
             ", after composing accents (NFC), trimming white space and evening out upper and lower \
              case"
         );
+    }
+
+    #[test]
+    fn a_character_and_its_other_cases_are_one() {
+        let steps: [&[&str]; 2] = [&["case_fold"], &["case_fold", "nfc"]];
+        for steps in steps {
+            for one in ('\u{80}'..=char::MAX).filter(|one| one.is_alphabetic()) {
+                let folded = normalized(steps, &one.to_string());
+                assert_eq!(normalized(steps, &folded), folded, "{one}");
+                assert_eq!(
+                    normalized(steps, &String::from_iter(one.to_lowercase())),
+                    folded,
+                    "{one}"
+                );
+            }
+        }
     }
 
     proptest::proptest! {
