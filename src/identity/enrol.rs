@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use super::token::Token;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
+use crate::policy::is_partner_name;
 use crate::state::{PartnerRecord, Store};
 
 /// A partner to be added.
@@ -93,20 +94,13 @@ fn change(store: &dyn Store, name: &str, edit: &mut dyn FnMut(&mut PartnerRecord
 /// # Errors
 /// [`Code::Usage`] when it cannot.
 pub fn check_name(name: &str) -> Result<()> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let sound = match name.as_bytes() {
-        [first, rest @ ..] if rest.len() < NAME_LEN_MAX => {
-            allowed(*first) && rest.iter().all(|byte| allowed(*byte) || matches!(byte, b'-' | b'_'))
-        }
-        _ => false,
-    };
-    if sound {
+    if is_partner_name(name) {
         return Ok(());
     }
     Err(Error::new(
         Code::Usage,
         format!(
-            "`{name}` is not a partner's name: 1 to {NAME_LEN_MAX} of a-z, 0-9, `-` and `_`, \
+            "`{name}` is not a partner's name: 1 to 63 of a-z, 0-9, `-` and `_`, \
              beginning with a letter or digit"
         ),
     ))
@@ -117,6 +111,3 @@ fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
     values.dedup();
     values
 }
-
-/// The longest name.
-const NAME_LEN_MAX: usize = 63;

@@ -203,6 +203,18 @@ pub struct Grant {
     pub until: Option<NaiveDate>,
 }
 
+/// Whether a text can be a partner's name, in grants and where partners are registered: 1 to 63 of `a-z`,
+/// `0-9`, `-` and `_`, beginning with a letter or digit. It also stands in file names and logs.
+pub fn is_partner_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    match name.as_bytes() {
+        [first, rest @ ..] if rest.len() < 63 => {
+            plain(*first) && rest.iter().all(|byte| plain(*byte) || matches!(byte, b'-' | b'_'))
+        }
+        _ => false,
+    }
+}
+
 /// What a grant gives.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Access {

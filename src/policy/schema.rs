@@ -150,7 +150,10 @@ fn grant() -> Value {
         "type": "object",
         "required": ["partner", "access"],
         "properties": {
-            "partner": text("The partner's name."),
+            "partner": {
+                "type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$",
+                "description": "The partner's name.",
+            },
             "access": words(raw::ACCESSES, "What they may have."),
             "until": {
                 "type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
@@ -202,6 +205,8 @@ fn rule() -> Value {
                 "type": "object", "additionalProperties": false, "properties": properties,
                 "oneOf": one_of,
             },
+            // What editors make of the word `null`, which is a transform here.
+            { "type": "null", "description": "Sends null in every row." },
         ],
     })
 }

@@ -405,6 +405,28 @@ fn the_schema_knows_every_key_and_transform() {
     }
 }
 
+/// An editor reads the bare word `null` as no value at all.
+#[test]
+fn the_schema_takes_null_for_the_transform_of_that_name() {
+    let forms = &schema::schema()["$defs"]["rule"]["anyOf"];
+    assert!(forms.as_array().unwrap().iter().any(|form| form["type"] == "null"));
+}
+
+/// A grant to a name that nobody can be registered under would never be of use, and never say why.
+#[test]
+fn a_grant_names_partners_as_they_are_registered() {
+    let grant = |name: &str| {
+        let text = SMALL.replace("partner: p,", &format!("partner: {name},"));
+        load_bytes(Path::new("p.yaml"), text.as_bytes()).is_ok()
+    };
+    for name in ["cern", "7", "public-dashboard", &"x".repeat(63)] {
+        assert!(grant(name), "{name}");
+    }
+    for name in ["CERN", "a.b", "a@b", "-a", &"x".repeat(64)] {
+        assert!(!grant(name), "{name}");
+    }
+}
+
 #[test]
 fn every_example_of_the_registry_is_a_rule() {
     for transform in crate::pipeline::transform::ALL {

@@ -29,7 +29,7 @@ pub fn all() -> Vec<ActionType> {
             "Stop the streams of a flight and void its tickets. Body: CancelFlightInfoRequest.",
         ),
         (RENEW, "Get a ticket with a later expiry. Body: RenewFlightEndpointRequest."),
-        (SERVER_INFO, "Name, version and limits, as JSON. No body."),
+        (SERVER_INFO, "Name, version and what is offered, as JSON. No body."),
         (
             POLICY_INFO,
             "What was done to each column of a dataset, and what can still be learned from it, as \

@@ -37,6 +37,10 @@ pub struct Catalog {
 #[derive(Default)]
 struct Files {
     contents: BTreeMap<PathBuf, Vec<u8>>,
+    /// What was said of the files that are not in force as they are.
+    refused: BTreeMap<PathBuf, String>,
+    /// Whether one of them was refused by the loader, which may read more than the policy.
+    unread: bool,
     in_force: BTreeMap<PathBuf, Arc<Policy>>,
     /// For each policy in force whose rules name files: the digest with these files.
     named: BTreeMap<PathBuf, String>,
@@ -105,15 +109,19 @@ impl Catalog {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let contents = read_folder(&self.folder)?;
         let named = digests_now(&files.in_force);
-        if contents == files.contents && named == files.named {
+        if contents == files.contents && named == files.named && !files.unread {
             return Ok(Reload::default());
         }
-        let mut refused = Vec::new();
+        let mut unread = false;
+        let mut refused = BTreeMap::new();
         let mut next = BTreeMap::new();
         for (path, text) in &contents {
             let old = files.in_force.get(path);
-            if files.contents.get(path) == Some(text) && named.get(path) == files.named.get(path) {
-                // What was refused before is not reported twice.
+            let same =
+                files.contents.get(path) == Some(text) && named.get(path) == files.named.get(path);
+            // What was refused may be good now: the other file of its dataset is gone, or a file that
+            // it names is there.
+            if same && !files.refused.contains_key(path) {
                 next.extend(old.map(|policy| (path.clone(), Arc::clone(policy))));
                 continue;
             }
@@ -122,7 +130,8 @@ impl Catalog {
                     next.insert(path.clone(), Arc::new(policy));
                 }
                 Err(report) => {
-                    refused.push((path.clone(), report));
+                    unread = true;
+                    refused.insert(path.clone(), report);
                     next.extend(old.map(|policy| (path.clone(), Arc::clone(policy))));
                 }
             }
@@ -139,7 +148,15 @@ impl Catalog {
         let removed: Vec<String> =
             before.keys().filter(|name| !policies.contains_key(*name)).cloned().collect();
         self.policies.store(Arc::new(policies));
+        // What was said before is not said again.
+        let told = refused
+            .iter()
+            .filter(|(path, report)| files.refused.get(*path) != Some(*report))
+            .map(|(path, report)| (path.clone(), report.clone()))
+            .collect();
         files.contents = contents;
+        files.refused = refused;
+        files.unread = unread;
         files.named = digests_now(&next);
         files.in_force = next;
         drop(files);
@@ -147,7 +164,7 @@ impl Catalog {
         for name in &removed {
             snapshots.remove(name);
         }
-        Ok(Reload { changed, removed, refused })
+        Ok(Reload { changed, removed, refused: told })
     }
 
     /// The state of the dataset's files, at most `SNAPSHOT_GOOD_FOR` old.
@@ -231,19 +248,14 @@ fn digests_now(policies: &BTreeMap<PathBuf, Arc<Policy>>) -> BTreeMap<PathBuf, S
     naming.map(|(path, policy)| (path.clone(), policy.digest_now())).collect()
 }
 
-/// Two files with one dataset name: the one that has it already keeps what it had, others are refused.
+/// Two files with one dataset name: what was in force before stays, what is new is refused.
 fn refuse_doubles(
     next: &mut BTreeMap<PathBuf, Arc<Policy>>,
     in_force: &BTreeMap<PathBuf, Arc<Policy>>,
-    refused: &mut Vec<(PathBuf, String)>,
+    refused: &mut BTreeMap<PathBuf, String>,
 ) {
-    let mut names = BTreeSet::new();
-    let doubles: BTreeSet<String> = next
-        .values()
-        .filter(|policy| !names.insert(policy.dataset.as_str()))
-        .map(|policy| policy.dataset.clone())
-        .collect();
-    for name in doubles {
+    // Each round puts back what was in force, where there are no doubles; so there is a last one.
+    while let Some(name) = double(next) {
         let holders: Vec<PathBuf> = next
             .iter()
             .filter(|(_, policy)| policy.dataset == name)
@@ -251,21 +263,28 @@ fn refuse_doubles(
             .collect();
         let all: Vec<String> = holders.iter().map(|path| format!("`{}`", path.display())).collect();
         for path in holders {
-            match in_force.get(&path).filter(|old| old.dataset == name) {
-                Some(old) => {
-                    next.insert(path, Arc::clone(old));
-                }
-                None => {
-                    next.remove(&path);
-                    let report = format!(
-                        "error: {} name the same dataset `{name}`; each dataset has one policy",
-                        all.join(" and ")
-                    );
-                    refused.push((path, report));
-                }
+            let old = in_force.get(&path);
+            let stays = old.is_some_and(|old| old.dataset == name);
+            match old {
+                Some(old) => next.insert(path.clone(), Arc::clone(old)),
+                None => next.remove(&path),
+            };
+            if !stays {
+                let report = format!(
+                    "error: {} name the same dataset `{name}`; each dataset has one policy",
+                    all.join(" and ")
+                );
+                refused.insert(path, report);
             }
         }
     }
+}
+
+/// A dataset that two policies name.
+fn double(policies: &BTreeMap<PathBuf, Arc<Policy>>) -> Option<String> {
+    let mut names = BTreeSet::new();
+    let double = policies.values().find(|policy| !names.insert(policy.dataset.as_str()))?;
+    Some(double.dataset.clone())
 }
 
 /// The policy files of a folder with their contents. Tests of policies and hidden files are not
@@ -450,5 +469,34 @@ mod tests {
         assert!(reload.refused[0].0.ends_with("a.yaml"));
         assert_eq!(served(&catalog), [pair("a", "1")]);
         assert_eq!(folder.open().unwrap_err().code(), Code::Policy);
+    }
+
+    #[test]
+    fn a_second_file_takes_over_when_the_first_is_gone() {
+        let folder = Folder::with(&[("a.yaml", "a 1")]);
+        let catalog = folder.open().unwrap();
+        folder.write("b.yaml", "a 2");
+        assert_eq!(catalog.reload().unwrap().refused.len(), 1);
+        folder.write("c.yaml", "c 1");
+        assert_eq!(catalog.reload().unwrap().refused, [], "a refusal is told once");
+        folder.remove("a.yaml");
+        assert_eq!(catalog.reload().unwrap().changed, ["a"]);
+        assert_eq!(served(&catalog), [pair("a", "2"), pair("c", "1")]);
+    }
+
+    #[test]
+    fn a_file_that_takes_the_name_of_another_leaves_both_as_they_were() {
+        let folder = Folder::with(&[("a.yaml", "a 1"), ("b.yaml", "b 1")]);
+        let catalog = folder.open().unwrap();
+        folder.write("b.yaml", "a 2");
+        let reload = catalog.reload().unwrap();
+        assert_eq!(reload.refused.len(), 1);
+        assert!(reload.refused[0].0.ends_with("b.yaml"));
+        assert_eq!((reload.changed, reload.removed), (Vec::new(), Vec::new()));
+        assert_eq!(served(&catalog), [pair("a", "1"), pair("b", "1")]);
+        // The name that `b.yaml` gave up is still held by what was in force.
+        folder.write("c.yaml", "b 3");
+        assert_eq!(catalog.reload().unwrap().refused.len(), 1);
+        assert_eq!(served(&catalog), [pair("a", "1"), pair("b", "1")]);
     }
 }

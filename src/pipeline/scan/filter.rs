@@ -7,12 +7,14 @@ use std::sync::Arc;
 use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::DFSchema;
 use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{DFSchema, SchemaError};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::transform::column::{canonical, to_canonical};
 use crate::policy::Policy;
@@ -38,14 +40,17 @@ impl RowFilter {
             .iter()
             .map(|field| Field::new(field.name(), canonical(field.data_type()), true))
             .collect();
-        let whole = DFSchema::try_from(Schema::new(fields)).map_err(|e| refused(e.to_string()))?;
+        let whole = DFSchema::try_from(Schema::new(fields)).map_err(|e| refused(told(&e)))?;
         let mut config = SessionConfig::new();
         // Column names are taken as written: `JobStatus` is not `jobstatus`.
         config.options_mut().sql_parser.enable_ident_normalization = false;
         let context = SessionContext::new_with_config(config);
-        let parsed = context.parse_sql_expr(sql, &whole).map_err(|e| refused(e.to_string()))?;
+        let parsed = context.parse_sql_expr(sql, &whole).map_err(|e| refused(told(&e)))?;
         if parsed.exists(|part| Ok(changes_its_mind(part))).unwrap_or(true) {
-            return Err(refused("the filter must give the same answer every time".to_owned()));
+            return Err(refused(
+                "the filter must give the same answer every time, without chance and without the clock"
+                    .to_owned(),
+            ));
         }
         if parsed.exists(|part| Ok(looks_beyond(part))).unwrap_or(true) {
             return Err(refused("the filter looks at one row at a time".to_owned()));
@@ -62,14 +67,13 @@ impl RowFilter {
             .map(Arc::clone)
             .collect();
         let schema = Arc::new(Schema::new(used));
-        let narrow =
-            DFSchema::try_from(schema.as_ref().clone()).map_err(|e| refused(e.to_string()))?;
-        let kind = parsed.get_type(&narrow).map_err(|e| refused(e.to_string()))?;
+        let narrow = DFSchema::try_from(schema.as_ref().clone()).map_err(|e| refused(told(&e)))?;
+        let kind = parsed.get_type(&narrow).map_err(|e| refused(told(&e)))?;
         if kind != DataType::Boolean {
             return Err(refused("the filter must be true or false".to_owned()));
         }
         let expression =
-            context.create_physical_expr(parsed, &narrow).map_err(|e| refused(e.to_string()))?;
+            context.create_physical_expr(parsed, &narrow).map_err(|e| refused(told(&e)))?;
         Ok(Some(Self { columns: names.into_iter().collect(), schema, expression }))
     }
 
@@ -122,4 +126,22 @@ const fn looks_beyond(part: &Expr) -> bool {
             | Expr::Placeholder(_)
             | Expr::ScalarVariable(_, _)
     )
+}
+
+/// What the library found, in one line and without its own names for things.
+fn told(error: &DataFusionError) -> String {
+    let root = error.find_root();
+    if let DataFusionError::SchemaError(schema, _) = root
+        && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
+    {
+        let meant = did_you_mean(&field.name, valid_fields.iter().map(|known| known.name.as_str()));
+        let meant = meant.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        return format!("the data has no column `{}`{meant}", field.name);
+    }
+    let text = match root {
+        DataFusionError::SQL(parser, _) => parser.to_string(),
+        other => other.strip_backtrace(),
+    };
+    let text = text.trim_start_matches("sql parser error: ");
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }

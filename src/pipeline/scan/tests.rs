@@ -220,6 +220,21 @@ fn a_row_filter_that_changes_its_mind_or_names_nothing_is_refused() {
 }
 
 #[test]
+fn what_is_wrong_with_a_row_filter_is_said_in_one_plain_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for (rows, expected) in [
+        ("jobstatus = 1", "the data has no column `jobstatus`; did you mean `JobStatus`?"),
+        ("Nobody = 1", "the data has no column `Nobody`"),
+        ("JobStatus IN (1, 2", "Expected: ), found: EOF"),
+    ] {
+        let mut policy = parquet(folder.path());
+        policy.rows = Some(rows.to_owned());
+        let chain = read(policy).unwrap_err().chain();
+        assert_eq!(chain, format!("`rows` of dataset `jobs`: {expected}"));
+    }
+}
+
+#[test]
 fn a_failing_row_filter_does_not_quote_the_value() {
     let folder = tempfile::tempdir().unwrap();
     let mut policy = parquet(folder.path());

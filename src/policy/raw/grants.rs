@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 
 use crate::diagnostic::Span;
+use crate::policy::is_partner_name;
 use crate::policy::problem::{Problem, Problems, listed, suggestion};
 use crate::policy::read::{self, Fields, Spanned};
 use crate::policy::yaml::{Entry, Node};
@@ -111,13 +112,12 @@ fn fields_span(entries: &[Entry], node: &Node) -> Span {
 
 fn partner(problems: &mut Problems, node: &Node) -> Option<Spanned<String>> {
     let name = read::text(problems, node, "`partner`")?;
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
-    if !name.value.is_empty() && name.value.len() <= 128 && name.value.chars().all(good) {
+    if is_partner_name(&name.value) {
         return Some(name);
     }
     problems
         .add(Problem::Name, name.span, format!("`{}` cannot be the name of a partner", name.value))
-        .help("a name has 1 to 128 letters, digits, `.`, `_`, `-` and `@`");
+        .help("a name has 1 to 63 lower-case letters, digits, `-` and `_`, and begins with a letter or digit");
     None
 }
 
