@@ -129,6 +129,32 @@ fn a_file_without_the_header_it_should_have_does_not_put_its_first_row_into_word
     }
 }
 
+/// A quote that nothing closes would take the columns of later rows into a column that is kept.
+#[test]
+fn a_quote_that_is_not_closed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("jobs.txt"), "\"ann|2|\nbob|3|\n").unwrap();
+    let policy = policy(folder.path(), text(&[], false, Some(b'"')), &["User", "Cpus", "Start"]);
+    let refused = read(policy).unwrap_err();
+    assert_eq!(refused.code(), Code::SourceValue);
+    assert!(
+        refused.chain().contains("jobs.txt`, line 1: a quote is opened"),
+        "{}",
+        refused.chain()
+    );
+    assert!(!refused.chain().contains("ann"), "{}", refused.chain());
+}
+
+#[test]
+fn a_compressed_file_is_called_so() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("jobs.txt"), [0x1F, 0x8B, 8, 0, 0, 0]).unwrap();
+    let policy = policy(folder.path(), text(&[], false, None), &["User", "Cpus", "Start"]);
+    let refused = read(policy).unwrap_err();
+    assert_eq!(refused.code(), Code::SourceUnreadable);
+    assert!(refused.chain().contains("compressed by gzip"), "{}", refused.chain());
+}
+
 #[test]
 fn without_a_quote_character_quotes_are_text_and_words_for_null_are_null() {
     let folder = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ use crate::policy::{Policy, Source};
 
 mod files;
 mod parquet;
+mod quotes;
 mod text;
 
 pub(super) use files::PinnedFile;

@@ -11,10 +11,11 @@ use sha2::{Digest, Sha256};
 
 use super::Piece;
 use super::files::PinnedFile;
+use super::quotes::Quotes;
 use crate::error::{Code, Context, Error, Result};
 use crate::policy::{FieldType, Source};
 
-const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
+pub(super) const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
 /// A byte that UTF-8 never has: as the quote it means that there is none.
 const NO_QUOTE: u8 = 0xFF;
@@ -51,10 +52,26 @@ impl TextFile {
         let mut file = pinned.open()?;
         digest.update(path.file_name().unwrap_or_default().as_encoded_bytes());
         digest.update(pinned.len().to_le_bytes());
-        let mut whole = Whole { digest: Sha256::new(), lines: 0 };
+        let mut start = Vec::new();
+        file.by_ref().take(4).read_to_end(&mut start).context(Code::SourceUnreadable, reading)?;
+        if let Some(what) = no_text(&start) {
+            let text = format!("`{}` is no text: it is {what}", path.display());
+            return Err(Error::new(Code::SourceUnreadable, text));
+        }
+        file.seek(SeekFrom::Start(0)).context(Code::SourceUnreadable, reading)?;
+        let quotes = quote.map(|quote| Quotes::new(*delimiter, quote));
+        let mut whole = Whole { digest: Sha256::new(), lines: 0, quotes };
         io::copy(&mut file, &mut whole).context(Code::SourceUnreadable, reading)?;
         digest.update(whole.digest.finalize());
         let lines = whole.lines;
+        if let Some(line) = whole.quotes.and_then(|quotes| quotes.wrong()) {
+            let text = format!(
+                "`{}`, line {line}: a quote is opened and not closed at the end of its field; where \
+                 quotes are ordinary characters, write `quote: none`",
+                path.display()
+            );
+            return Err(Error::new(Code::SourceValue, text));
+        }
         let format = Format {
             delimiter: *delimiter,
             quote: quote.unwrap_or(NO_QUOTE),
@@ -172,16 +189,33 @@ pub(crate) fn arrow_type(kind: FieldType) -> DataType {
     }
 }
 
+/// What a file is whose first bytes are these, where it is none of ours.
+fn no_text(start: &[u8]) -> Option<&'static str> {
+    const KINDS: [(&[u8], &str); 6] = [
+        (&[0x1F, 0x8B], "compressed by gzip; unpack it first"),
+        (&[0x28, 0xB5, 0x2F, 0xFD], "compressed by zstd; unpack it first"),
+        (&[0xFD, b'7', b'z', b'X'], "compressed by xz; unpack it first"),
+        (b"BZh", "compressed by bzip2; unpack it first"),
+        (b"PK\x03\x04", "a zip archive; unpack it first"),
+        (b"PAR1", "a parquet file; write `source: {parquet: ...}`"),
+    ];
+    KINDS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, what)| *what)
+}
+
 /// What is learned of a file by reading all of it.
 struct Whole {
     digest: Sha256,
     lines: u64,
+    quotes: Option<Quotes>,
 }
 
 impl io::Write for Whole {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.digest.update(bytes);
         self.lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        if let Some(quotes) = &mut self.quotes {
+            io::Write::write_all(quotes, bytes)?;
+        }
         Ok(bytes.len())
     }
 
