@@ -18,8 +18,8 @@ use crate::clock::Clock;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "`verify` needs the master key and ends with exit code 1 where the log was cut, edited, \
-                  reordered or forged.\nA state that was put back as it was earlier is whole, only older: \
-                  note what `verify` prints as `end`,\nkeep it elsewhere, and give it back with `--expect`."
+                  reordered or forged. A state that was put back as it was earlier is whole, only older: \
+                  note what `verify` prints as `end`, keep it elsewhere, and give it back with `--expect`."
 )]
 pub(super) struct Args {
     #[command(flatten)]

@@ -16,7 +16,7 @@ use crate::keys::provider::{KeyId, MasterKeys, Source, create_file, replace_file
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Every pseudonym, ticket and audit seal derives from the master key. Keep a copy \
-                  where the data is not:\nwithout the key nobody can find out which pseudonym was whose, \
+                  where the data is not: without the key nobody can find out which pseudonym was whose, \
                   nor verify the audit log."
 )]
 pub(super) struct Args {

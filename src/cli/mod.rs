@@ -62,6 +62,15 @@ A first dataset, from nothing:
 
 Exit codes: 0 done, 1 failed, 2 denied, 3 a policy file is invalid.";
 
+const POLICY_EXAMPLES: &str = "\
+Examples:
+  veilflight policy check policies --data                 every problem, against the data too
+  veilflight policy explain jobs.yaml --partner cern      what cern would get
+  veilflight policy explain jobs.yaml --format markdown   for a reviewer
+  veilflight policy diff old.yaml new.yaml --fail-on-weaken
+  veilflight policy test policies                         run each NAME.test.yaml
+  veilflight policy schema > policy.schema.json           for your editor";
+
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "veilflight", version, about = ABOUT, after_help = EXAMPLES)]
@@ -75,7 +84,7 @@ struct Root {
 enum Verb {
     Serve(serve::Serve),
     /// Check, explain, compare and test policy files
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, after_help = POLICY_EXAMPLES)]
     Policy(policy::PolicyCommand),
     Partner(partner::Args),
     Key(key::Args),
@@ -145,6 +154,9 @@ fn finished(done: anyhow::Result<u8>) -> Result<Exit> {
             Err(cause) => match cause.downcast::<std::io::Error>() {
                 Ok(io) if io.kind() == ErrorKind::BrokenPipe => Ok(Exit::Done),
                 Ok(io) => Err(Error::new(Code::Usage, "the answer cannot be written").because(io)),
+                Err(cause) if cause.chain().len() == 1 => {
+                    Err(Error::new(Code::Usage, cause.to_string()))
+                }
                 Err(cause) => Err(Error::new(Code::Usage, "the command failed").because(cause)),
             },
         },

@@ -142,7 +142,10 @@ struct Lane {
 impl Lane {
     fn apply(&mut self, batch: &RawBatch) -> Result<arrow::array::ArrayRef> {
         let reads = self.reads.iter().map(|name| batch.column(name)).collect::<Result<Vec<_>>>()?;
-        self.kernel.apply(&batch.column(&self.name)?, &reads)
+        // Kernels do not know their column; whoever reads the log has to.
+        self.kernel.apply(&batch.column(&self.name)?, &reads).map_err(|error| {
+            Error::new(error.code(), format!("column `{}`: {}", self.name, error.chain()))
+        })
     }
 }
 

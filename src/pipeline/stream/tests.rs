@@ -169,3 +169,13 @@ async fn a_hierarchy_that_changed_after_its_policy_was_read_stops_the_stream() {
     let error = world.open_under(policy).next().await.unwrap().unwrap_err();
     assert_eq!(error.code(), Code::TicketStale);
 }
+
+#[tokio::test]
+async fn the_log_names_the_column_that_a_value_does_not_fit() {
+    let world = World::new(8, Duration::from_secs(10));
+    let rule = "{ip: {method: crypto_pan, invalid: error}}";
+    let policy = world.policy(&POLICY.replace("{pseudonym: {method: token}}", rule));
+    let error = world.open_under(policy).next().await.unwrap().unwrap_err();
+    assert_eq!(error.code(), Code::SourceValue);
+    assert_eq!(error.chain(), "column `User`: a value is no IP address");
+}
