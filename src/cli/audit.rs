@@ -128,17 +128,21 @@ fn write_text(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
         writeln!(out, "and {more} more")?;
     }
     if let Some(first) = report.open.first() {
-        writeln!(out, "{} requests are open, the first is record {first}", report.open.len())?;
+        let open = match report.open.len() {
+            1 => "1 request is".to_owned(),
+            several => format!("{several} requests are"),
+        };
+        writeln!(out, "{open} open, the first is record {first}")?;
     }
     match (report.is_whole(), report.records) {
         (true, 0) => writeln!(out, "the log is empty")?,
         (true, records) => writeln!(out, "the log is whole: {records} records")?,
         (false, records) => {
-            writeln!(
-                out,
-                "THE LOG IS NOT WHOLE: {} faults in {records} records",
-                report.findings_total
-            )?;
+            let faults = match report.findings_total {
+                1 => "1 fault".to_owned(),
+                several => format!("{several} faults"),
+            };
+            writeln!(out, "THE LOG IS NOT WHOLE: {faults} in {records} records")?;
         }
     }
     if let Some(end) = &report.end {
@@ -252,8 +256,8 @@ mod tests {
         assert!(
             text.starts_with(
                 "cut: the head names record 2, the log ends at 1\n\
-                 1 requests are open, the first is record 1\n\
-                 THE LOG IS NOT WHOLE: 1 faults in 1 records\nend 1:"
+                 1 request is open, the first is record 1\n\
+                 THE LOG IS NOT WHOLE: 1 fault in 1 records\nend 1:"
             ),
             "{text}"
         );

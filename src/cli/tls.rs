@@ -159,7 +159,10 @@ impl Maker<'_> {
         authority: &Issuer<'_, KeyPair>,
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
-        let params = CertificateParams::default();
+        // The name as a subject too, so that a partner can be registered by it where the server is
+        // told to take what this authority signs.
+        let params = CertificateParams::new(vec![name.to_owned()])
+            .with_context(|| format!("`{name}` is no name for a certificate"))?;
         let usage = ExtendedKeyUsagePurpose::ClientAuth;
         let der = self.issue(&format!("client-{name}"), name, params, usage, authority, out)?;
         let hex = data_encoding::HEXLOWER.encode(&fingerprint(&der));
@@ -237,6 +240,8 @@ mod tests {
     use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
     use tokio_rustls::rustls::server::WebPkiClientVerifier;
     use tokio_rustls::rustls::{RootCertStore, crypto};
+    use x509_parser::extensions::GeneralName;
+    use x509_parser::prelude::{FromDer, X509Certificate};
 
     use super::*;
     use crate::cli::place::parse;
@@ -305,6 +310,9 @@ mod tests {
             .build()
             .unwrap();
         verifier.verify_client_cert(&der, &[], now()).unwrap();
+        let (_, parsed) = X509Certificate::from_der(&der).unwrap();
+        let names = &parsed.subject_alternative_name().unwrap().unwrap().value.general_names;
+        assert_eq!(*names, [GeneralName::DNSName("cern")]);
         // A server's certificate is no partner's.
         let server = read(folder.path(), "server.pem");
         assert!(verifier.verify_client_cert(&server, &[], now()).is_err());

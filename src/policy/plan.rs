@@ -91,6 +91,20 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
             format!("`{}` asks for a release, which this version does not build", policy.dataset),
         ));
     }
+    let (columns, schema) = columns(policy, raw)?;
+    Ok(Plan { policy: Arc::clone(policy), partner: partner.to_owned(), columns, schema })
+}
+
+/// Whether a policy can be served over data with these columns.
+///
+/// # Errors
+/// As [`plan`], but for the grant.
+pub fn fits(policy: &Policy, raw: &Schema) -> Result<()> {
+    columns(policy, raw).map(|_| ())
+}
+
+/// The columns that leave, and the schema of the stream.
+fn columns(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, SchemaRef)> {
     for field in raw.fields() {
         if !policy.columns.iter().any(|column| column.name == *field.name()) {
             return Err(drift(
@@ -141,12 +155,7 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
             format!("the policy of `{}` lets no column out", policy.dataset),
         ));
     }
-    Ok(Plan {
-        policy: Arc::clone(policy),
-        partner: partner.to_owned(),
-        columns,
-        schema: Arc::new(Schema::new(fields)),
-    })
+    Ok((columns, Arc::new(Schema::new(fields))))
 }
 
 /// The domain a rule names, or one that only this column of this dataset has.

@@ -26,6 +26,7 @@ use crate::identity::Identity;
 use crate::keys::KeyRing;
 use crate::pipeline::stream::Pipeline;
 use crate::policy::load::load_bytes;
+use crate::policy::plan;
 use crate::state::{Sqlite, Store};
 use crate::wire::authenticate::Authenticate;
 use crate::wire::catalog::{Catalog, Loader, Reload};
@@ -184,6 +185,8 @@ impl Server {
         let looking = tokio::spawn({
             let (catalog, every) = (Arc::clone(&flights.catalog), settings.reload);
             async move {
+                let all = catalog.policies().keys().cloned().collect();
+                tell_misfits(&catalog, all).await;
                 loop {
                     tokio::select! {
                         () = tokio::time::sleep(every) => {}
@@ -194,8 +197,10 @@ impl Server {
                         }
                     }
                     let (catalog, tls) = (Arc::clone(&catalog), tls.clone());
-                    let _ =
-                        tokio::task::spawn_blocking(move || look(&catalog, tls.as_deref())).await;
+                    let looked = Arc::clone(&catalog);
+                    let changed =
+                        tokio::task::spawn_blocking(move || look(&looked, tls.as_deref()));
+                    tell_misfits(&catalog, changed.await.unwrap_or_default()).await;
                 }
             }
         });
@@ -275,13 +280,31 @@ fn registered(store: &Arc<dyn Store>) -> Registered {
     })
 }
 
-/// Looks at policies and certificates, and tells what changed.
-fn look(catalog: &Catalog, tls: Option<&Tls>) {
+/// Tells the operator, before the first partner asks, which policies do not fit their data.
+async fn tell_misfits(catalog: &Catalog, datasets: Vec<String>) {
+    for policy in datasets.iter().filter_map(|dataset| catalog.policy(dataset)) {
+        let fits =
+            catalog.snapshot(&policy).await.and_then(|data| plan::fits(&policy, data.schema()));
+        if let Err(error) = fits {
+            tracing::error!(
+                dataset = policy.dataset,
+                code = %error.code(),
+                story = error.chain(),
+                "a policy is in force and its data cannot be served as they are"
+            );
+        }
+    }
+}
+
+/// Looks at policies and certificates, tells what changed, and gives the datasets with a new policy.
+fn look(catalog: &Catalog, tls: Option<&Tls>) -> Vec<String> {
+    let mut new = Vec::new();
     match catalog.reload() {
         Ok(Reload { changed, removed, refused }) => {
-            for dataset in changed {
+            for dataset in &changed {
                 tracing::info!(dataset, "a policy takes effect");
             }
+            new = changed;
             for dataset in removed {
                 tracing::info!(dataset, "a policy was taken away");
             }
@@ -300,6 +323,7 @@ fn look(catalog: &Catalog, tls: Option<&Tls>) {
             "the new certificates are refused; those in use stay"
         ),
     }
+    new
 }
 
 /// Writes the address so that whoever waits for the file sees all of it or nothing.

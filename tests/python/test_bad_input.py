@@ -145,6 +145,20 @@ def test_a_policy_that_changes_takes_effect_and_a_broken_one_does_not(alone: Cus
         until(lambda: cern_is_out(cern))
 
 
+def test_a_policy_that_does_not_fit_its_data_is_told_before_anybody_asks(alone: Custodian) -> None:
+    write_jobs(alone.home / "jobs" / "a.parquet", ROWS)
+    policy = write_policy(alone.policies, "jobs", "../jobs")
+    good = policy.read_text()
+    policy.write_text(good.replace("  Queued:", "  Queud:"))
+    with alone.serve("--reload-seconds", "1") as server:
+        until(lambda: "its data cannot be served as they are" in server.said())
+        assert "`Queued` without a rule" in server.said()
+        policy.write_text(good)
+        until(lambda: "a policy takes effect" in server.said())
+        assert client_of(alone, server, "cern").pull("jobs").table.num_rows == ROWS
+        assert server.said().count("its data cannot be served as they are") == 1
+
+
 def cern_is_out(partner: Partner) -> bool:
     """Whether the partner no longer sees anything."""
     with partner.connect() as client:
