@@ -25,8 +25,8 @@ pub enum Blame {
 /// What went wrong, as a stable code. Partners see the code; logs and audit entries carry it too.
 ///
 /// Codes are never reused. The letter says which room spoke: `I` identity, `T` ticket, `D` dataset,
-/// `S` source data, `L` limits, `R` request, `K` keys, `M` state, `P` policy, `C` configuration, `X`
-/// a defect.
+/// `S` source data, `L` limits, `R` request, `Q` queries, `K` keys, `M` state, `P` policy, `C`
+/// configuration, `X` a defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
     /// No credentials came with the call.
@@ -61,6 +61,28 @@ pub enum Code {
     RowTooLarge,
     /// The server is shutting down.
     ShuttingDown,
+    /// The statement was worked at for longer than allowed.
+    QueryTime,
+    /// The statement needs more memory than queries may have, spilling included.
+    QueryMemory,
+    /// The partner has as many statements running and waiting as allowed.
+    QueriesPartner,
+    /// The statement waited for its turn for longer than allowed.
+    QueryQueue,
+    /// The partner took as many rows today as the grant or the settings allow.
+    RowsDay,
+    /// The partner took as many bytes today as the grant or the settings allow.
+    BytesDay,
+    /// The statement is not SQL, or names what the partner's catalogue does not hold.
+    SqlInvalid,
+    /// The statement is SQL that is not answered here: anything but a query over views.
+    SqlRefused,
+    /// The statement fails on a value that it computes, such as a cast or a division.
+    QueryFailed,
+    /// The grant allows aggregates over groups, and this is something else.
+    AggregatesOnly,
+    /// Parameters are missing, too many, or of another type than the statement needs.
+    ParametersInvalid,
     /// The request is malformed.
     RequestInvalid,
     /// The method or command is not offered.
@@ -101,6 +123,17 @@ impl Code {
             Self::StreamIdle => "L003",
             Self::RowTooLarge => "L004",
             Self::ShuttingDown => "L005",
+            Self::QueryTime => "L006",
+            Self::QueryMemory => "L007",
+            Self::QueriesPartner => "L008",
+            Self::QueryQueue => "L009",
+            Self::RowsDay => "L010",
+            Self::BytesDay => "L011",
+            Self::SqlInvalid => "Q001",
+            Self::SqlRefused => "Q002",
+            Self::QueryFailed => "Q003",
+            Self::AggregatesOnly => "Q004",
+            Self::ParametersInvalid => "Q005",
             Self::RequestInvalid => "R001",
             Self::Unsupported => "R002",
             Self::Cancelled => "R003",
@@ -125,6 +158,16 @@ impl Code {
             | Self::DatasetUnknown
             | Self::StreamsPartner
             | Self::StreamIdle
+            | Self::QueryTime
+            | Self::QueryMemory
+            | Self::QueriesPartner
+            | Self::RowsDay
+            | Self::BytesDay
+            | Self::SqlInvalid
+            | Self::SqlRefused
+            | Self::QueryFailed
+            | Self::AggregatesOnly
+            | Self::ParametersInvalid
             | Self::RequestInvalid
             | Self::Unsupported
             | Self::Cancelled => Blame::Partner,
@@ -132,6 +175,7 @@ impl Code {
             Self::SourceUnreadable
             | Self::SourceValue
             | Self::StreamsTotal
+            | Self::QueryQueue
             | Self::RowTooLarge
             | Self::ShuttingDown
             | Self::Keys
@@ -149,6 +193,30 @@ impl fmt::Display for Code {
     }
 }
 
+/// What helps a partner to mend a request: a place in their own statement, a name they wrote, a name of
+/// their own catalogue.
+///
+/// PRIVACY: made from the request and from the partner's plans alone, before a row is read, in words of
+/// ours. A library's message is never put in, whoever wrote the statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint(String);
+
+/// No hint is longer, in characters: it travels in a header.
+const HINT_CHARS_MAX: usize = 300;
+
+impl Hint {
+    /// A hint of one line; what is too long is cut, control characters become spaces.
+    pub fn new(text: &str) -> Self {
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        Self(text.chars().take(HINT_CHARS_MAX).map(plain).collect())
+    }
+
+    /// The words.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// An error for the operator: a code, what was being done, and the chain of causes.
 ///
 /// PRIVACY: the text may hold paths and library messages, which in turn may hold cell values. It is
@@ -157,13 +225,14 @@ impl fmt::Display for Code {
 pub struct Error {
     code: Code,
     context: String,
+    hint: Option<Hint>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error with a code and what was being done, in lower case and without a full stop.
     pub fn new(code: Code, context: impl Into<String>) -> Self {
-        Self { code, context: context.into(), source: None }
+        Self { code, context: context.into(), hint: None, source: None }
     }
 
     /// The same error with its cause.
@@ -171,6 +240,18 @@ impl Error {
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same error with words that the partner may hear.
+    #[must_use]
+    pub fn hinting(mut self, hint: Hint) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Words that the partner may hear, beside the sentence of the code.
+    pub const fn hint(&self) -> Option<&Hint> {
+        self.hint.as_ref()
     }
 
     /// What went wrong.

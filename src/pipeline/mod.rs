@@ -5,7 +5,11 @@
 #[cfg(feature = "server")]
 mod encode;
 #[cfg(feature = "server")]
+pub mod format;
+#[cfg(feature = "server")]
 mod learn;
+#[cfg(feature = "server")]
+pub mod query;
 #[cfg(feature = "server")]
 pub mod scan;
 #[cfg(feature = "server")]

@@ -4,7 +4,7 @@
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Code as Grpc, Status};
 
-use crate::error::{Blame, Code, Error};
+use crate::error::{Blame, Code, Error, Hint};
 
 /// The trailer that carries our code.
 pub const CODE_TRAILER: &str = "veilflight-code";
@@ -13,7 +13,8 @@ pub const REQUEST_ID_TRAILER: &str = "veilflight-request-id";
 
 /// The status for `error`, and a log line with the whole story for the operator.
 ///
-/// PRIVACY: nothing of the error's text goes into the status; it is chosen by the code alone.
+/// PRIVACY: nothing of the error's text goes into the status; it is chosen by the code alone. A
+/// [`Hint`] is added, which is made from the request itself.
 pub fn refuse(error: &Error, request_id: &str, method: &str, partner: &str) -> Status {
     let code = error.code();
     let story = error.chain();
@@ -28,13 +29,20 @@ pub fn refuse(error: &Error, request_id: &str, method: &str, partner: &str) -> S
             tracing::error!(%code, request_id, method, partner, story, "request hit a defect");
         }
     }
-    status(code, request_id)
+    told(code, error.hint(), request_id)
 }
 
 /// The status for a code.
 pub fn status(code: Code, request_id: &str) -> Status {
+    told(code, None, request_id)
+}
+
+fn told(code: Code, hint: Option<&Hint>, request_id: &str) -> Status {
     let (grpc, sentence) = sentence(code);
-    let message = format!("{sentence} [{code}, request {request_id}]");
+    let message = match hint {
+        Some(hint) => format!("{sentence} Hint: {}. [{code}, request {request_id}]", hint.as_str()),
+        None => format!("{sentence} [{code}, request {request_id}]"),
+    };
     let mut trailers = MetadataMap::new();
     trailers.insert(CODE_TRAILER, MetadataValue::from_static(code.as_str()));
     if let Some(id) = request_id_value(request_id) {
@@ -108,9 +116,46 @@ const fn sentence(code: Code) -> (Grpc, &'static str) {
             "A row is larger than a message may be: the custodian has to look at it.",
         ),
         Code::ShuttingDown => (Grpc::Unavailable, "The server is shutting down: try again soon."),
+        Code::QueryTime => {
+            (Grpc::DeadlineExceeded, "The statement took longer than statements may: ask for less.")
+        }
+        Code::QueryMemory => (
+            Grpc::ResourceExhausted,
+            "The statement needs more memory than statements may have: ask for less.",
+        ),
+        Code::QueriesPartner => (
+            Grpc::ResourceExhausted,
+            "You have as many statements running and waiting as you may: finish one first.",
+        ),
+        Code::QueryQueue => {
+            (Grpc::ResourceExhausted, "The statement waited too long for its turn: try later.")
+        }
+        Code::RowsDay => {
+            (Grpc::ResourceExhausted, "You took as many rows today as you may: come back tomorrow.")
+        }
+        Code::BytesDay => (
+            Grpc::ResourceExhausted,
+            "You took as many bytes today as you may: come back tomorrow.",
+        ),
+        Code::SqlInvalid => (Grpc::InvalidArgument, "The statement cannot be understood."),
+        Code::SqlRefused => {
+            (Grpc::PermissionDenied, "Only queries over the datasets you are granted are answered.")
+        }
+        Code::QueryFailed => (
+            Grpc::InvalidArgument,
+            "The statement fails on a value that it computes: look at its casts, divisions and \
+             functions.",
+        ),
+        Code::AggregatesOnly => (
+            Grpc::PermissionDenied,
+            "You are granted aggregates over groups of this dataset, and nothing else.",
+        ),
+        Code::ParametersInvalid => {
+            (Grpc::InvalidArgument, "The statement's parameters are missing or do not fit.")
+        }
         Code::RequestInvalid => (Grpc::InvalidArgument, "The request is malformed."),
         Code::Unsupported => {
-            (Grpc::Unimplemented, "This is not offered. SQL comes with a later version.")
+            (Grpc::Unimplemented, "This is not offered: partners read, and do not write.")
         }
         Code::Cancelled => (Grpc::Cancelled, "The call was cancelled."),
         Code::Keys | Code::State | Code::Policy | Code::Config | Code::Usage | Code::Internal => {
@@ -140,6 +185,17 @@ mod tests {
         (Code::StreamIdle, Grpc::DeadlineExceeded),
         (Code::RowTooLarge, Grpc::FailedPrecondition),
         (Code::ShuttingDown, Grpc::Unavailable),
+        (Code::QueryTime, Grpc::DeadlineExceeded),
+        (Code::QueryMemory, Grpc::ResourceExhausted),
+        (Code::QueriesPartner, Grpc::ResourceExhausted),
+        (Code::QueryQueue, Grpc::ResourceExhausted),
+        (Code::RowsDay, Grpc::ResourceExhausted),
+        (Code::BytesDay, Grpc::ResourceExhausted),
+        (Code::SqlInvalid, Grpc::InvalidArgument),
+        (Code::SqlRefused, Grpc::PermissionDenied),
+        (Code::QueryFailed, Grpc::InvalidArgument),
+        (Code::AggregatesOnly, Grpc::PermissionDenied),
+        (Code::ParametersInvalid, Grpc::InvalidArgument),
         (Code::RequestInvalid, Grpc::InvalidArgument),
         (Code::Unsupported, Grpc::Unimplemented),
         (Code::Cancelled, Grpc::Cancelled),
@@ -161,6 +217,16 @@ mod tests {
             assert_eq!(status.metadata().get(REQUEST_ID_TRAILER).unwrap(), "r-17");
             assert!(status.details().is_empty());
         }
+    }
+
+    #[test]
+    fn a_hint_is_told_and_is_one_short_line() {
+        let hint = Hint::new(&format!("no column `a\r\nb`{}", "x".repeat(1_000)));
+        let error = Error::new(Code::SqlInvalid, "canary").hinting(hint);
+        let status = refuse(&error, "r-1", "GetFlightInfo", "cern");
+        assert!(status.message().contains("Hint: no column `a  b`"), "{}", status.message());
+        assert!(status.message().len() < 420, "{}", status.message().len());
+        assert!(!status.message().contains("canary"));
     }
 
     #[test]
