@@ -98,13 +98,14 @@ impl Pipeline {
             snapshot,
             shard,
             sender,
+            reservation: Arc::clone(&place),
             runtime: Handle::current(),
             rows: 0,
             bytes: 0,
         };
-        let (told, held) = (Arc::clone(&verdict), Arc::clone(&place));
+        let told = Arc::clone(&verdict);
         // Threads are taken from a pool, because a fresh thread has to fetch all its memory again.
-        tokio::task::spawn_blocking(move || worker.work(held, entry, &told));
+        tokio::task::spawn_blocking(move || worker.work(entry, &told));
         Ok(Box::pin(Messages { receiver, verdict, _place: place }))
     }
 
@@ -156,6 +157,7 @@ struct Worker {
     snapshot: Snapshot,
     shard: u32,
     sender: mpsc::Sender<Sealed>,
+    reservation: Arc<Reservation>,
     runtime: Handle,
     rows: u64,
     bytes: u64,
@@ -163,7 +165,7 @@ struct Worker {
 
 impl Worker {
     /// Runs to the end, closes the entry, and only then lets the partner see that the stream ended.
-    fn work(mut self, place: Arc<Reservation>, entry: Entry, verdict: &Mutex<Option<Error>>) {
+    fn work(mut self, entry: Entry, verdict: &Mutex<Option<Error>>) {
         let id = entry.id().to_owned();
         // After a panic nothing of the worker is used but its counts, for the entry.
         let result = catch_unwind(AssertUnwindSafe(|| self.run()))
@@ -188,7 +190,7 @@ impl Worker {
             }
         };
         *verdict.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-        drop(place);
+        drop(self.reservation);
         drop(self.sender);
     }
 
@@ -268,6 +270,7 @@ impl Worker {
     /// Hands a message to the network side; waits while the partner does not read, up to the limit.
     fn send(&mut self, message: Sealed) -> Result<()> {
         let (rows, bytes) = (message.rows(), message.header().len() + message.body().len());
+        self.reservation.charge(rows, bytes as u64)?;
         let idle = self.pipeline.limits.idle;
         let message = match self.sender.try_send(message) {
             Ok(()) => None,
