@@ -22,7 +22,15 @@ fn dictionaries_come_before_their_rows_and_hold_what_these_show_in_order() {
     let keys = Int32Array::from(vec![Some(2), Some(1), None, Some(2), Some(3), Some(2)]);
     let a: ArrayRef = Arc::new(DictionaryArray::new(keys, Arc::new(all)));
     let n: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3, 4, 5, 6]));
-    let b: ArrayRef = Arc::new(StringArray::from(vec!["s", "t", "s", "t", "s", "u"]));
+    // A null is no value, not even an empty one.
+    let b: ArrayRef = Arc::new(StringArray::from(vec![
+        Some("s"),
+        None,
+        Some("t"),
+        Some("s"),
+        Some("s"),
+        Some("u"),
+    ]));
     let mut sealer = Sealer::new(Arc::clone(&schema), DICTIONARIES, 1_500_000, 3_500_000);
     let columns = [a, n, b];
     let mut messages = Vec::new();
@@ -44,19 +52,26 @@ fn dictionaries_come_before_their_rows_and_hold_what_these_show_in_order() {
             None,
             &message.version(),
         );
-        let words = read.unwrap().column(0).as_string::<i32>().iter().flatten().collect::<String>();
-        Some((dictionary.id(), words))
+        let words: Vec<_> = read
+            .unwrap()
+            .column(0)
+            .as_string::<i32>()
+            .iter()
+            .flatten()
+            .map(str::to_owned)
+            .collect();
+        Some((dictionary.id(), words.join(",")))
     };
     let told: Vec<_> = messages.iter().map(|sealed| (sealed.rows(), values(sealed))).collect();
     let dictionary = |id, words: &str| (0, Some((id, words.to_owned())));
     assert_eq!(
         told,
         [
-            dictionary(0, "xy"),
-            dictionary(1, "st"),
+            dictionary(0, "x,y"),
+            dictionary(1, "s,t"),
             (4, None),
-            dictionary(0, "zx"),
-            dictionary(1, "su"),
+            dictionary(0, "z,x"),
+            dictionary(1, "s,u"),
             (2, None),
         ]
     );
