@@ -279,6 +279,11 @@ impl Outlet {
         self.watch.clone()
     }
 
+    /// How long a statement may be worked at.
+    pub(super) fn query_time(&self) -> Duration {
+        self.place.query_time()
+    }
+
     /// Ends when the partner is gone. To be dropped before the stream is closed.
     pub(super) fn gone(&self) -> impl Future<Output = Error> + use<> {
         let sender = self.sender.clone();
@@ -288,11 +293,40 @@ impl Outlet {
         }
     }
 
-    /// Hands a message to the network side; waits while the partner does not read, up to the limit.
+    /// Takes a message from the partner's allowance and hands it to the network side; waits while the
+    /// partner does not read, up to the limit.
     ///
     /// # Errors
-    /// [`Code::Cancelled`] when the partner is gone, [`Code::StreamIdle`] when they stopped reading.
+    /// [`Code::Cancelled`] when the partner is gone, [`Code::StreamIdle`] when they stopped reading,
+    /// [`Code::RowsDay`] and [`Code::BytesDay`] when the message is more than is left today.
     pub(super) async fn send(&mut self, message: Sealed) -> Result<()> {
+        self.charge(&message)?;
+        self.deliver(message).await
+    }
+
+    /// As [`Outlet::send`], from a thread that may wait.
+    fn send_blocking(&mut self, runtime: &Handle, message: Sealed) -> Result<()> {
+        self.charge(&message)?;
+        let (rows, bytes) = measure(&message);
+        match self.sender.try_send(message) {
+            Ok(()) => {
+                self.count(rows, bytes);
+                Ok(())
+            }
+            Err(mpsc::error::TrySendError::Full(message)) => {
+                runtime.block_on(self.deliver(message))
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(went_away()),
+        }
+    }
+
+    /// INVARIANT: what leaves was taken from the allowance before.
+    fn charge(&self, message: &Sealed) -> Result<()> {
+        let (rows, bytes) = measure(message);
+        self.place.charge(rows, bytes)
+    }
+
+    async fn deliver(&mut self, message: Sealed) -> Result<()> {
         let (rows, bytes) = measure(&message);
         match self.sender.send_timeout(message, self.idle).await {
             Ok(()) => {
@@ -303,19 +337,6 @@ impl Outlet {
                 Err(Error::new(Code::StreamIdle, "the partner stopped reading"))
             }
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(went_away()),
-        }
-    }
-
-    /// As [`Outlet::send`], from a thread that may wait.
-    fn send_blocking(&mut self, runtime: &Handle, message: Sealed) -> Result<()> {
-        let (rows, bytes) = measure(&message);
-        match self.sender.try_send(message) {
-            Ok(()) => {
-                self.count(rows, bytes);
-                Ok(())
-            }
-            Err(mpsc::error::TrySendError::Full(message)) => runtime.block_on(self.send(message)),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(went_away()),
         }
     }
 
