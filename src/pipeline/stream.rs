@@ -24,8 +24,8 @@ use crate::budget::Reservation;
 use crate::error::{Code, Error, Result};
 use crate::identity::Partner;
 use crate::keys::{ColumnKeys, KeyRing};
-use crate::policy::Nulls;
 use crate::policy::plan::Plan;
+use crate::policy::{Access, Nulls};
 
 /// Sealed messages of one shard. Dropping it stops the work at once.
 pub type SealedStream = BoxStream<'static, Result<Sealed>>;
@@ -78,6 +78,9 @@ impl Pipeline {
     ) -> Result<SealedStream> {
         let refused = if plan.partner() != partner.name() {
             Some(Error::new(Code::DatasetUnknown, "the plan was made for another partner"))
+        } else if *plan.access() != Access::Rows {
+            // PRIVACY: rows of a dataset that is granted as aggregates are for the query engine alone.
+            Some(Error::new(Code::AggregatesOnly, "the plan gives aggregates, not rows"))
         } else if snapshot.shard(shard).is_none() {
             Some(Error::new(Code::TicketStale, format!("there is no shard {shard}")))
         } else {

@@ -18,6 +18,7 @@ use crate::pipeline::transform::column::canonical;
 pub struct Plan {
     policy: Arc<Policy>,
     partner: String,
+    access: Access,
     columns: Vec<PlannedColumn>,
     schema: SchemaRef,
 }
@@ -53,6 +54,11 @@ impl Plan {
         &self.partner
     }
 
+    /// What the partner may have: rows, or aggregates where no grant gives rows.
+    pub const fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// The columns that leave, in the order of the policy.
     pub fn columns(&self) -> &[PlannedColumn] {
         &self.columns
@@ -72,27 +78,48 @@ impl Plan {
     }
 }
 
-/// Plans what `partner` gets of a dataset whose raw columns are `raw`.
+/// Plans what `partner` gets of a dataset whose raw columns are `raw`. Of several grants the one for rows
+/// counts.
 ///
 /// # Errors
-/// [`Code::DatasetUnknown`] without a grant for rows, [`Code::DatasetUnavailable`] where the policy
-/// asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
+/// [`Code::DatasetUnknown`] without a grant for rows or aggregates, [`Code::DatasetUnavailable`] where the
+/// policy asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
 pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate) -> Result<Plan> {
-    let granted = policy.grants_of(partner, today).any(|grant| grant.access == Access::Rows);
-    if !granted {
+    let Some(access) = access(policy, partner, today) else {
         return Err(Error::new(
             Code::DatasetUnknown,
-            format!("`{partner}` has no grant for rows of `{}`", policy.dataset),
+            format!("`{partner}` has no grant for rows or aggregates of `{}`", policy.dataset),
         ));
-    }
+    };
     if policy.release.is_some() {
         return Err(Error::new(
             Code::DatasetUnavailable,
             format!("`{}` asks for a release, which this version does not build", policy.dataset),
         ));
     }
+    if matches!(access, Access::Aggregates { .. }) && policy.unit.is_none() {
+        // The loader refuses such a policy; a group whose persons cannot be counted must not be answered.
+        return Err(Error::new(
+            Code::DatasetUnavailable,
+            format!("`{}` grants aggregates and names no `unit`", policy.dataset),
+        ));
+    }
     let (columns, schema) = columns(policy, raw)?;
-    Ok(Plan { policy: Arc::clone(policy), partner: partner.to_owned(), columns, schema })
+    let access = access.clone();
+    Ok(Plan { policy: Arc::clone(policy), partner: partner.to_owned(), access, columns, schema })
+}
+
+/// What a partner may have of a dataset as this version serves it: rows before aggregates, or nothing.
+pub fn access<'a>(policy: &'a Policy, partner: &str, today: NaiveDate) -> Option<&'a Access> {
+    let valid = policy
+        .grants
+        .iter()
+        .filter(|grant| grant.partner == partner && grant.until.is_none_or(|until| today <= until));
+    let served = valid.map(|grant| &grant.access).filter(|access| match access {
+        Access::Rows | Access::Aggregates { .. } => true,
+        Access::Dp(_) => false,
+    });
+    served.min_by_key(|access| !matches!(access, Access::Rows))
 }
 
 /// Whether a policy can be served over data with these columns.
