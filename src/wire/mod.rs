@@ -13,5 +13,6 @@ pub mod outgoing;
 pub mod record;
 pub mod service;
 pub mod session;
+pub mod sql;
 pub mod status;
 pub mod ticket;

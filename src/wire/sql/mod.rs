@@ -1,0 +1,6 @@
+//! SQL for partners, as Flight SQL carries it: reads commands, describes answers, opens them. Plans and
+//! runs nothing; that is `pipeline::query`.
+
+pub mod info;
+pub mod metadata;
+pub mod types;
