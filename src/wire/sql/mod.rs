@@ -2,4 +2,7 @@
 //! runs nothing; that is `pipeline::query`.
 
 pub mod command;
+pub mod info;
+pub mod metadata;
 pub mod parameters;
+pub mod types;
