@@ -22,7 +22,7 @@ use crate::pipeline::format::Format;
 use crate::pipeline::seal::schema_message;
 use crate::pipeline::source::Snapshot;
 use crate::pipeline::stream::Pipeline;
-use crate::policy::plan::{Plan, plan};
+use crate::policy::plan::{Plan, allowance, plan};
 use crate::policy::{Access, Policy};
 
 /// How many characters of an unknown name are logged.
@@ -187,7 +187,8 @@ impl Flights {
         if self.register.is_cancelled(&ticket.plan) {
             return Err(Error::new(Code::Cancelled, "the plan was cancelled"));
         }
-        let reservation = self.admission.reserve(call.partner())?;
+        let allowance = allowance(&policy, &ticket.partner, self.clock.today())?;
+        let reservation = self.admission.reserve(call.partner(), &[allowance])?;
         record.open().await?;
         let snapshot = self.catalog.snapshot_of(&policy, &seen.data_version).await?;
         let plan = plan(&policy, &ticket.partner, snapshot.schema(), self.clock.today())?;

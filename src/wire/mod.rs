@@ -14,6 +14,5 @@ pub mod record;
 pub mod service;
 pub mod session;
 pub mod sql;
-pub mod sql;
 pub mod status;
 pub mod ticket;
