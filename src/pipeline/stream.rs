@@ -13,6 +13,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::RawBatch;
+use super::format::Format;
+use super::keep_alive::keep_alive;
 use super::learn::{BoundColumn, School};
 use super::scan::Scan;
 use super::seal::{Sealed, Sealer};
@@ -51,6 +53,8 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// How long the partner may stop reading.
     pub idle: Duration,
+    /// How long a stream may have nothing to say before an empty message goes out.
+    pub keep_alive: Duration,
 }
 
 impl Pipeline {
@@ -67,12 +71,14 @@ impl Pipeline {
     /// # Errors
     /// [`Code::DatasetUnknown`] when the plan is another partner's, [`Code::TicketStale`] when the
     /// snapshot has no such shard.
+    #[expect(clippy::too_many_arguments, reason = "each is needed, and none can be made up")]
     pub fn open(
         self: &Arc<Self>,
         partner: &Partner,
         plan: Plan,
         snapshot: Snapshot,
         shard: u32,
+        format: Format,
         reservation: Reservation,
         entry: Entry,
     ) -> Result<SealedStream> {
@@ -87,6 +93,13 @@ impl Pipeline {
             entry.close(Outcome::Failed(error.code()), 0, 0)?;
             return Err(error);
         }
+        let empty = match Sealer::empty(Arc::clone(plan.schema()), format) {
+            Ok(empty) => empty,
+            Err(error) => {
+                entry.close(Outcome::Failed(error.code()), 0, 0)?;
+                return Err(error);
+            }
+        };
         let (sender, receiver) = mpsc::channel(MESSAGES_WAITING);
         // A worker that dies without a word has failed: the partner must not take a part for the whole.
         let verdict =
@@ -97,6 +110,7 @@ impl Pipeline {
             plan,
             snapshot,
             shard,
+            format,
             sender,
             runtime: Handle::current(),
             rows: 0,
@@ -105,7 +119,8 @@ impl Pipeline {
         let (told, held) = (Arc::clone(&verdict), Arc::clone(&place));
         // Threads are taken from a pool, because a fresh thread has to fetch all its memory again.
         tokio::task::spawn_blocking(move || worker.work(held, entry, &told));
-        Ok(Box::pin(Messages { receiver, verdict, _place: place }))
+        let messages = Box::pin(Messages { receiver, verdict, _place: place });
+        Ok(keep_alive(messages, empty, self.limits.keep_alive))
     }
 
     fn bind(&self, plan: &Plan, snapshot: &Snapshot, epoch: u32, at: usize) -> Result<BoundColumn> {
@@ -155,6 +170,7 @@ struct Worker {
     plan: Plan,
     snapshot: Snapshot,
     shard: u32,
+    format: Format,
     sender: mpsc::Sender<Sealed>,
     runtime: Handle,
     rows: u64,
@@ -203,6 +219,7 @@ impl Worker {
         let limits = self.pipeline.limits;
         let mut sealer = Sealer::new(
             Arc::clone(self.plan.schema()),
+            self.format,
             limits.message_bytes,
             limits.message_bytes_max,
         );

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::datatypes::Schema;
 use arrow_flight::{
-    FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc,
-    Ticket as SealedTicket,
+    FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket as SealedTicket,
 };
 use arrow_ipc::writer::IpcWriteOptions;
 
@@ -19,6 +18,8 @@ use super::ticket::{Ticket, Tickets, new_plan_id};
 use crate::budget::Admission;
 use crate::clock::Clock;
 use crate::error::{Code, Context, Error, Result};
+use crate::pipeline::format::Format;
+use crate::pipeline::seal::schema_message;
 use crate::pipeline::source::Snapshot;
 use crate::pipeline::stream::Pipeline;
 use crate::policy::plan::{Plan, plan};
@@ -188,11 +189,18 @@ impl Flights {
                 format!("the data of `{}` changed since the ticket was issued", ticket.dataset),
             ));
         }
-        let options = IpcWriteOptions::default();
-        let schema = FlightData::from(SchemaAsIpc::new(plan.schema(), &options)).data_header;
+        let format = Format::default();
+        let schema = schema_message(plan.schema(), format);
         let entry = record.hand_over()?;
-        let sealed =
-            self.pipeline.open(call.partner(), plan, snapshot, ticket.shard, reservation, entry)?;
+        let sealed = self.pipeline.open(
+            call.partner(),
+            plan,
+            snapshot,
+            ticket.shard,
+            format,
+            reservation,
+            entry,
+        )?;
         Ok(self.register.send(call.clone(), ticket.plan, schema, sealed))
     }
 }
