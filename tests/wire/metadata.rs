@@ -9,7 +9,8 @@ use arrow_flight::sql::{
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTables, CommandGetXdbcTypeInfo,
 };
 use tonic::Code;
-use veilflight::wire::sql::metadata::{Metadata, schema, table};
+use veilflight::wire::sql::command::Metadata;
+use veilflight::wire::sql::metadata::{schema, table};
 
 use crate::site::{CANARY, JOBS, Site, code, path, with_token, write_policy};
 

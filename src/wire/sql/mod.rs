@@ -1,6 +1,8 @@
 //! SQL for partners, as Flight SQL carries it: reads commands, describes answers, opens them. Plans and
 //! runs nothing; that is `pipeline::query`.
 
+pub mod command;
 pub mod info;
 pub mod metadata;
+pub mod parameters;
 pub mod types;
