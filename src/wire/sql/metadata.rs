@@ -1,7 +1,8 @@
 //! The tables that describe a partner's catalogue, as clients ask for them: catalogues, schemas, tables
 //! with their columns, keys. Made from policies' plans and constants, never from rows.
 //!
-//! Tables leave through `seal::metadata`, which takes them as they are: their memory was never a file's.
+//! Tables leave through `seal::metadata`, always in the default format: drivers read them themselves, and
+//! look for plain texts whatever the session chose for its statements.
 
 use std::collections::HashMap;
 use std::sync::Arc;
