@@ -1,6 +1,8 @@
 //! The tables that describe a partner's catalogue: each partner sees their own, and nothing that does
 //! not leave is named in any. Also the options of a session, over the wire.
 
+use std::sync::Arc;
+
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use arrow_flight::IpcMessage;
@@ -9,7 +11,9 @@ use arrow_flight::sql::{
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTables, CommandGetXdbcTypeInfo,
 };
 use tonic::Code;
-use veilflight::wire::sql::metadata::{Metadata, schema, table};
+use veilflight::audit::show::{Filter, lines};
+use veilflight::wire::sql::command::Metadata;
+use veilflight::wire::sql::metadata::{schema, table};
 
 use crate::site::{CANARY, JOBS, Site, code, path, with_token, write_policy};
 
@@ -188,5 +192,15 @@ async fn a_header_that_means_nothing_is_refused_after_the_credentials_were_looke
     request.metadata_mut().insert("cookie", "arrow_flight_session_id=x; a=b".parse().unwrap());
     let status = client.get_flight_info(request).await.unwrap_err();
     assert_eq!((status.code(), code(&status)), (Code::InvalidArgument, "T001"));
+    let store = Arc::clone(&site.store);
     site.stop().await;
+    let told: Vec<(String, String, Option<String>)> = lines(store.as_ref(), &Filter::default())
+        .unwrap()
+        .into_iter()
+        .map(|line| (line.subject.method, line.subject.partner, line.code))
+        .collect();
+    let refused = |partner: &str, code: &str| {
+        ("GetFlightInfo".to_owned(), partner.to_owned(), Some(code.to_owned()))
+    };
+    assert_eq!(told, [refused("cern", "R001"), refused("", "I002"), refused("cern", "T001")]);
 }

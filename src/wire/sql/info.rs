@@ -14,6 +14,7 @@ use arrow_flight::sql::{
     SqlTransactionIsolationLevel, SupportedSqlGrammar,
 };
 
+use super::command::STATEMENT_BYTES_MAX;
 use crate::error::{Code, Context, Error, Result};
 
 /// The schema of the answer to `GetSqlInfo`.
@@ -196,7 +197,7 @@ fn bounds() -> Vec<(SqlInfo, Value)> {
     .into();
     all.extend([
         (SqlInfo::SqlMaxRowSizeIncludesBlobs, Value::Flag(true)),
-        (SqlInfo::SqlMaxStatementLength, Value::Count(STATEMENT_BYTES_MAX)),
+        (SqlInfo::SqlMaxStatementLength, Value::Count(STATEMENT_BYTES_MAX as i64)),
         (SqlInfo::SqlMaxTableNameLength, Value::Count(DATASET_NAME_MAX)),
         (SqlInfo::SqlMaxUsernameLength, Value::Count(PARTNER_NAME_MAX)),
     ]);
@@ -281,8 +282,6 @@ const CONVERTED: &[(SqlSupportsConvert, DataType)] = &[
 const ARROW_FORMAT: &str = "1.5";
 /// The place of the entry level among the levels of ANSI SQL-92.
 const ANSI92_ENTRY: i32 = 0;
-/// The longest statement.
-const STATEMENT_BYTES_MAX: i64 = 64 << 10;
 /// The longest name of a dataset.
 const DATASET_NAME_MAX: i64 = 128;
 /// The longest name of a partner.
