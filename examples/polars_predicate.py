@@ -105,8 +105,8 @@ def compared(name: str, operator: str | None, value: Any, schema: pl.Schema) -> 
 def begun(name: str, value: Any, schema: pl.Schema) -> str:
     """A column that starts with a literal."""
     match value:
-        case {"Literal": {"Scalar": {"String": str(text)}}} if not {"%", "_"} & set(text):
-            return f"({identifier(name)} LIKE {literal(text + '%', schema[name])})"
+        case {"Literal": {"Scalar": {"String": str(text)}}}:
+            return f"starts_with({identifier(name)}, {literal(text, schema[name])})"
     raise Untranslatable
 
 

@@ -29,6 +29,11 @@ COMPARISONS = {
     datasource.LessThan: "<",
     datasource.LessThanOrEqual: "<=",
 }
+MATCHES = {
+    datasource.StringStartsWith: "starts_with",
+    datasource.StringEndsWith: "ends_with",
+    datasource.StringContains: "contains",
+}
 # Types that Spark does not have, and those that hold all their values.
 WIDER = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64()}
 WIDER |= {pa.uint64(): pa.decimal128(20, 0), pa.float16(): pa.float32(), pa.date64(): pa.date32()}
@@ -141,9 +146,9 @@ def condition(filter: datasource.Filter, schema: pa.Schema) -> str | None:
         case datasource.In(value=values):
             texts = [literal(value, kind) for value in values]
             return f"({name} IN ({', '.join(texts)}))" if texts and all(texts) else None
-        case datasource.StringStartsWith(value=start):
-            text = None if {"%", "_"} & set(start) else literal(start + "%", kind)
-            return f"({name} LIKE {text})" if text else None
+    if type(filter) in MATCHES:
+        text = literal(filter.value, kind)
+        return f"{MATCHES[type(filter)]}({name}, {text})" if text else None
     operator, text = COMPARISONS.get(type(filter)), literal(getattr(filter, "value", None), kind)
     return f"({name} {operator} {text})" if operator and text else None
 
