@@ -546,14 +546,14 @@ def without_the_filtered(scene: Scene, *headers: tuple[str, str]) -> None:
 @special("M43", "B1a")
 def _(scene: Scene) -> None:
     without_the_filtered(scene)
-    without_the_filtered(scene, ("veilflight-strings", "view"))
-    without_the_filtered(scene, ("veilflight-strings", "large"))
+    without_the_filtered(scene, ("veilflight-strings", "utf8_view"))
+    without_the_filtered(scene, ("veilflight-strings", "large_utf8"))
 
 
 @special("B2a")
 def _(scene: Scene) -> None:
     without_the_filtered(scene, ("veilflight-dictionaries", "true"))
-    both = (("veilflight-strings", "view"), ("veilflight-dictionaries", "true"))
+    both = (("veilflight-strings", "utf8_view"), ("veilflight-dictionaries", "true"))
     without_the_filtered(scene, *both)
 
 
@@ -569,7 +569,11 @@ NULLS = [
 @special("M45")
 def _(scene: Scene) -> None:
     for sql in NULLS:
-        for headers in ((), (("veilflight-strings", "view"),), (("veilflight-strings", "large"),)):
+        for headers in (
+            (),
+            (("veilflight-strings", "utf8_view"),),
+            (("veilflight-strings", "large_utf8"),),
+        ):
             with formatted(scene, *headers) as caller:
                 info = caller.info(statement(sql))
                 for ticket in info.tickets:
