@@ -202,7 +202,6 @@ class Grammar:
             f"({a} || {b})",
             f"trim({a})",
             f"replace({a}, 'a', 'oo')",
-            f"lpad({a}, {self.number(1, 9)}, '*')",
             f"split_part({a}, 'e', 1)",
             f"initcap({a})",
             f"regexp_replace({a}, '[aeiou]+', '_', 'g')",

@@ -297,6 +297,7 @@ ERRORS = {
     "SELECT 1 / (id - id) FROM events": "Q003",
     "SELECT CAST(word AS INT) FROM events": "Q003",
     "DROP TABLE events": "Q002",
+    "DELETE FROM events": "R002",
     "EXPLAIN SELECT * FROM events": "Q002",
     "SET datafusion.execution.batch_size = 1": "Q002",
 }
