@@ -26,6 +26,7 @@ use crate::budget::Reservation;
 use crate::error::{Code, Error, Result};
 use crate::identity::Partner;
 use crate::keys::KeyRing;
+use crate::policy::Access;
 use crate::policy::plan::Plan;
 
 /// Sealed messages of one shard. Dropping it stops the work at once.
@@ -98,6 +99,9 @@ impl Pipeline {
     ) -> Result<SealedStream> {
         let refused = if pull.plan.partner() != partner.name() {
             Some(Error::new(Code::DatasetUnknown, "the plan was made for another partner"))
+        } else if *pull.plan.access() != Access::Rows {
+            // PRIVACY: rows of a dataset that is granted as aggregates are for the query engine alone.
+            Some(Error::new(Code::AggregatesOnly, "the plan gives aggregates, not rows"))
         } else if pull.snapshot.shard(pull.shard).is_none() {
             Some(Error::new(Code::TicketStale, format!("there is no shard {}", pull.shard)))
         } else {
