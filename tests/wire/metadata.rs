@@ -12,8 +12,7 @@ use arrow_flight::sql::{
 };
 use tonic::Code;
 use veilflight::audit::show::{Filter, lines};
-use veilflight::wire::sql::command::Metadata;
-use veilflight::wire::sql::metadata::{schema, table};
+use veilflight::wire::sql::metadata::{Metadata, schema, table};
 
 use crate::site::{CANARY, JOBS, Site, code, path, with_token, write_policy};
 

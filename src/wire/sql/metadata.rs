@@ -11,14 +11,63 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::metadata::{GetCatalogsBuilder, GetDbSchemasBuilder, GetTablesBuilder};
-use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
+use arrow_flight::sql::{
+    CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
+    CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables,
+    CommandGetXdbcTypeInfo, ProstMessageExt,
+};
+use bytes::Bytes;
+use prost::Message as _;
 
 use super::super::flights::Flights;
 use super::super::session::{CATALOG, SCHEMA};
-use super::command::Metadata;
 use super::{info, types};
 use crate::error::{Code, Context, Result};
 use crate::policy::{Access, Policy};
+
+/// A table about the catalogue or the server.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Metadata {
+    /// The catalogues.
+    Catalogs,
+    /// The schemas.
+    DbSchemas(CommandGetDbSchemas),
+    /// The tables, with their columns on request.
+    Tables(CommandGetTables),
+    /// The sorts of tables.
+    TableTypes,
+    /// What the server can do.
+    SqlInfo(CommandGetSqlInfo),
+    /// The types of columns.
+    XdbcTypeInfo(CommandGetXdbcTypeInfo),
+    /// Primary keys.
+    PrimaryKeys(CommandGetPrimaryKeys),
+    /// Foreign keys that point to a table.
+    ExportedKeys(CommandGetExportedKeys),
+    /// Foreign keys that a table has.
+    ImportedKeys(CommandGetImportedKeys),
+    /// Foreign keys between two tables.
+    CrossReference(CommandGetCrossReference),
+}
+
+impl Metadata {
+    /// The command as its message, for a ticket.
+    pub fn encode(&self) -> Bytes {
+        let any = match self {
+            Self::Catalogs => arrow_flight::sql::CommandGetCatalogs {}.as_any(),
+            Self::DbSchemas(command) => command.as_any(),
+            Self::Tables(command) => command.as_any(),
+            Self::TableTypes => CommandGetTableTypes {}.as_any(),
+            Self::SqlInfo(command) => command.as_any(),
+            Self::XdbcTypeInfo(command) => command.as_any(),
+            Self::PrimaryKeys(command) => command.as_any(),
+            Self::ExportedKeys(command) => command.as_any(),
+            Self::ImportedKeys(command) => command.as_any(),
+            Self::CrossReference(command) => command.as_any(),
+        };
+        any.encode_to_vec().into()
+    }
+}
 
 /// The exact schema of the table that answers.
 pub fn schema(asked: &Metadata) -> SchemaRef {
@@ -308,11 +357,6 @@ fn system_tables() -> Vec<(&'static str, Schema)> {
 
 #[cfg(test)]
 mod tests {
-    use arrow_flight::sql::{
-        CommandGetCrossReference, CommandGetExportedKeys, CommandGetImportedKeys,
-        CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetXdbcTypeInfo,
-    };
-
     use super::*;
 
     /// `name type` of each field, with `not null` where nulls are not allowed.
