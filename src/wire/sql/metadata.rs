@@ -366,6 +366,8 @@ fn system_tables() -> Vec<(&'static str, Schema)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// `name type` of each field, with `not null` where nulls are not allowed.
@@ -524,5 +526,28 @@ mod tests {
         assert_eq!(found(Some("veilflight"), Some("pub%")), 1);
         assert_eq!(found(Some(""), None), 0);
         assert_eq!(found(Some("veil%"), None), 0);
+    }
+
+    /// What [`like`] says, from the definition.
+    fn plainly(pattern: &[char], name: &[char]) -> bool {
+        match (pattern, name) {
+            ([], name) => name.is_empty(),
+            (['%', rest @ ..], name) => (0..=name.len()).any(|skip| plainly(rest, &name[skip..])),
+            (['_', rest @ ..], [_, tail @ ..]) => plainly(rest, tail),
+            (['\\', same, rest @ ..], [c, tail @ ..]) | ([same, rest @ ..], [c, tail @ ..]) => {
+                same == c && plainly(rest, tail)
+            }
+            (_, []) => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_fits_as_its_definition_says(
+            pattern in "[ab%_\\\\]{0,8}", name in "[ab%_\\\\]{0,8}",
+        ) {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(like(&pattern, &name), plainly(&chars(&pattern), &chars(&name)));
+        }
     }
 }
