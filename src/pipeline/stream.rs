@@ -112,13 +112,14 @@ impl Pipeline {
             shard,
             format,
             sender,
+            reservation: Arc::clone(&place),
             runtime: Handle::current(),
             rows: 0,
             bytes: 0,
         };
-        let (told, held) = (Arc::clone(&verdict), Arc::clone(&place));
+        let told = Arc::clone(&verdict);
         // Threads are taken from a pool, because a fresh thread has to fetch all its memory again.
-        tokio::task::spawn_blocking(move || worker.work(held, entry, &told));
+        tokio::task::spawn_blocking(move || worker.work(entry, &told));
         let messages = Box::pin(Messages { receiver, verdict, _place: place });
         Ok(keep_alive(messages, empty, self.limits.keep_alive))
     }
@@ -172,6 +173,7 @@ struct Worker {
     shard: u32,
     format: Format,
     sender: mpsc::Sender<Sealed>,
+    reservation: Arc<Reservation>,
     runtime: Handle,
     rows: u64,
     bytes: u64,
@@ -179,7 +181,7 @@ struct Worker {
 
 impl Worker {
     /// Runs to the end, closes the entry, and only then lets the partner see that the stream ended.
-    fn work(mut self, place: Arc<Reservation>, entry: Entry, verdict: &Mutex<Option<Error>>) {
+    fn work(mut self, entry: Entry, verdict: &Mutex<Option<Error>>) {
         let id = entry.id().to_owned();
         // After a panic nothing of the worker is used but its counts, for the entry.
         let result = catch_unwind(AssertUnwindSafe(|| self.run()))
@@ -204,7 +206,7 @@ impl Worker {
             }
         };
         *verdict.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-        drop(place);
+        drop(self.reservation);
         drop(self.sender);
     }
 
@@ -285,6 +287,7 @@ impl Worker {
     /// Hands a message to the network side; waits while the partner does not read, up to the limit.
     fn send(&mut self, message: Sealed) -> Result<()> {
         let (rows, bytes) = (message.rows(), message.header().len() + message.body().len());
+        self.reservation.charge(rows, bytes as u64)?;
         let idle = self.pipeline.limits.idle;
         let message = match self.sender.try_send(message) {
             Ok(()) => None,

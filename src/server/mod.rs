@@ -114,12 +114,13 @@ impl Server {
         };
         let tokens = Arc::<dyn Store>::clone(&store);
         let sessions = Sessions::new(&ring)?;
+        let admission = Admission::new(settings.quotas.clone(), store, Arc::clone(&clock));
         let flights = Arc::new(Flights {
             catalog: Arc::new(catalog),
             tickets: Tickets::new(&ring)?,
             ticket_seconds: i64::try_from(settings.ticket.as_secs()).unwrap_or(i64::MAX),
             pipeline: Arc::new(Pipeline::new(ring, tokens, settings.limits)),
-            admission: Admission::new(settings.streams_max, settings.streams_partner_max),
+            admission,
             register: Arc::default(),
             clock,
             closing: AtomicBool::new(false),
@@ -250,9 +251,9 @@ impl Server {
     }
 }
 
-/// Waits until no stream is open.
+/// Waits until no stream is open and none has anything to give back.
 async fn streams_end(admission: &Admission) {
-    while admission.open_streams() > 0 {
+    while !admission.is_idle() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -13,6 +13,7 @@ use super::*;
 use crate::audit::record::{Event, Record};
 use crate::audit::{Log, Request};
 use crate::budget::Admission;
+use crate::budget::tests::admission;
 use crate::clock::SystemClock;
 use crate::identity::tests::partner;
 use crate::keys::Secret;
@@ -73,7 +74,8 @@ impl World {
             keep_alive: Duration::from_secs(60),
         };
         let pipeline = Arc::new(Pipeline::new(ring, tokens, limits));
-        Self { folder, store, admission: Admission::new(8, 8), log, pipeline }
+        let admission = admission(Arc::clone(&store));
+        Self { folder, store, admission, log, pipeline }
     }
 
     fn policy(&self, text: &str) -> Arc<Policy> {
@@ -90,7 +92,7 @@ impl World {
         let today = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
         let plan = plan(&policy, "cern", snapshot.schema(), today).unwrap();
         let partner = partner("cern");
-        let reservation = self.admission.reserve(&partner).unwrap();
+        let reservation = self.admission.reserve(&partner, &[plan.allowance()]).unwrap();
         let entry = self.log.open(Request::default()).unwrap();
         let format = Format::default();
         self.pipeline.open(&partner, plan, snapshot, 0, format, reservation, entry).unwrap()
