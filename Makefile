@@ -24,6 +24,9 @@ VENV_READY := $(VENV)/ready-$(shell cksum < requirements.txt | tr -d ' ')
 # What only the tests need, and is large.
 VENV_WHOLE := $(VENV)/whole-$(shell cat requirements.txt requirements-source.txt | cksum | tr -d ' ')
 PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check
+# The peer of the benchmark of SQL, apart from the clients.
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/ready-$(shell cksum < requirements-bench.txt | tr -d ' ')
 
 .PHONY: help demo test bench check format lint doc test-rust test-python venv clean
 
@@ -43,10 +46,11 @@ test-python: $(VENV_WHOLE)
 	$(CARGO) build --bins --examples
 	$(VENV_PYTHON) -m pytest tests/python $(ARGS)
 
-bench: $(VENV_READY) ## kernels, then a pull beside a raw pyarrow server; ROWS=5000000, ARGS=--memory
+bench: $(VENV_READY) $(BENCH_READY) ## kernels, pulls and SQL, each beside a peer; ROWS=5000000, ARGS=--memory
 	$(CARGO) build $(OPTIMIZED)
 	$(CARGO) bench --profile dev $(OPTIMIZED) --bench kernels
 	$(VENV_PYTHON) benches/flight.py --rows $(ROWS) $(ARGS)
+	$(VENV_PYTHON) benches/sql.py --rows $(ROWS)
 
 check: format lint doc test ## what the continuous integration runs
 
@@ -72,5 +76,11 @@ $(VENV_WHOLE): requirements-source.txt $(VENV_READY)
 	$(PIP_INSTALL) --no-deps --no-build-isolation -r requirements-source.txt
 	touch $@
 
+$(BENCH_READY): requirements-bench.txt
+	$(PYTHON) -m venv --clear $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		-r requirements-bench.txt
+	touch $@
+
 clean: ## remove what the demo and the Python environment made
-	rm -rf demo-data bench-data $(VENV)
+	rm -rf demo-data bench-data $(VENV) $(BENCH_VENV)
