@@ -95,6 +95,7 @@ fn request(id: &str) -> Request {
         policy_digest: Some("sha256:ab".to_owned()),
         columns: vec!["User".to_owned(), "Site".to_owned()],
         shard: Some(3),
+        ..Request::default()
     }
 }
 

@@ -7,7 +7,11 @@ mod encode;
 #[cfg(feature = "server")]
 pub mod format;
 #[cfg(feature = "server")]
+mod keep_alive;
+#[cfg(feature = "server")]
 mod learn;
+#[cfg(feature = "server")]
+mod message;
 #[cfg(feature = "server")]
 pub mod query;
 #[cfg(feature = "server")]

@@ -8,18 +8,25 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_empty_array};
 use arrow::datatypes::{DataType, SchemaRef};
-use arrow_ipc::{
-    Buffer, FieldNode, MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder,
-};
 use bytes::Bytes;
-use flatbuffers::FlatBufferBuilder;
 
 use super::encode::{Body, Run};
+use super::format::Format;
+use super::message::Layout;
+pub use super::message::{schema_encapsulated, schema_message};
+use super::stream::SealedStream;
 use crate::error::{Code, Error, Result};
 
-/// One encoded Arrow IPC record-batch message that holds only what the plan lets out.
+/// The size that messages made from plans aim at, in bytes.
+const METADATA_BYTES: usize = 1_572_864;
+
+/// The size that no message made from plans passes, in bytes.
+const METADATA_BYTES_MAX: usize = 3_670_016;
+
+/// One encoded Arrow IPC message that holds only what the plan lets out: rows, or the values of a
+/// dictionary that the next message of rows uses.
 ///
 /// INVARIANT: made in this file alone, from fresh buffers, under the plan's schema.
 #[derive(Debug, Clone)]
@@ -27,6 +34,7 @@ pub struct Sealed {
     header: Bytes,
     body: Bytes,
     rows: u64,
+    dictionary: bool,
 }
 
 impl Sealed {
@@ -40,10 +48,30 @@ impl Sealed {
         &self.body
     }
 
-    /// The number of rows.
+    /// The number of rows; none in a dictionary.
     pub const fn rows(&self) -> u64 {
         self.rows
     }
+
+    /// Whether these are the values of a dictionary: the message of rows that they are for comes after.
+    pub const fn is_dictionary(&self) -> bool {
+        self.dictionary
+    }
+}
+
+/// Seals a table that was made from plans: names of datasets, columns and types, and what this server can
+/// do.
+///
+/// PRIVACY: no value of any dataset may be in such a table. What is sealed here passes no policy, so one
+/// file alone may call this, and it has nothing but plans to make tables from.
+///
+/// # Errors
+/// [`Code::Internal`] when the table cannot be sealed.
+pub fn metadata(table: RecordBatch, format: Format) -> Result<SealedStream> {
+    let mut sealer = Sealer::new(table.schema(), format, METADATA_BYTES, METADATA_BYTES_MAX);
+    let mut sealed = sealer.push(table.columns().to_vec(), table.num_rows())?;
+    sealed.extend(sealer.finish()?);
+    Ok(Box::pin(futures::stream::iter(sealed.into_iter().map(Ok))))
 }
 
 /// Cuts transformed batches into messages of about equal size and seals them.
@@ -52,6 +80,7 @@ impl Sealed {
 #[derive(Debug)]
 pub(super) struct Sealer {
     schema: SchemaRef,
+    format: Format,
     message_bytes: usize,
     message_bytes_max: usize,
     queue: Vec<Batch>,
@@ -67,10 +96,29 @@ struct Batch {
 }
 
 impl Sealer {
-    /// A sealer for a plan's schema; messages aim at `message_bytes` and never pass the maximum.
-    pub(super) fn new(schema: SchemaRef, message_bytes: usize, message_bytes_max: usize) -> Self {
+    /// A sealer for a schema of plain types, in whose wire form ([`Format::schema`]) it writes; messages
+    /// aim at `message_bytes` and never pass the maximum.
+    pub(super) fn new(
+        schema: SchemaRef,
+        format: Format,
+        message_bytes: usize,
+        message_bytes_max: usize,
+    ) -> Self {
         let memory = Memory::default();
-        Self { schema, message_bytes, message_bytes_max, queue: Vec::new(), memory }
+        Self { schema, format, message_bytes, message_bytes_max, queue: Vec::new(), memory }
+    }
+
+    /// The messages of a batch without rows, for [`super::keep_alive`].
+    ///
+    /// # Errors
+    /// [`Code::Internal`] when the schema has a type that cannot be sent.
+    pub(super) fn empty(schema: SchemaRef, format: Format) -> Result<Vec<Sealed>> {
+        let columns = schema.fields().iter().map(|field| new_empty_array(field.data_type()));
+        let batch = Batch { columns: columns.collect(), start: 0, rows: 0 };
+        let sealer = Self::new(schema, format, 0, usize::MAX);
+        let mut sealed = Vec::new();
+        sealer.seal(std::slice::from_ref(&batch), &mut sealed)?;
+        Ok(sealed)
     }
 
     /// Takes a batch and returns the messages that are full.
@@ -170,6 +218,9 @@ impl Sealer {
     }
 
     fn encode(&self, batches: &[Batch]) -> Result<Sealed> {
+        if self.format != Format::default() {
+            return Err(Error::new(Code::Unsupported, "this format is not written yet"));
+        }
         let rows: usize = batches.iter().map(|batch| batch.rows).sum();
         let mut body = Body::new(self.memory.take(self.message_bytes + self.message_bytes / 4));
         for (at, field) in self.schema.fields().iter().enumerate() {
@@ -183,8 +234,16 @@ impl Sealer {
             body.column(field, &runs)?;
         }
         let (body, nodes, buffers) = body.finish();
-        let header = header(rows, body.len(), &nodes, &buffers)?;
-        Ok(Sealed { header, body: self.memory.lend(body), rows: rows as u64 })
+        let layout = Layout {
+            rows,
+            nodes,
+            buffers,
+            variadic: Vec::new(),
+            compression: self.format.compression,
+            body: body.len(),
+        };
+        let header = layout.header(None)?;
+        Ok(Sealed { header, body: self.memory.lend(body), rows: rows as u64, dictionary: false })
     }
 }
 
@@ -274,33 +333,6 @@ fn width(column: &ArrayRef) -> usize {
 /// The bytes that an array's own window covers.
 fn window(array: &ArrayRef) -> usize {
     array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_buffer_memory_size())
-}
-
-/// The flatbuffer message that describes a body.
-fn header(rows: usize, body: usize, nodes: &[FieldNode], buffers: &[Buffer]) -> Result<Bytes> {
-    let signed = |length: usize| {
-        i64::try_from(length).map_err(|_| Error::new(Code::Internal, "a message is too long"))
-    };
-    let mut builder = FlatBufferBuilder::with_capacity(1024);
-    let nodes = builder.create_vector(nodes);
-    let buffers = builder.create_vector(buffers);
-    let batch = {
-        let mut batch = RecordBatchBuilder::new(&mut builder);
-        batch.add_length(signed(rows)?);
-        batch.add_nodes(nodes);
-        batch.add_buffers(buffers);
-        batch.finish().as_union_value()
-    };
-    let message = {
-        let mut message = MessageBuilder::new(&mut builder);
-        message.add_version(MetadataVersion::V5);
-        message.add_header_type(MessageHeader::RecordBatch);
-        message.add_bodyLength(signed(body)?);
-        message.add_header(batch);
-        message.finish()
-    };
-    builder.finish(message, None);
-    Ok(Bytes::copy_from_slice(builder.finished_data()))
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::RawBatch;
+use super::format::Format;
+use super::keep_alive::keep_alive;
 use super::learn::{BoundColumn, School};
 use super::scan::Scan;
 use super::seal::{Sealed, Sealer};
@@ -51,6 +53,8 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// How long the partner may stop reading.
     pub idle: Duration,
+    /// How long a stream may have nothing to say before an empty message goes out.
+    pub keep_alive: Duration,
 }
 
 impl Pipeline {
@@ -67,12 +71,14 @@ impl Pipeline {
     /// # Errors
     /// [`Code::DatasetUnknown`] when the plan is another partner's, [`Code::TicketStale`] when the
     /// snapshot has no such shard.
+    #[expect(clippy::too_many_arguments, reason = "each is needed, and none can be made up")]
     pub fn open(
         self: &Arc<Self>,
         partner: &Partner,
         plan: Plan,
         snapshot: Snapshot,
         shard: u32,
+        format: Format,
         reservation: Reservation,
         entry: Entry,
     ) -> Result<SealedStream> {
@@ -87,6 +93,13 @@ impl Pipeline {
             entry.close(Outcome::Failed(error.code()), 0, 0)?;
             return Err(error);
         }
+        let empty = match Sealer::empty(Arc::clone(plan.schema()), format) {
+            Ok(empty) => empty,
+            Err(error) => {
+                entry.close(Outcome::Failed(error.code()), 0, 0)?;
+                return Err(error);
+            }
+        };
         let (sender, receiver) = mpsc::channel(MESSAGES_WAITING);
         // A worker that dies without a word has failed: the partner must not take a part for the whole.
         let verdict =
@@ -97,15 +110,18 @@ impl Pipeline {
             plan,
             snapshot,
             shard,
+            format,
             sender,
+            reservation: Arc::clone(&place),
             runtime: Handle::current(),
             rows: 0,
             bytes: 0,
         };
-        let (told, held) = (Arc::clone(&verdict), Arc::clone(&place));
+        let told = Arc::clone(&verdict);
         // Threads are taken from a pool, because a fresh thread has to fetch all its memory again.
-        tokio::task::spawn_blocking(move || worker.work(held, entry, &told));
-        Ok(Box::pin(Messages { receiver, verdict, _place: place }))
+        tokio::task::spawn_blocking(move || worker.work(entry, &told));
+        let messages = Box::pin(Messages { receiver, verdict, _place: place });
+        Ok(keep_alive(messages, empty, self.limits.keep_alive))
     }
 
     fn bind(&self, plan: &Plan, snapshot: &Snapshot, epoch: u32, at: usize) -> Result<BoundColumn> {
@@ -155,7 +171,9 @@ struct Worker {
     plan: Plan,
     snapshot: Snapshot,
     shard: u32,
+    format: Format,
     sender: mpsc::Sender<Sealed>,
+    reservation: Arc<Reservation>,
     runtime: Handle,
     rows: u64,
     bytes: u64,
@@ -163,7 +181,7 @@ struct Worker {
 
 impl Worker {
     /// Runs to the end, closes the entry, and only then lets the partner see that the stream ended.
-    fn work(mut self, place: Arc<Reservation>, entry: Entry, verdict: &Mutex<Option<Error>>) {
+    fn work(mut self, entry: Entry, verdict: &Mutex<Option<Error>>) {
         let id = entry.id().to_owned();
         // After a panic nothing of the worker is used but its counts, for the entry.
         let result = catch_unwind(AssertUnwindSafe(|| self.run()))
@@ -188,7 +206,7 @@ impl Worker {
             }
         };
         *verdict.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-        drop(place);
+        drop(self.reservation);
         drop(self.sender);
     }
 
@@ -203,6 +221,7 @@ impl Worker {
         let limits = self.pipeline.limits;
         let mut sealer = Sealer::new(
             Arc::clone(self.plan.schema()),
+            self.format,
             limits.message_bytes,
             limits.message_bytes_max,
         );
@@ -268,6 +287,7 @@ impl Worker {
     /// Hands a message to the network side; waits while the partner does not read, up to the limit.
     fn send(&mut self, message: Sealed) -> Result<()> {
         let (rows, bytes) = (message.rows(), message.header().len() + message.body().len());
+        self.reservation.charge(rows, bytes as u64)?;
         let idle = self.pipeline.limits.idle;
         let message = match self.sender.try_send(message) {
             Ok(()) => None,

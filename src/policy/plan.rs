@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::NaiveDate;
 
-use super::{Access, Linkage, Policy, Rule};
+use super::{Access, Allowance, Grant, Limits, Linkage, Policy, Rule};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::transform::column::canonical;
 
@@ -18,6 +18,7 @@ use crate::pipeline::transform::column::canonical;
 pub struct Plan {
     policy: Arc<Policy>,
     partner: String,
+    limits: Limits,
     columns: Vec<PlannedColumn>,
     schema: SchemaRef,
 }
@@ -63,6 +64,11 @@ impl Plan {
         &self.schema
     }
 
+    /// How much of it the grant gives that this was planned under.
+    pub fn allowance(&self) -> Allowance {
+        self.limits.of(self.dataset())
+    }
+
     /// The name that keys and tokens are derived with: the partner, or nothing where linkage is shared.
     pub fn audience(&self) -> Option<&str> {
         match self.policy.linkage {
@@ -78,13 +84,7 @@ impl Plan {
 /// [`Code::DatasetUnknown`] without a grant for rows, [`Code::DatasetUnavailable`] where the policy
 /// asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
 pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate) -> Result<Plan> {
-    let granted = policy.grants_of(partner, today).any(|grant| grant.access == Access::Rows);
-    if !granted {
-        return Err(Error::new(
-            Code::DatasetUnknown,
-            format!("`{partner}` has no grant for rows of `{}`", policy.dataset),
-        ));
-    }
+    let grant = grant(policy, partner, today)?;
     if policy.release.is_some() {
         return Err(Error::new(
             Code::DatasetUnavailable,
@@ -92,7 +92,25 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
         ));
     }
     let (columns, schema) = columns(policy, raw)?;
-    Ok(Plan { policy: Arc::clone(policy), partner: partner.to_owned(), columns, schema })
+    let (partner, limits) = (partner.to_owned(), grant.limits);
+    Ok(Plan { policy: Arc::clone(policy), partner, limits, columns, schema })
+}
+
+/// What [`Plan::allowance`] will be, before the data are looked at.
+///
+/// # Errors
+/// [`Code::DatasetUnknown`] without a grant for rows.
+pub fn allowance(policy: &Policy, partner: &str, today: NaiveDate) -> Result<Allowance> {
+    Ok(grant(policy, partner, today)?.limits.of(&policy.dataset))
+}
+
+/// The grant that is planned under.
+fn grant<'a>(policy: &'a Policy, partner: &'a str, today: NaiveDate) -> Result<&'a Grant> {
+    let mut grants = policy.grants_of(partner, today);
+    grants.find(|grant| grant.access == Access::Rows).ok_or_else(|| {
+        let what = format!("`{partner}` has no grant for rows of `{}`", policy.dataset);
+        Error::new(Code::DatasetUnknown, what)
+    })
 }
 
 /// Whether a policy can be served over data with these columns.

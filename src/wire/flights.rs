@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::datatypes::Schema;
 use arrow_flight::{
-    FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc,
-    Ticket as SealedTicket,
+    FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket as SealedTicket,
 };
 use arrow_ipc::writer::IpcWriteOptions;
 
@@ -15,13 +14,15 @@ use super::authenticate::Call;
 use super::catalog::Catalog;
 use super::outgoing::{Outgoing, Register};
 use super::record::Record;
-use super::ticket::{Ticket, Tickets, new_plan_id};
+use super::ticket::{Seen, Subject, Ticket, Tickets, new_plan_id};
 use crate::budget::Admission;
 use crate::clock::Clock;
 use crate::error::{Code, Context, Error, Result};
+use crate::pipeline::format::Format;
+use crate::pipeline::seal::schema_message;
 use crate::pipeline::source::Snapshot;
 use crate::pipeline::stream::Pipeline;
-use crate::policy::plan::{Plan, plan};
+use crate::policy::plan::{Plan, allowance, plan};
 use crate::policy::{Access, Policy};
 
 /// How many characters of an unknown name are logged.
@@ -89,18 +90,21 @@ impl Flights {
     /// # Errors
     /// [`Code::Internal`] when a ticket cannot be sealed.
     pub fn info(&self, plan: &Plan, snapshot: &Snapshot) -> Result<FlightInfo> {
-        let mut ticket = Ticket {
-            partner: plan.partner().to_owned(),
+        let seen = Seen {
             dataset: plan.dataset().to_owned(),
             policy_digest: plan.policy().digest.clone(),
             data_version: snapshot.version().to_owned(),
-            shard: 0,
+        };
+        let mut ticket = Ticket {
+            partner: plan.partner().to_owned(),
+            subject: Subject::Dataset { seen: seen.clone(), shard: 0 },
             plan: new_plan_id()?,
+            format: Format::default(),
             expires_seconds: self.clock.now_seconds().saturating_add(self.ticket_seconds),
         };
         let mut endpoints = Vec::new();
         for shard in 0..snapshot.shards() {
-            ticket.shard = shard;
+            ticket.subject = Subject::Dataset { seen: seen.clone(), shard };
             endpoints.push(self.endpoint(&ticket)?);
         }
         // PRIVACY: neither the number of records nor of bytes is told, here or anywhere.
@@ -136,9 +140,9 @@ impl Flights {
     }
 
     /// The policy a ticket was issued under, where it is still in force and still grants.
-    fn policy_of(&self, ticket: &Ticket) -> Result<Arc<Policy>> {
-        let policy = self.granted(&ticket.partner, &ticket.dataset)?;
-        if policy.digest == ticket.policy_digest {
+    fn policy_of(&self, partner: &str, seen: &Seen) -> Result<Arc<Policy>> {
+        let policy = self.granted(partner, &seen.dataset)?;
+        if policy.digest == seen.policy_digest {
             Ok(policy)
         } else {
             Err(Error::new(Code::TicketStale, "the policy changed since the ticket was issued"))
@@ -150,7 +154,9 @@ impl Flights {
     /// # Errors
     /// As for opening it; what can no longer be pulled is not renewed.
     pub fn renewed(&self, mut ticket: Ticket) -> Result<FlightEndpoint> {
-        self.policy_of(&ticket)?;
+        if let Subject::Dataset { seen, .. } = &ticket.subject {
+            self.policy_of(&ticket.partner, seen)?;
+        }
         if self.register.is_cancelled(&ticket.plan) {
             return Err(Error::new(Code::Cancelled, "the plan was cancelled"));
         }
@@ -172,27 +178,38 @@ impl Flights {
         if self.closing.load(Ordering::Acquire) {
             return Err(Error::new(Code::ShuttingDown, "no new streams"));
         }
-        record.of_shard(ticket.shard);
-        let policy = self.policy_of(&ticket)?;
+        let Subject::Dataset { seen, shard } = ticket.subject else {
+            return Err(Error::new(Code::Unsupported, "not a dataset's ticket"));
+        };
+        record.of_shard(shard);
+        let policy = self.policy_of(&ticket.partner, &seen)?;
         record.about(&policy);
         if self.register.is_cancelled(&ticket.plan) {
             return Err(Error::new(Code::Cancelled, "the plan was cancelled"));
         }
-        let reservation = self.admission.reserve(call.partner())?;
+        let allowance = allowance(&policy, &ticket.partner, self.clock.today())?;
+        let reservation = self.admission.reserve(call.partner(), &[allowance])?;
         record.open().await?;
-        let snapshot = self.catalog.snapshot_of(&policy, &ticket.data_version).await?;
+        let snapshot = self.catalog.snapshot_of(&policy, &seen.data_version).await?;
         let plan = plan(&policy, &ticket.partner, snapshot.schema(), self.clock.today())?;
-        if snapshot.version() != ticket.data_version || ticket.shard >= snapshot.shards() {
+        if snapshot.version() != seen.data_version || shard >= snapshot.shards() {
             return Err(Error::new(
                 Code::TicketStale,
-                format!("the data of `{}` changed since the ticket was issued", ticket.dataset),
+                format!("the data of `{}` changed since the ticket was issued", seen.dataset),
             ));
         }
-        let options = IpcWriteOptions::default();
-        let schema = FlightData::from(SchemaAsIpc::new(plan.schema(), &options)).data_header;
+        let format = Format::default();
+        let schema = schema_message(plan.schema(), format);
         let entry = record.hand_over()?;
-        let sealed =
-            self.pipeline.open(call.partner(), plan, snapshot, ticket.shard, reservation, entry)?;
+        let sealed = self.pipeline.open(
+            call.partner(),
+            plan,
+            snapshot,
+            shard,
+            format,
+            reservation,
+            entry,
+        )?;
         Ok(self.register.send(call.clone(), ticket.plan, schema, sealed))
     }
 }

@@ -5,6 +5,7 @@
 //! engine's own threads within limits (`engine`, `run`). No raw row and no raw table can be named here:
 //! the only table there is gives what `super::rows` gives.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -100,6 +101,21 @@ impl Query {
     pub fn reads(&self) -> Vec<(String, Vec<String>)> {
         Vec::new()
     }
+}
+
+/// What queries may use of the machine, all together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryLimits {
+    /// Threads that work at queries; at least one.
+    pub threads: usize,
+    /// Memory for what queries hold: hash tables, sorts, joins.
+    pub memory_bytes: usize,
+    /// The folder that what does not fit into memory is written to, and removed from.
+    pub spill: PathBuf,
+    /// The size that spilled data do not pass.
+    pub spill_bytes: u64,
+    /// The size that the text of a statement does not pass.
+    pub sql_bytes_max: usize,
 }
 
 /// Plans and runs queries.

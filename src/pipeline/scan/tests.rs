@@ -16,7 +16,7 @@ use crate::pipeline::source::snapshot;
 use crate::pipeline::transform::find;
 use crate::policy::args::Args;
 use crate::policy::plan::plan;
-use crate::policy::{Access, Column, FieldType, Grant, Linkage, Rule, Source};
+use crate::policy::{Access, Column, FieldType, Grant, Limits, Linkage, Rule, Source};
 
 fn policy(folder: &Path, source: Source, columns: &[&str]) -> Policy {
     let keep = Rule { transform: find("keep", None).unwrap(), args: Args::new() };
@@ -34,7 +34,12 @@ fn policy(folder: &Path, source: Source, columns: &[&str]) -> Policy {
             .map(|name| Column { name: (*name).to_owned(), class: None, rule: keep.clone() })
             .collect(),
         release: None,
-        grants: vec![Grant { partner: "cern".to_owned(), access: Access::Rows, until: None }],
+        grants: vec![Grant {
+            partner: "cern".to_owned(),
+            access: Access::Rows,
+            until: None,
+            limits: Limits::default(),
+        }],
         digest: String::new(),
         path: folder.join("jobs.yaml"),
     }
