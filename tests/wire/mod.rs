@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod bounds;
+mod metadata;
 mod process;
 mod pull;
 mod tickets;
