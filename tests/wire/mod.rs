@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod bounds;
+mod limits;
 mod process;
 mod pull;
 mod tickets;
