@@ -92,6 +92,8 @@ pub static SETTINGS: &[Setting] = settings! {
         "The size that no message passes; most clients take 4 MiB";
     BOUNDS "idle_seconds" "idle-seconds" "IDLE_SECONDS" "SECONDS" "60"
         "How long a partner may stop reading before a stream is closed";
+    BOUNDS "keep_alive_seconds" "keep-alive-seconds" "KEEP_ALIVE_SECONDS" "SECONDS" "10"
+        "How long a stream may have nothing to send before an empty message goes out";
     BOUNDS "ticket_minutes" "ticket-minutes" "TICKET_MINUTES" "MINUTES" "60"
         "How long a ticket is good for";
     BOUNDS "handshake_seconds" "handshake-seconds" "HANDSHAKE_SECONDS" "SECONDS" "10"
@@ -316,6 +318,7 @@ impl Written {
                 message_bytes,
                 message_bytes_max,
                 idle: self.seconds("idle_seconds", 1)?,
+                keep_alive: self.seconds("keep_alive_seconds", 1)?,
             },
             ticket: self.seconds("ticket_minutes", 60)?,
             handshake: self.seconds("handshake_seconds", 1)?,

@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod bounds;
 mod limits;
+mod metadata;
 mod process;
 mod pull;
 mod tickets;

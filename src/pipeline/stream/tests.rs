@@ -67,7 +67,12 @@ impl World {
         let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([0x5a; 32]))]).unwrap());
         let log = Log::new(Arc::clone(&store), clock, Arc::clone(&ring));
         let tokens = Arc::new(Fragile { asked: AtomicUsize::new(0), asked_max });
-        let limits = Limits { message_bytes: 4096, message_bytes_max: 1 << 20, idle };
+        let limits = Limits {
+            message_bytes: 4096,
+            message_bytes_max: 1 << 20,
+            idle,
+            keep_alive: Duration::from_secs(60),
+        };
         let pipeline = Arc::new(Pipeline::new(ring, tokens, limits));
         let admission = admission(Arc::clone(&store));
         Self { folder, store, admission, log, pipeline }
@@ -89,7 +94,8 @@ impl World {
         let partner = partner("cern");
         let reservation = self.admission.reserve(&partner, &[plan.allowance()]).unwrap();
         let entry = self.log.open(Request::default()).unwrap();
-        self.pipeline.open(&partner, plan, snapshot, 0, reservation, entry).unwrap()
+        let format = Format::default();
+        self.pipeline.open(&partner, plan, snapshot, 0, format, reservation, entry).unwrap()
     }
 
     /// The code and rows of the record that closes the stream, once there is one.
