@@ -14,6 +14,8 @@ mod logical;
 mod names;
 mod parameters;
 mod statement;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 //! `functions`' business.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, TableFactor, Value,
@@ -15,7 +16,7 @@ use datafusion::sql::sqlparser::tokenizer::{
     Location, Token, TokenWithSpan, Tokenizer, TokenizerError,
 };
 
-use super::hint;
+use super::{hint, information};
 use crate::error::{Code, Error, Result};
 
 /// The name of the only catalogue.
@@ -30,7 +31,7 @@ pub(crate) const SQL_BYTES_MAX: usize = 64 * 1024;
 /// How deep expressions and subqueries may nest.
 const NESTING_MAX: usize = 50;
 /// How many operators and keywords a statement may have: each may make a tree of expressions one deeper.
-const OPERATORS_MAX: usize = 1_500;
+const OPERATORS_MAX: usize = 500;
 /// How many tables are read once every use of a `WITH` table is written out.
 const SCANS_MAX: u64 = 64;
 /// How many parameters a statement may have.
@@ -44,7 +45,7 @@ pub(super) const PARAMETERS_MAX: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct Statement {
     sql: String,
-    query: Box<Query>,
+    query: Arc<Query>,
     tables: Vec<String>,
     information: bool,
     parameters: usize,
@@ -76,7 +77,7 @@ impl Statement {
         }
         Ok(Self {
             sql: sql.to_owned(),
-            query,
+            query: query.into(),
             tables: walk.tables,
             information: walk.information,
             parameters,
@@ -215,6 +216,9 @@ fn first_word(tokens: &[TokenWithSpan]) -> Result<()> {
         _ => Err(unexpected(&first.token, first.span.start)),
     }
 }
+
+/// What other servers answer with who asks.
+const USERS: &[&str] = &["user", "current_user", "session_user", "current_catalog"];
 
 /// First words of statements that other servers answer.
 const OTHERS: &[&str] = &[
@@ -429,12 +433,39 @@ impl VisitorMut for Walk {
             {
                 refuse("there are no variables")
             }
+            // Some words are functions to the parser, and names of columns to everybody else.
+            Expr::Function(function)
+                if matches!(function.args, ast::FunctionArguments::None)
+                    && let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
+                    && USERS.iter().any(|word| name.value.eq_ignore_ascii_case(word)) =>
+            {
+                *expr = Expr::Identifier(name.clone());
+                ControlFlow::Continue(())
+            }
             Expr::MatchAgainst { .. } => refuse("`MATCH ... AGAINST` is not offered"),
             Expr::JsonAccess { .. } => refuse("JSON paths are not offered"),
             Expr::OuterJoin(_) => refuse("`(+)` is not offered; write `LEFT JOIN`"),
             Expr::Prior(_) => refuse("`PRIOR` is not offered"),
             _ => ControlFlow::Continue(()),
         }
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        // `jobs.user` is a name, also where the parser took `user` for a function.
+        if let Expr::CompoundFieldAccess { root, access_chain } = expr
+            && let Expr::Identifier(first) = root.as_ref()
+        {
+            let rest = access_chain.iter().map(|access| match access {
+                ast::AccessExpr::Dot(Expr::Identifier(name)) => Some(name.clone()),
+                ast::AccessExpr::Dot(_) | ast::AccessExpr::Subscript(_) => None,
+            });
+            let names =
+                std::iter::once(Some(first.clone())).chain(rest).collect::<Option<Vec<_>>>();
+            if let Some(names) = names {
+                *expr = Expr::CompoundIdentifier(names);
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> Flow {
@@ -482,7 +513,7 @@ impl Walk {
                 }
                 *name = quoted(&[table]);
             }
-            INFORMATION_SCHEMA => {
+            INFORMATION_SCHEMA if information::TABLES.contains(&table) => {
                 self.information = true;
                 *name = quoted(&[INFORMATION_SCHEMA, table]);
             }
