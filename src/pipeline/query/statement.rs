@@ -217,6 +217,23 @@ fn first_word(tokens: &[TokenWithSpan]) -> Result<()> {
     }
 }
 
+/// The name that the parser took for a call without brackets. Some words are functions to it, and names
+/// of columns to everybody else.
+fn no_call(name: &ObjectName) -> Option<Expr> {
+    let names = name.0.iter().map(|part| match part {
+        ObjectNamePart::Identifier(name) => Some(name.clone()),
+        ObjectNamePart::Function(_) => None,
+    });
+    let names = names.collect::<Option<Vec<_>>>()?;
+    match names.as_slice() {
+        [only] if USERS.iter().any(|word| only.value.eq_ignore_ascii_case(word)) => {
+            Some(Expr::Identifier(only.clone()))
+        }
+        [_] => None,
+        _ => Some(Expr::CompoundIdentifier(names)),
+    }
+}
+
 /// What other servers answer with who asks.
 const USERS: &[&str] = &["user", "current_user", "session_user", "current_catalog"];
 
@@ -433,13 +450,10 @@ impl VisitorMut for Walk {
             {
                 refuse("there are no variables")
             }
-            // Some words are functions to the parser, and names of columns to everybody else.
-            Expr::Function(function)
-                if matches!(function.args, ast::FunctionArguments::None)
-                    && let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
-                    && USERS.iter().any(|word| name.value.eq_ignore_ascii_case(word)) =>
-            {
-                *expr = Expr::Identifier(name.clone());
+            Expr::Function(function) if matches!(function.args, ast::FunctionArguments::None) => {
+                if let Some(name) = no_call(&function.name) {
+                    *expr = name;
+                }
                 ControlFlow::Continue(())
             }
             Expr::MatchAgainst { .. } => refuse("`MATCH ... AGAINST` is not offered"),
@@ -448,24 +462,6 @@ impl VisitorMut for Walk {
             Expr::Prior(_) => refuse("`PRIOR` is not offered"),
             _ => ControlFlow::Continue(()),
         }
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> Flow {
-        // `jobs.user` is a name, also where the parser took `user` for a function.
-        if let Expr::CompoundFieldAccess { root, access_chain } = expr
-            && let Expr::Identifier(first) = root.as_ref()
-        {
-            let rest = access_chain.iter().map(|access| match access {
-                ast::AccessExpr::Dot(Expr::Identifier(name)) => Some(name.clone()),
-                ast::AccessExpr::Dot(_) | ast::AccessExpr::Subscript(_) => None,
-            });
-            let names =
-                std::iter::once(Some(first.clone())).chain(rest).collect::<Option<Vec<_>>>();
-            if let Some(names) = names {
-                *expr = Expr::CompoundIdentifier(names);
-            }
-        }
-        ControlFlow::Continue(())
     }
 
     fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> Flow {
