@@ -659,7 +659,7 @@ async fn what_does_not_fit_into_memory_is_spilled_and_then_refused() {
     assert_eq!(world.fails(sorted).await, Code::QueryMemory);
     // One list of everything is held in one piece.
     assert_eq!(
-        world.fails("SELECT array_agg(\"User\" || \"Id\") FROM jobs").await,
+        world.fails("SELECT array_agg(\"User\" || \"User\" || \"User\" || \"Id\") FROM jobs").await,
         Code::QueryMemory
     );
     assert_eq!(world.rows("SELECT count(*) FROM jobs").await, ["200000"]);
