@@ -3,6 +3,8 @@
 mod access;
 mod audit;
 mod bounds;
+mod limits;
+mod metadata;
 mod process;
 mod pull;
 mod tickets;
