@@ -136,7 +136,6 @@ impl Engine {
             .with_runtime_env(Arc::clone(&self.environment))
             .with_expr_planners(functions.planners().to_vec())
             .with_scalar_functions(functions.all_scalar())
-            .with_higher_order_functions(functions.all_higher_order())
             .with_aggregate_functions(functions.all_aggregate())
             .with_window_functions(functions.all_window())
             .build()

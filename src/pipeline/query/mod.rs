@@ -26,6 +26,8 @@ mod prune;
 mod run;
 mod spill;
 mod statement;
+#[cfg(test)]
+mod testing;
 mod view;
 
 pub use engine::Engine;
