@@ -18,6 +18,7 @@ mod functions;
 mod hint;
 mod information;
 mod logical;
+mod memory;
 mod names;
 mod parameters;
 mod planned;
