@@ -7,3 +7,4 @@ mod process;
 mod pull;
 mod tickets;
 mod tls;
+mod types;
