@@ -91,14 +91,14 @@ impl Plan {
 /// [`Code::DatasetUnknown`] without a grant for rows or aggregates, [`Code::DatasetUnavailable`] where the
 /// policy asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
 pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate) -> Result<Plan> {
-    let Grant { access, limits, .. } = grant(policy, partner, today)?;
+    let grant = grant(policy, partner, today)?;
     if policy.release.is_some() {
         return Err(Error::new(
             Code::DatasetUnavailable,
             format!("`{}` asks for a release, which this version does not build", policy.dataset),
         ));
     }
-    if matches!(access, Access::Aggregates { .. }) && policy.unit.is_none() {
+    if matches!(grant.access, Access::Aggregates { .. }) && policy.unit.is_none() {
         // The loader refuses such a policy; a group whose persons cannot be counted must not be answered.
         return Err(Error::new(
             Code::DatasetUnavailable,
@@ -109,8 +109,8 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
     Ok(Plan {
         policy: Arc::clone(policy),
         partner: partner.to_owned(),
-        access: access.clone(),
-        limits: *limits,
+        access: grant.access.clone(),
+        limits: grant.limits,
         columns,
         schema,
     })
@@ -124,20 +124,25 @@ pub fn allowance(policy: &Policy, partner: &str, today: NaiveDate) -> Result<All
     Ok(grant(policy, partner, today)?.limits.of(&policy.dataset))
 }
 
-/// What a partner may have of a dataset as this version serves it: rows before aggregates, or nothing.
-pub fn access<'a>(policy: &'a Policy, partner: &'a str, today: NaiveDate) -> Option<&'a Access> {
+/// What a partner may have of a dataset as this version serves it, or nothing.
+pub fn access<'a>(policy: &'a Policy, partner: &str, today: NaiveDate) -> Option<&'a Access> {
     grant(policy, partner, today).ok().map(|grant| &grant.access)
 }
 
-/// The grant that is planned under: one for rows, or else one for aggregates.
-fn grant<'a>(policy: &'a Policy, partner: &'a str, today: NaiveDate) -> Result<&'a Grant> {
-    let grants = policy.grants_of(partner, today).filter(|grant| match &grant.access {
-        Access::Rows | Access::Aggregates { .. } => true,
-        Access::Dp(_) => false,
+/// The grant that is planned under: rows before aggregates, of aggregates the largest groups.
+fn grant<'a>(policy: &'a Policy, partner: &str, today: NaiveDate) -> Result<&'a Grant> {
+    let valid = policy
+        .grants
+        .iter()
+        .filter(|grant| grant.partner == partner && grant.until.is_none_or(|until| today <= until));
+    let served = valid.filter_map(|grant| match grant.access {
+        Access::Rows => Some((u64::MAX, grant)),
+        Access::Aggregates { group_min } => Some((group_min, grant)),
+        Access::Dp(_) => None,
     });
-    grants.min_by_key(|grant| grant.access != Access::Rows).ok_or_else(|| {
-        let dataset = &policy.dataset;
-        let what = format!("`{partner}` has no grant for rows or aggregates of `{dataset}`");
+    served.max_by_key(|(rank, _)| *rank).map(|(_, grant)| grant).ok_or_else(|| {
+        let what =
+            format!("`{partner}` has no grant for rows or aggregates of `{}`", policy.dataset);
         Error::new(Code::DatasetUnknown, what)
     })
 }

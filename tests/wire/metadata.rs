@@ -1,6 +1,8 @@
 //! The tables that describe a partner's catalogue: each partner sees their own, and nothing that does
 //! not leave is named in any. Also the options of a session, over the wire.
 
+use std::sync::Arc;
+
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use arrow_flight::IpcMessage;
@@ -9,6 +11,7 @@ use arrow_flight::sql::{
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTables, CommandGetXdbcTypeInfo,
 };
 use tonic::Code;
+use veilflight::audit::show::{Filter, lines};
 use veilflight::wire::sql::metadata::{Metadata, schema, table};
 
 use crate::site::{CANARY, JOBS, Site, code, path, with_token, write_policy};
@@ -61,8 +64,8 @@ async fn names(site: &Site, partner: &str, command: CommandGetTables) -> Vec<Str
     texts(&tables(site, partner, command).await, "table_name")
 }
 
-fn views() -> CommandGetTables {
-    CommandGetTables { table_types: vec!["VIEW".to_owned()], ..CommandGetTables::default() }
+fn datasets() -> CommandGetTables {
+    CommandGetTables { table_types: vec!["TABLE".to_owned()], ..CommandGetTables::default() }
 }
 
 #[tokio::test]
@@ -78,9 +81,9 @@ async fn every_answer_has_exactly_the_schema_that_is_promised() {
 #[tokio::test]
 async fn two_partners_see_their_own_datasets_and_one_out_of_order_hides_no_other() {
     let site = site().await;
-    assert_eq!(names(&site, "cern", views()).await, ["both", "jobs"]);
-    assert_eq!(names(&site, "fnal", views()).await, ["both", "jets"]);
-    assert_eq!(names(&site, "desy", views()).await, [] as [&str; 0]);
+    assert_eq!(names(&site, "cern", datasets()).await, ["both", "jobs"]);
+    assert_eq!(names(&site, "fnal", datasets()).await, ["both", "jets"]);
+    assert_eq!(names(&site, "desy", datasets()).await, [] as [&str; 0]);
     let all = tables(&site, "desy", CommandGetTables::default()).await;
     assert_eq!(texts(&all, "table_type"), vec!["SYSTEM TABLE"; all.num_rows()]);
     assert_eq!(texts(&all, "db_schema_name"), vec!["information_schema"; all.num_rows()]);
@@ -93,17 +96,17 @@ async fn tables_are_found_by_catalogue_schema_name_and_sort() {
     let text = |text: &str| Some(text.to_owned());
     let none: [&str; 0] = [];
     for (command, expected) in [
-        (CommandGetTables { catalog: text("veilflight"), ..views() }, vec!["both", "jobs"]),
-        (CommandGetTables { catalog: text(""), ..views() }, none.to_vec()),
-        (CommandGetTables { catalog: text("Veil%"), ..views() }, none.to_vec()),
+        (CommandGetTables { catalog: text("veilflight"), ..datasets() }, vec!["both", "jobs"]),
+        (CommandGetTables { catalog: text(""), ..datasets() }, none.to_vec()),
+        (CommandGetTables { catalog: text("Veil%"), ..datasets() }, none.to_vec()),
         (
-            CommandGetTables { db_schema_filter_pattern: text("pub_ic"), ..views() },
+            CommandGetTables { db_schema_filter_pattern: text("pub_ic"), ..datasets() },
             vec!["both", "jobs"],
         ),
-        (CommandGetTables { db_schema_filter_pattern: text("info%"), ..views() }, none.to_vec()),
-        (CommandGetTables { table_name_filter_pattern: text("j%"), ..views() }, vec!["jobs"]),
-        (CommandGetTables { table_name_filter_pattern: text("jets"), ..views() }, none.to_vec()),
-        (CommandGetTables { table_types: vec!["TABLE".to_owned()], ..views() }, none.to_vec()),
+        (CommandGetTables { db_schema_filter_pattern: text("info%"), ..datasets() }, none.to_vec()),
+        (CommandGetTables { table_name_filter_pattern: text("j%"), ..datasets() }, vec!["jobs"]),
+        (CommandGetTables { table_name_filter_pattern: text("jets"), ..datasets() }, none.to_vec()),
+        (CommandGetTables { table_types: vec!["VIEW".to_owned()], ..datasets() }, none.to_vec()),
     ] {
         assert_eq!(names(&site, "cern", command.clone()).await, expected, "{command:?}");
     }
@@ -113,7 +116,7 @@ async fn tables_are_found_by_catalogue_schema_name_and_sort() {
 #[tokio::test]
 async fn a_tables_schema_holds_what_leaves_and_says_what_was_done_to_it() {
     let site = site().await;
-    let command = CommandGetTables { include_schema: true, ..views() };
+    let command = CommandGetTables { include_schema: true, ..datasets() };
     let table = tables(&site, "cern", command).await;
     let schemas = table["table_schema"].as_binary::<i32>();
     for (at, name) in ["both", "jobs"].into_iter().enumerate() {
@@ -188,5 +191,15 @@ async fn a_header_that_means_nothing_is_refused_after_the_credentials_were_looke
     request.metadata_mut().insert("cookie", "arrow_flight_session_id=x; a=b".parse().unwrap());
     let status = client.get_flight_info(request).await.unwrap_err();
     assert_eq!((status.code(), code(&status)), (Code::InvalidArgument, "T001"));
+    let store = Arc::clone(&site.store);
     site.stop().await;
+    let told: Vec<(String, String, Option<String>)> = lines(store.as_ref(), &Filter::default())
+        .unwrap()
+        .into_iter()
+        .map(|line| (line.subject.method, line.subject.partner, line.code))
+        .collect();
+    let refused = |partner: &str, code: &str| {
+        ("GetFlightInfo".to_owned(), partner.to_owned(), Some(code.to_owned()))
+    };
+    assert_eq!(told, [refused("cern", "R001"), refused("", "I002"), refused("cern", "T001")]);
 }

@@ -238,7 +238,8 @@ async fn what_cannot_be_prepared_says_why() {
     for (sql, code) in [
         ("", "R001"),
         ("SELECT 1 +", "Q001"),
-        ("DELETE FROM runs", "Q002"),
+        ("DELETE FROM runs", "R002"),
+        ("EXPLAIN SELECT 1", "Q002"),
         ("SELECT * FROM nothing", "D001"),
     ] {
         assert_eq!(told(&create(&mut cern, sql).await.unwrap_err()).1, code, "{sql}");

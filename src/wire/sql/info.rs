@@ -14,6 +14,7 @@ use arrow_flight::sql::{
     SqlTransactionIsolationLevel, SupportedSqlGrammar,
 };
 
+use super::command::STATEMENT_BYTES_MAX;
 use crate::error::{Code, Context, Error, Result};
 
 /// The schema of the answer to `GetSqlInfo`.
@@ -93,14 +94,16 @@ fn server() -> Vec<(SqlInfo, Value)> {
 /// Names: how they are written, compared, and what they may be.
 fn names() -> Vec<(SqlInfo, Value)> {
     let either_case = SqlSupportedCaseSensitivity::SqlCaseSensitivityCaseInsensitive as i32;
+    let as_written = SqlSupportedCaseSensitivity::SqlCaseSensitivityUnknown as i32;
     vec![
         (SqlInfo::SqlDdlCatalog, Value::Flag(false)),
         (SqlInfo::SqlDdlSchema, Value::Flag(false)),
         (SqlInfo::SqlDdlTable, Value::Flag(false)),
         // A name counts as written where there is such a name, else in any case where one is meant.
+        // In quotes it counts as written, for which there is no word.
         (SqlInfo::SqlIdentifierCase, Value::Bits(either_case)),
         (SqlInfo::SqlIdentifierQuoteChar, Value::Text("\"")),
-        (SqlInfo::SqlQuotedIdentifierCase, Value::Bits(either_case)),
+        (SqlInfo::SqlQuotedIdentifierCase, Value::Bits(as_written)),
         (SqlInfo::SqlAllTablesAreSelectable, Value::Flag(true)),
         (SqlInfo::SqlKeywords, Value::Texts(KEYWORDS)),
         (SqlInfo::SqlNumericFunctions, Value::Texts(NUMERIC)),
@@ -196,7 +199,7 @@ fn bounds() -> Vec<(SqlInfo, Value)> {
     .into();
     all.extend([
         (SqlInfo::SqlMaxRowSizeIncludesBlobs, Value::Flag(true)),
-        (SqlInfo::SqlMaxStatementLength, Value::Count(STATEMENT_BYTES_MAX)),
+        (SqlInfo::SqlMaxStatementLength, Value::Count(STATEMENT_BYTES_MAX as i64)),
         (SqlInfo::SqlMaxTableNameLength, Value::Count(DATASET_NAME_MAX)),
         (SqlInfo::SqlMaxUsernameLength, Value::Count(PARTNER_NAME_MAX)),
     ]);
@@ -281,8 +284,6 @@ const CONVERTED: &[(SqlSupportsConvert, DataType)] = &[
 const ARROW_FORMAT: &str = "1.5";
 /// The place of the entry level among the levels of ANSI SQL-92.
 const ANSI92_ENTRY: i32 = 0;
-/// The longest statement.
-const STATEMENT_BYTES_MAX: i64 = 64 << 10;
 /// The longest name of a dataset.
 const DATASET_NAME_MAX: i64 = 128;
 /// The longest name of a partner.
