@@ -26,7 +26,6 @@ use crate::error::{Code, Context, Result};
 use crate::pipeline::format::Format;
 use crate::pipeline::seal;
 use crate::pipeline::stream::SealedStream;
-use crate::policy::{Access, Policy};
 
 /// A table about the catalogue or the server.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,7 +181,7 @@ async fn tables(
         }
     }
     if wanted(SCHEMA, TABLE) {
-        for policy in granted(flights, partner).iter().filter(|policy| named(&policy.dataset)) {
+        for policy in flights.all_granted(partner).iter().filter(|policy| named(&policy.dataset)) {
             match flights.planned(partner, policy).await {
                 Ok((plan, _)) => {
                     let columns = described(SCHEMA, plan.dataset(), plan.schema());
@@ -201,18 +200,6 @@ async fn tables(
         }
     }
     builder.build().context(Code::Internal, unbuilt)
-}
-
-/// The policies of datasets that `partner` may ask for rows or for aggregates, by name.
-fn granted(flights: &Flights, partner: &str) -> Vec<Arc<Policy>> {
-    let today = flights.clock.today();
-    let policies = flights.catalog.policies();
-    let asked = |access: &Access| matches!(access, Access::Rows | Access::Aggregates { .. });
-    policies
-        .values()
-        .filter(|policy| policy.grants_of(partner, today).any(|grant| asked(&grant.access)))
-        .cloned()
-        .collect()
 }
 
 /// A table's columns with what Flight SQL's clients look for beside our own metadata.
