@@ -67,6 +67,18 @@ impl Line {
         Some(self.last)
     }
 
+    /// Joins the partner's line at its front, however long it is: for one that ran already.
+    pub(super) fn rejoin(&mut self, partner: &str, own_max: usize) -> Number {
+        self.last += 1;
+        let waiting = Waiting { number: self.last, own_max };
+        let own = self.waiting.entry(partner.to_owned()).or_default();
+        if own.is_empty() {
+            self.round.push_back(partner.to_owned());
+        }
+        own.push_front(waiting);
+        self.last
+    }
+
     /// Leaves the line; `false` where that one does not wait any more, because it runs.
     pub(super) fn leave(&mut self, partner: &str, number: Number) -> bool {
         let Some(own) = self.waiting.get_mut(partner) else { return false };
@@ -119,3 +131,6 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

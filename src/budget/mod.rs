@@ -116,7 +116,7 @@ impl Admission {
     ) -> Reservation {
         let own = allowances.iter().filter_map(|allowance| allowance.query_time).min();
         let query_time = own.map_or(self.quotas.query, |own| own.min(self.quotas.query));
-        Reservation { purse, query_time, _place: place, _turn: turn }
+        Reservation { purse, query_time, _place: place, turn }
     }
 
     /// How many streams are open in all.
@@ -140,7 +140,8 @@ pub struct Reservation {
     purse: Option<Purse>,
     query_time: Duration,
     _place: Place,
-    _turn: Option<Turn>,
+    /// `None` where it is no statement's.
+    turn: Option<Turn>,
 }
 
 impl Reservation {
@@ -153,6 +154,21 @@ impl Reservation {
     /// [`Code::State`](crate::error::Code::State) when it cannot be made durable.
     pub fn charge(&self, rows: u64, bytes: u64) -> Result<()> {
         self.purse.as_ref().map_or(Ok(()), |purse| purse.charge(rows, bytes))
+    }
+
+    /// Gives the statement's turn to others while it has nothing to do: while the partner does not read,
+    /// and when the last message was made. The place stays.
+    pub fn rest(&self) {
+        if let Some(turn) = &self.turn {
+            turn.rest();
+        }
+    }
+
+    /// Waits for the turn to come back after [`Self::rest`]; at once where it was never given away.
+    pub async fn resume(&self) {
+        if let Some(turn) = &self.turn {
+            turn.resume().await;
+        }
     }
 
     /// How long the statement may be worked at: the least that settings and grants say.

@@ -1,6 +1,7 @@
 //! Waiting for a turn: wake-ups, patience, and those who walk away. Who is next, [`super::line`] says.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,25 +47,26 @@ impl Turns {
         own_max: Option<usize>,
     ) -> Result<Turn> {
         let own_max = own_max.map_or(self.partner_max, |own| own.min(self.partner_max));
-        let (number, woken) = {
+        let turn = || {
+            let (turns, partner) = (Arc::clone(self), partner.to_owned());
+            Turn { turns, partner, own_max, runs: AtomicBool::new(true) }
+        };
+        let (waiter, woken) = {
             let mut state = self.lock();
             if state.line.try_run(partner, own_max) {
-                return Ok(Turn { turns: Arc::clone(self), partner: partner.to_owned() });
+                return Ok(turn());
             }
             let number = state.line.join(partner, own_max).ok_or_else(|| {
                 Error::new(Code::QueriesPartner, "too many statements of the partner wait")
             })?;
-            let (waker, woken) = oneshot::channel();
-            state.waiting.insert(number, waker);
-            (number, woken)
+            (Waiter { turns: self, partner, number, done: false }, state.watch(number))
         };
-        let waiter = Waiter { turns: self, partner, number, done: false };
-        let in_time = tokio::time::timeout(self.patience, woken).await.is_ok();
-        match waiter.end() {
-            // The turn may have come in the very moment that patience ended.
-            true => Ok(Turn { turns: Arc::clone(self), partner: partner.to_owned() }),
-            false if in_time => Err(Error::new(Code::Internal, "a turn was told and not given")),
-            false => Err(Error::new(Code::QueryQueue, "a statement's turn did not come in time")),
+        let _ = tokio::time::timeout(self.patience, woken).await;
+        // The turn may have come in the very moment that patience ended.
+        if waiter.end() {
+            Ok(turn())
+        } else {
+            Err(Error::new(Code::QueryQueue, "a statement's turn did not come in time"))
         }
     }
 
@@ -75,12 +77,25 @@ impl Turns {
         (state.line.running(), state.waiting.len())
     }
 
+    fn end(&self, partner: &str) {
+        let mut state = self.lock();
+        state.line.end(partner);
+        state.wake();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    /// What tells that the turn of this one came.
+    fn watch(&mut self, number: Number) -> oneshot::Receiver<()> {
+        let (waker, woken) = oneshot::channel();
+        self.waiting.insert(number, waker);
+        woken
+    }
+
     /// Wakes everybody whose turn it is. To be called whenever somebody ends or leaves.
     fn wake(&mut self) {
         while let Some(number) = self.line.next() {
@@ -132,12 +147,53 @@ impl Drop for Waiter<'_> {
 pub(super) struct Turn {
     turns: Arc<Turns>,
     partner: String,
+    own_max: usize,
+    /// Whether it counts as running now.
+    runs: AtomicBool,
+}
+
+impl Turn {
+    /// Lets others run while this one has nothing to do.
+    pub(super) fn rest(&self) {
+        if self.runs.swap(false, Ordering::AcqRel) {
+            self.turns.end(&self.partner);
+        }
+    }
+
+    /// Waits to run again, before those of the same partner who did not run yet.
+    pub(super) async fn resume(&self) {
+        if self.runs.load(Ordering::Acquire) {
+            return;
+        }
+        let (waiter, woken) = {
+            let mut state = self.turns.lock();
+            if state.line.try_run(&self.partner, self.own_max) {
+                drop(state);
+                return self.run();
+            }
+            let number = state.line.rejoin(&self.partner, self.own_max);
+            let (turns, partner) = (&*self.turns, self.partner.as_str());
+            (Waiter { turns, partner, number, done: false }, state.watch(number))
+        };
+        let _ = woken.await;
+        if waiter.end() {
+            self.run();
+        }
+    }
+
+    /// Notes that it runs; where two resumed it at once, one of the two turns ends again.
+    fn run(&self) {
+        if self.runs.swap(true, Ordering::AcqRel) {
+            self.turns.end(&self.partner);
+        }
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut state = self.turns.lock();
-        state.line.end(&self.partner);
-        state.wake();
+        self.rest();
     }
 }
+
+#[cfg(test)]
+mod tests;

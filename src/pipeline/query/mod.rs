@@ -5,6 +5,16 @@
 //! engine's own threads within limits (`engine`, `run`). No raw row and no raw table can be named here:
 //! the only table there is gives what `super::rows` gives.
 
+mod aggregates;
+mod bounds;
+mod functions;
+mod hint;
+mod information;
+mod logical;
+mod names;
+mod parameters;
+mod statement;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,6 +29,8 @@ use crate::error::{Code, Error, Result};
 use crate::identity::Partner;
 use crate::policy::plan::Plan;
 
+pub use statement::Statement;
+
 /// One dataset as one partner's statements see it: what the plan lets out of these files.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -26,38 +38,6 @@ pub struct View {
     pub plan: Plan,
     /// The files it is made from.
     pub snapshot: Snapshot,
-}
-
-/// A statement that was parsed and may be asked: one query, no more.
-#[derive(Debug, Clone)]
-pub struct Statement {
-    sql: String,
-}
-
-impl Statement {
-    /// Parses a statement.
-    ///
-    /// # Errors
-    /// [`Code::SqlInvalid`], [`Code::SqlRefused`], [`Code::Unsupported`].
-    pub fn parse(sql: &str) -> Result<Self> {
-        let _ = Self { sql: sql.to_owned() };
-        Err(Error::new(Code::Unsupported, "SQL is not built in"))
-    }
-
-    /// The text.
-    pub fn sql(&self) -> &str {
-        &self.sql
-    }
-
-    /// The names of tables as written, without the catalogue's and the schema's, each once.
-    pub fn tables(&self) -> &[String] {
-        &[]
-    }
-
-    /// Whether `information_schema` is asked; then the views of all granted datasets are needed.
-    pub fn reads_information_schema(&self) -> bool {
-        false
-    }
 }
 
 /// What a statement is asked with.
@@ -125,6 +105,14 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// An engine with limits of its own.
+    ///
+    /// # Errors
+    /// [`Code::Config`] when the limits cannot be kept.
+    pub fn new(pipeline: Arc<Pipeline>, _limits: QueryLimits) -> Result<Self> {
+        Ok(Self { _pipeline: pipeline })
+    }
+
     /// Plans a statement over views, on the engine's threads. Parameters that the statement has and
     /// the terms lack stay open: such a query can be described and not run.
     ///

@@ -12,6 +12,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod formats;
+mod messages;
+
 /// Seals batches and reads the messages back with Arrow's own reader.
 fn round_trip(schema: &SchemaRef, batches: &[Vec<ArrayRef>], message_bytes: usize) -> RecordBatch {
     let mut sealer = Sealer::new(Arc::clone(schema), Format::default(), message_bytes, 3_500_000);
@@ -213,8 +216,10 @@ fn what_no_row_shows_is_not_in_the_message() {
     for column in hiding() {
         let columns = vec![Arc::clone(&column)];
         let mut sealer = Sealer::new(schema_of(&columns), Format::default(), 1_500_000, 3_500_000);
-        sealer.push(columns, 3).unwrap();
-        for sealed in sealer.finish().unwrap() {
+        assert!(sealer.push(columns, 3).unwrap().is_empty());
+        let messages = sealer.finish().unwrap();
+        assert_eq!(messages.iter().map(Sealed::rows).collect::<Vec<_>>(), [3]);
+        for sealed in messages {
             assert!(!holds_canary(sealed.body()), "{}", column.data_type());
             assert!(!holds_canary(sealed.header()), "{}", column.data_type());
         }

@@ -45,10 +45,18 @@ pub(super) fn give_back(
     amounts: &[(Option<String>, Amount)],
 ) -> Result<()> {
     state.write(WHAT, |transaction| {
+        let mut less = transaction
+            .prepare_cached(
+                "UPDATE usage SET rows = max(rows - ?4, 0), bytes = max(bytes - ?5, 0)
+                 WHERE partner = ?1 AND day = ?2 AND dataset = ?3",
+            )
+            .context(Code::State, failed)?;
         amounts.iter().try_for_each(|(counter, amount)| {
             let counter = counter.as_deref().unwrap_or_default();
-            let left = find(transaction, partner, day, counter)?.minus(*amount);
-            put(transaction, partner, day, counter, left)
+            let (rows, bytes) = (signed(amount.rows)?, signed(amount.bytes)?);
+            less.execute((partner, text(day), counter, rows, bytes))
+                .context(Code::State, failed)
+                .map(drop)
         })
     })
 }

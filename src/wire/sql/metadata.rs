@@ -23,6 +23,9 @@ use super::super::flights::Flights;
 use super::super::session::{CATALOG, SCHEMA};
 use super::{info, types};
 use crate::error::{Code, Context, Result};
+use crate::pipeline::format::Format;
+use crate::pipeline::seal;
+use crate::pipeline::stream::SealedStream;
 use crate::policy::{Access, Policy};
 
 /// A table about the catalogue or the server.
@@ -83,6 +86,22 @@ pub fn schema(asked: &Metadata) -> SchemaRef {
             foreign_keys()
         }
     }
+}
+
+/// The table that answers `partner`, sealed.
+///
+/// PRIVACY: the one caller of [`seal::metadata`], which no policy stands before; [`table`] makes tables
+/// of plans and constants alone.
+///
+/// # Errors
+/// Those of [`table`].
+pub async fn stream(
+    flights: &Flights,
+    partner: &str,
+    asked: &Metadata,
+    format: Format,
+) -> Result<SealedStream> {
+    seal::metadata(table(flights, partner, asked).await?, format)
 }
 
 /// The table that answers `partner`. It may look at files, so the call's record is to be open.
