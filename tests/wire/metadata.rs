@@ -138,6 +138,7 @@ async fn a_tables_schema_holds_what_leaves_and_says_what_was_done_to_it() {
             ("ARROW:FLIGHT:SQL:TYPE_NAME", "BIGINT"),
             ("ARROW:FLIGHT:SQL:PRECISION", "19"),
             ("ARROW:FLIGHT:SQL:IS_READ_ONLY", "1"),
+            ("ARROW:FLIGHT:SQL:REMARKS", "Sends the value as it is."),
         ] {
             assert_eq!(field.metadata()[key], value, "{key}");
         }

@@ -189,6 +189,7 @@ async fn tables(
                 Ok((plan, _)) => {
                     let columns = described(SCHEMA, plan.dataset(), plan.schema())
                         .with_metadata(told_of(&plan));
+                    let columns = remarked(columns, &plan);
                     builder
                         .append(CATALOG, SCHEMA, plan.dataset(), TABLE, &columns)
                         .context(Code::Internal, unbuilt)?;
@@ -222,6 +223,22 @@ fn told_of(plan: &Plan) -> HashMap<String, String> {
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))
     .collect()
+}
+
+/// Each column with what was done to it in words, where clients look for a comment.
+fn remarked(columns: Schema, plan: &Plan) -> Schema {
+    let fields: Vec<FieldRef> = columns
+        .fields()
+        .iter()
+        .zip(plan.columns())
+        .map(|(field, column)| {
+            let mut metadata = field.metadata().clone();
+            let does = column.rule.transform.spec().does.to_owned();
+            metadata.insert("ARROW:FLIGHT:SQL:REMARKS".to_owned(), does);
+            Arc::new(field.as_ref().clone().with_metadata(metadata))
+        })
+        .collect();
+    Schema::new_with_metadata(fields, columns.metadata)
 }
 
 /// A table's columns with what Flight SQL's clients look for beside our own metadata.
