@@ -28,6 +28,7 @@ mod statement;
 mod view;
 
 pub use engine::Engine;
+pub use functions::names as function_names;
 pub use planned::Query;
 pub use statement::Statement;
 
