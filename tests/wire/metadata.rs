@@ -4,17 +4,20 @@
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema};
-use arrow_flight::IpcMessage;
+use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
     CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTables, CommandGetXdbcTypeInfo,
 };
+use arrow_flight::{Action, FlightData, IpcMessage};
+use futures::TryStreamExt;
 use tonic::Code;
 use veilflight::audit::show::{Filter, lines};
 use veilflight::wire::sql::metadata::{Metadata, schema, table};
 
-use crate::site::{CANARY, JOBS, Site, code, path, with_token, write_policy};
+use crate::site::{CANARY, Client, JOBS, Site, code, path, ticket, with_token, write_policy};
 
 /// A server with a dataset of each of two partners, one of both, and one that cannot be planned.
 async fn site() -> Site {
@@ -123,6 +126,8 @@ async fn a_tables_schema_holds_what_leaves_and_says_what_was_done_to_it() {
         let message = IpcMessage(schemas.value(at).to_vec().into());
         let schema = Schema::try_from(message).unwrap();
         assert_eq!(schema.fields().len(), 1);
+        assert_eq!(schema.metadata()["veilflight.access"], "rows");
+        assert_eq!(schema.metadata()["veilflight.description"], "Batch jobs");
         let field = schema.field(0);
         assert_eq!((field.name().as_str(), field.data_type()), ("Id", &DataType::Int64));
         for (key, value) in [
@@ -133,6 +138,7 @@ async fn a_tables_schema_holds_what_leaves_and_says_what_was_done_to_it() {
             ("ARROW:FLIGHT:SQL:TYPE_NAME", "BIGINT"),
             ("ARROW:FLIGHT:SQL:PRECISION", "19"),
             ("ARROW:FLIGHT:SQL:IS_READ_ONLY", "1"),
+            ("ARROW:FLIGHT:SQL:REMARKS", "Sends the value as it is."),
         ] {
             assert_eq!(field.metadata()[key], value, "{key}");
         }
@@ -168,6 +174,87 @@ fn collect(data: &arrow::array::ArrayData, bytes: &mut Vec<u8>) {
     for child in data.child_data() {
         collect(child, bytes);
     }
+}
+
+/// Every metadata command by the client that comes with Arrow: the info's schema, and the table.
+async fn pulled(site: &Site, token: &str) -> Vec<(Schema, RecordBatch)> {
+    let mut client = FlightSqlServiceClient::new_from_inner(site.client().await);
+    client.set_token(token.to_owned());
+    // What is chosen for statements leaves these tables as drivers expect them.
+    client.set_header("veilflight-strings", "utf8_view");
+    client.set_header("veilflight-compression", "zstd");
+    let mut answers = Vec::new();
+    for asked in all() {
+        let info = match asked {
+            Metadata::Catalogs => client.get_catalogs().await,
+            Metadata::DbSchemas(command) => client.get_db_schemas(command).await,
+            Metadata::Tables(command) => client.get_tables(command).await,
+            Metadata::TableTypes => client.get_table_types().await,
+            Metadata::SqlInfo(_) => client.get_sql_info(Vec::new()).await,
+            Metadata::XdbcTypeInfo(command) => client.get_xdbc_type_info(command).await,
+            Metadata::PrimaryKeys(command) => client.get_primary_keys(command).await,
+            Metadata::ExportedKeys(command) => client.get_exported_keys(command).await,
+            Metadata::ImportedKeys(command) => client.get_imported_keys(command).await,
+            Metadata::CrossReference(command) => client.get_cross_reference(command).await,
+        };
+        let info = info.unwrap();
+        assert_eq!(info.endpoint.len(), 1);
+        let schema = info.clone().try_decode_schema().unwrap();
+        let stream = client.do_get(ticket(&info, 0)).await.unwrap();
+        let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
+        answers.push((schema.clone(), concat_batches(&Arc::new(schema), &batches).unwrap()));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn the_client_that_comes_with_arrow_pulls_every_table_as_promised() {
+    let site = site().await;
+    let token = site.partner("cern");
+    for (asked, (schema, pulled)) in all().into_iter().zip(pulled(&site, &token).await) {
+        let made = table(&site.flights, "cern", &asked).await.unwrap();
+        assert_eq!(schema, *made.schema(), "{asked:?}");
+        assert_eq!(pulled, made, "{asked:?}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn options_of_a_session_hold_over_the_wire_until_it_is_closed() {
+    let site = Site::start().await;
+    let token = site.partner("cern");
+    let mut client = site.client().await;
+    // One option, `compression` set to `zstd`, as protobuf.
+    let body = b"\x0a\x15\x0a\x0bcompression\x12\x06\x0a\x04zstd".to_vec();
+    let set = Action { r#type: "SetSessionOptions".to_owned(), body: body.into() };
+    let answer = client.do_action(with_token(&token, set)).await.unwrap();
+    let cookie = answer.metadata().get("set-cookie").unwrap().to_str().unwrap().to_owned();
+    let results: Vec<_> = answer.into_inner().try_collect().await.unwrap();
+    assert!(results[0].body.is_empty(), "no option was refused");
+    let cookie = cookie.split(';').next().unwrap();
+
+    let pull = async |client: &mut Client, cookie: &str| {
+        let mut request = with_token(&token, path("jobs"));
+        request.metadata_mut().insert("cookie", cookie.parse().unwrap());
+        let info = client.get_flight_info(request).await.unwrap().into_inner();
+        let stream = client.do_get(with_token(&token, ticket(&info, 0))).await.unwrap();
+        let messages: Vec<FlightData> = stream.into_inner().try_collect().await.unwrap();
+        messages.iter().map(|message| message.data_body.len()).sum::<usize>()
+    };
+    let plain = pull(&mut client, "a=b").await;
+    let compressed = pull(&mut client, cookie).await;
+    assert!(compressed * 2 < plain, "{compressed} of {plain} bytes");
+
+    let mut close = with_token(&token, Action::new("CloseSession", ""));
+    close.metadata_mut().insert("cookie", cookie.parse().unwrap());
+    let answer = client.do_action(close).await.unwrap();
+    let cookie = answer.metadata().get("set-cookie").unwrap().to_str().unwrap();
+    assert_eq!(cookie, "arrow_flight_session_id=; Path=/; Max-Age=0");
+    let other = site.partner("fnal");
+    let mut request = with_token(&other, Action::new("GetSessionOptions", ""));
+    request.metadata_mut().insert("cookie", cookie.split(';').next().unwrap().parse().unwrap());
+    assert!(client.do_action(request).await.is_ok(), "an emptied cookie is none");
+    site.stop().await;
 }
 
 #[tokio::test]
