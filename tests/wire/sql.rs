@@ -552,7 +552,7 @@ async fn locations_are_empty_by_default_and_what_is_asked_or_advertised() {
         let mut reusing = Asker::with(&site, &token, &[("veilflight-locations", "reuse")]).await;
         for descriptor in [statement("SELECT max(id) FROM runs"), path("runs")] {
             let info = cern.describe(descriptor.clone()).await.unwrap();
-            assert_eq!(uris(&info), [plain.clone()]);
+            assert_eq!(uris(&info), std::slice::from_ref(&plain));
             let info = reusing.describe(descriptor).await.unwrap();
             assert_eq!(uris(&info), [["arrow-flight-reuse-connection://?"]]);
         }
