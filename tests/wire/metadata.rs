@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Int32Type, Schema};
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
     CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
@@ -16,6 +16,7 @@ use futures::TryStreamExt;
 use tonic::Code;
 use veilflight::audit::show::{Filter, lines};
 use veilflight::wire::sql::metadata::{Metadata, schema, table};
+use veilflight::wire::sql::types;
 
 use crate::site::{CANARY, Client, JOBS, Site, code, path, ticket, with_token, write_policy};
 
@@ -216,6 +217,67 @@ async fn the_client_that_comes_with_arrow_pulls_every_table_as_promised() {
         assert_eq!(schema, *made.schema(), "{asked:?}");
         assert_eq!(pulled, made, "{asked:?}");
     }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn every_type_that_is_listed_can_be_cast_to() {
+    let site = Site::start().await;
+    let token = site.partner("cern");
+    let mut client = FlightSqlServiceClient::new_from_inner(site.client().await);
+    client.set_token(token);
+    let listed = types::table(None).unwrap();
+    let numbers = listed["data_type"].as_primitive::<Int32Type>();
+    let names = texts(&listed, "type_name");
+    let number_of = |name: &str| {
+        names.iter().position(|known| known == name).map(|at| numbers.value(at)).unwrap()
+    };
+    for name in &names {
+        let sql = format!("SELECT CAST(NULL AS {name}) AS value FROM jobs");
+        let info =
+            client.execute(sql, None).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let schema = info.try_decode_schema().unwrap();
+        // Spellings of one type, such as `TEXT` and `VARCHAR`, differ in number alone.
+        let kind = types::name(schema.field(0).data_type());
+        let text = |name: &str| ["CHAR", "VARCHAR", "STRING", "TEXT"].contains(&name);
+        let decimal = |name: &str| ["DECIMAL", "NUMERIC"].contains(&name);
+        let same = number_of(kind) == number_of(name)
+            || (text(kind) && text(name))
+            || (decimal(kind) && decimal(name));
+        assert!(same, "{name} is {kind}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn statements_see_the_information_schema_that_the_catalogue_promises() {
+    let site = site().await;
+    let token = site.partner("cern");
+    let mut client = FlightSqlServiceClient::new_from_inner(site.client().await);
+    client.set_token(token);
+    let kind = vec!["SYSTEM TABLE".to_owned()];
+    let command = CommandGetTables { table_types: kind, include_schema: true, ..datasets() };
+    let listed = tables(&site, "cern", command).await;
+    let schemas = listed["table_schema"].as_binary::<i32>();
+    assert_eq!(texts(&listed, "table_name"), ["columns", "schemata", "tables"]);
+    for (at, name) in texts(&listed, "table_name").into_iter().enumerate() {
+        let promised = Schema::try_from(IpcMessage(schemas.value(at).to_vec().into())).unwrap();
+        let sql = format!("SELECT * FROM information_schema.{name}");
+        let schema = client.execute(sql, None).await.unwrap().try_decode_schema().unwrap();
+        let shape = |schema: &Schema| -> Vec<(String, DataType, bool)> {
+            let fields = schema.fields().iter();
+            fields.map(|f| (f.name().clone(), f.data_type().clone(), f.is_nullable())).collect()
+        };
+        assert_eq!(shape(&schema), shape(&promised), "{name}");
+    }
+    let sql = "SELECT table_schema, table_name FROM information_schema.tables ORDER BY 1, 2";
+    let info = client.execute(sql.to_owned(), None).await.unwrap();
+    let stream = client.do_get(ticket(&info, 0)).await.unwrap();
+    let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
+    let asked = concat_batches(&batches[0].schema(), &batches).unwrap();
+    let all = tables(&site, "cern", CommandGetTables::default()).await;
+    assert_eq!(texts(&asked, "table_name"), texts(&all, "table_name"));
+    assert_eq!(texts(&asked, "table_schema"), texts(&all, "db_schema_name"));
     site.stop().await;
 }
 
