@@ -14,6 +14,7 @@ import polars as pl
 from access import Access
 from polars.io.plugins import register_io_source
 from polars_predicate import identifier, where
+from pyarrow_sql import batches, command
 
 
 def scan_veilflight(
@@ -27,21 +28,18 @@ def scan_veilflight(
 ) -> pl.LazyFrame:
     """A dataset as a LazyFrame; rows come in no particular order."""
     access = Access(uri, token, ca, cert, key)
-    with access.adbc() as connection:
-        fields = connection.adbc_get_table_schema(dataset)
+    with access.pyarrow() as client:
+        everything = command(f"SELECT * FROM {identifier(dataset)}")
+        fields = client.get_schema(everything, access.options).schema
     schema = pl.from_arrow(fields.empty_table()).schema
 
     def source(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _size: int | None
     ) -> Iterator[pl.DataFrame]:
         sql = statement(dataset, schema, columns, predicate, rows)
-        with access.adbc() as connection, connection.cursor() as cursor:
-            cursor.execute(sql)
-            with cursor.fetch_record_batch() as stream:
-                # The driver reads all endpoints at once.
-                for batch in stream:
-                    frame = pl.from_arrow(batch)
-                    yield frame if predicate is None else frame.filter(predicate)
+        for batch in batches(access, sql):
+            frame = pl.from_arrow(batch)
+            yield frame if predicate is None else frame.filter(predicate)
 
     return register_io_source(source, schema=schema, validate_schema=True)
 

@@ -4,7 +4,9 @@ A descriptor's command may be the statement itself. Clients of Flight SQL wrap i
 has no such messages, and needs none here.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.flight as flight
@@ -15,17 +17,48 @@ SELECT "Site", "User", "RequestMemory", "CumulativeSlotTime"
 FROM "htcondor_jobs" WHERE "RequestMemory" >= 4000"""
 
 
-def query(access: Access, sql: str, threads: int = 8) -> pa.Table:
-    """The answer to a statement, with `threads` endpoints at a time."""
-    with access.pyarrow() as client, ThreadPoolExecutor(threads) as pool:
-        descriptor = flight.FlightDescriptor.for_command(sql.encode())
-        info = client.get_flight_info(descriptor, access.options)
+def query(access: Access, sql: str, at_once: int = 8) -> pa.Table:
+    """The answer to a statement, with so many endpoints at a time."""
+    with access.pyarrow() as client, ThreadPoolExecutor(at_once) as pool:
+        info = client.get_flight_info(command(sql), access.options)
 
         def pull(endpoint: flight.FlightEndpoint) -> pa.Table:
             return client.do_get(endpoint.ticket, access.options).read_all()
 
-        # An answer without rows still has an endpoint, or at least this schema.
         return pa.concat_tables([info.schema.empty_table(), *pool.map(pull, info.endpoints)])
+
+
+def batches(access: Access, sql: str, at_once: int = 8) -> Iterator[pa.RecordBatch]:
+    """The answer batch by batch as they come, which is in no order; few are held at a time."""
+    with access.pyarrow() as client, ThreadPoolExecutor(at_once) as pool:
+
+        def stream(endpoint: flight.FlightEndpoint) -> Iterator[pa.RecordBatch]:
+            reader = client.do_get(endpoint.ticket, access.options)
+            try:
+                yield from (chunk.data for chunk in reader if chunk.data is not None)
+            finally:
+                reader.cancel()
+
+        info = client.get_flight_info(command(sql), access.options)
+        streams = map(stream, info.endpoints)
+        reading = {pool.submit(next, one, None): one for one in islice(streams, at_once)}
+        try:
+            while reading:
+                for done in wait(reading, return_when=FIRST_COMPLETED).done:
+                    one, batch = reading.pop(done), done.result()
+                    if following := one if batch is not None else next(streams, None):
+                        reading[pool.submit(next, following, None)] = following
+                    if batch is not None:
+                        yield batch
+        finally:
+            wait(reading)
+            for one in reading.values():
+                one.close()
+
+
+def command(sql: str) -> flight.FlightDescriptor:
+    """How a statement is named."""
+    return flight.FlightDescriptor.for_command(sql.encode())
 
 
 def main() -> None:
@@ -36,7 +69,7 @@ def main() -> None:
     table = query(Access.of(arguments), arguments.sql)
     for field in table.schema:
         protection = (field.metadata or {}).get(b"veilflight.protection", b"computed").decode()
-        print(f"{field.name:20} {str(field.type):15} {protection}")
+        print(f"{field.name:20} {field.type!s:15} {protection}")
     print(f"{table.num_rows:,} rows; the first:")
     for row in table.slice(0, 3).to_pylist():
         print(" ", *row.values())

@@ -70,3 +70,90 @@ impl Stream for KeepAlive {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, StringArray};
+    use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+    use futures::StreamExt;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::error::{Code, Error};
+    use crate::pipeline::format::Format;
+    use crate::pipeline::seal::Sealer;
+
+    const EVERY: Duration = Duration::from_millis(20);
+
+    fn dictionaries() -> Format {
+        Format { dictionaries: true, ..Format::default() }
+    }
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new("word", DataType::Utf8, true)]))
+    }
+
+    /// A dictionary, and the two rows that it is for.
+    fn rows() -> Vec<Sealed> {
+        let mut sealer = Sealer::new(schema(), dictionaries(), 1_000, 10_000);
+        let words: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+        [sealer.push(vec![words], 2).unwrap(), sealer.finish().unwrap()].concat()
+    }
+
+    fn kept(receiver: mpsc::Receiver<Result<Sealed>>) -> SealedStream {
+        let stream = futures::stream::unfold(receiver, |mut receiver| async {
+            receiver.recv().await.map(|message| (message, receiver))
+        });
+        let empty = Sealer::empty(schema(), dictionaries()).unwrap();
+        keep_alive(stream.boxed(), empty, EVERY)
+    }
+
+    /// Rows and whether it is a dictionary.
+    fn told(message: &Sealed) -> (u64, bool) {
+        (message.rows(), message.is_dictionary())
+    }
+
+    #[tokio::test]
+    async fn a_silent_stream_gives_empty_messages_and_a_busy_one_none() {
+        let (sender, receiver) = mpsc::channel(8);
+        let mut stream = kept(receiver);
+        for _ in 0..3 {
+            // An empty dictionary and no rows.
+            assert_eq!(told(&stream.next().await.unwrap().unwrap()), (0, true));
+            assert_eq!(told(&stream.next().await.unwrap().unwrap()), (0, false));
+        }
+        for message in [rows(), rows(), rows()].concat() {
+            sender.send(Ok(message)).await.unwrap();
+        }
+        drop(sender);
+        let rest: Vec<_> = stream.map(|message| told(&message.unwrap())).collect().await;
+        assert_eq!(rest, [(0, true), (2, false)].repeat(3));
+    }
+
+    #[tokio::test]
+    async fn nothing_comes_between_a_dictionary_and_its_rows() {
+        let (sender, receiver) = mpsc::channel(8);
+        let mut stream = kept(receiver);
+        let [dictionary, rows] = <[Sealed; 2]>::try_from(rows()).unwrap();
+        sender.send(Ok(dictionary.clone())).await.unwrap();
+        assert_eq!(stream.next().await.unwrap().unwrap().body(), dictionary.body());
+        let late = tokio::time::timeout(EVERY * 5, stream.next()).await;
+        assert!(late.is_err(), "an empty message came between");
+        sender.send(Ok(rows)).await.unwrap();
+        assert_eq!(stream.next().await.unwrap().unwrap().rows(), 2);
+        // And now it may.
+        assert_eq!(told(&stream.next().await.unwrap().unwrap()), (0, true));
+    }
+
+    #[tokio::test]
+    async fn an_error_ends_the_stream_as_without() {
+        let (sender, receiver) = mpsc::channel(8);
+        let mut stream = kept(receiver);
+        sender.send(Err(Error::new(Code::Cancelled, "gone"))).await.unwrap();
+        drop(sender);
+        assert_eq!(stream.next().await.unwrap().unwrap_err().code(), Code::Cancelled);
+        assert!(stream.next().await.is_none());
+    }
+}

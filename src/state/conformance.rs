@@ -29,6 +29,7 @@ pub(crate) fn all(fresh: &dyn Fn() -> Opener) {
     a_refused_claim_changes_nothing(&*fresh()());
     a_day_does_not_come_back(&*fresh()());
     what_is_given_back_goes_down_to_nothing_and_no_further(&*fresh()());
+    what_is_forgotten_is_that_of_one_partner(&*fresh()());
     concurrent_claims_never_pass_a_limit(&fresh());
 }
 
@@ -386,6 +387,17 @@ fn what_is_given_back_goes_down_to_nothing_and_no_further(store: &dyn Store) {
     assert_eq!(cern, expected);
     let lab = store.usage(Some("lab"), NaiveDate::MIN).unwrap();
     assert_eq!(lab, []);
+}
+
+fn what_is_forgotten_is_that_of_one_partner(store: &dyn Store) {
+    take(store, "cern", "2027-01-15", &[None, Some("jobs")], amount(5, 50));
+    take(store, "lab", "2027-01-15", &[None], amount(7, 70));
+    store.forget_usage("cern").unwrap();
+    store.forget_usage("nobody").unwrap();
+    let left = [usage("lab", "2027-01-15", None, amount(7, 70))];
+    assert_eq!(store.usage(None, NaiveDate::MIN).unwrap(), left);
+    // Its days begin anew.
+    assert_eq!(take(store, "cern", "2026-12-31", &[None], amount(1, 1)), day("2026-12-31"));
 }
 
 /// Eight threads, half of them with their own connection, take threes of a thousand.

@@ -225,7 +225,7 @@ def test_session_options_are_set_through_the_driver(access: Access) -> None:
 
 
 def test_a_header_chooses_how_texts_travel(access: Access, plain: pa.Table) -> None:
-    with access.adbc(**{"adbc.flight.sql.rpc.call_header.veilflight-strings": "view"}) as views:
+    with access.adbc(**{"adbc.flight.sql.rpc.call_header.veilflight-strings": "utf8_view"}) as views:
         with views.cursor() as cursor:
             cursor.execute('SELECT "text" FROM "things" ORDER BY "id"')
             table = cursor.fetch_arrow_table()

@@ -12,8 +12,7 @@ use arrow_flight::sql::{
 };
 use tonic::Code;
 use veilflight::audit::show::{Filter, lines};
-use veilflight::wire::sql::metadata::Metadata;
-use veilflight::wire::sql::metadata::{schema, table};
+use veilflight::wire::sql::metadata::{Metadata, schema, table};
 
 use crate::site::{CANARY, JOBS, Site, code, path, with_token, write_policy};
 
@@ -65,8 +64,8 @@ async fn names(site: &Site, partner: &str, command: CommandGetTables) -> Vec<Str
     texts(&tables(site, partner, command).await, "table_name")
 }
 
-fn views() -> CommandGetTables {
-    CommandGetTables { table_types: vec!["VIEW".to_owned()], ..CommandGetTables::default() }
+fn datasets() -> CommandGetTables {
+    CommandGetTables { table_types: vec!["TABLE".to_owned()], ..CommandGetTables::default() }
 }
 
 #[tokio::test]
@@ -82,9 +81,9 @@ async fn every_answer_has_exactly_the_schema_that_is_promised() {
 #[tokio::test]
 async fn two_partners_see_their_own_datasets_and_one_out_of_order_hides_no_other() {
     let site = site().await;
-    assert_eq!(names(&site, "cern", views()).await, ["both", "jobs"]);
-    assert_eq!(names(&site, "fnal", views()).await, ["both", "jets"]);
-    assert_eq!(names(&site, "desy", views()).await, [] as [&str; 0]);
+    assert_eq!(names(&site, "cern", datasets()).await, ["both", "jobs"]);
+    assert_eq!(names(&site, "fnal", datasets()).await, ["both", "jets"]);
+    assert_eq!(names(&site, "desy", datasets()).await, [] as [&str; 0]);
     let all = tables(&site, "desy", CommandGetTables::default()).await;
     assert_eq!(texts(&all, "table_type"), vec!["SYSTEM TABLE"; all.num_rows()]);
     assert_eq!(texts(&all, "db_schema_name"), vec!["information_schema"; all.num_rows()]);
@@ -97,17 +96,17 @@ async fn tables_are_found_by_catalogue_schema_name_and_sort() {
     let text = |text: &str| Some(text.to_owned());
     let none: [&str; 0] = [];
     for (command, expected) in [
-        (CommandGetTables { catalog: text("veilflight"), ..views() }, vec!["both", "jobs"]),
-        (CommandGetTables { catalog: text(""), ..views() }, none.to_vec()),
-        (CommandGetTables { catalog: text("Veil%"), ..views() }, none.to_vec()),
+        (CommandGetTables { catalog: text("veilflight"), ..datasets() }, vec!["both", "jobs"]),
+        (CommandGetTables { catalog: text(""), ..datasets() }, none.to_vec()),
+        (CommandGetTables { catalog: text("Veil%"), ..datasets() }, none.to_vec()),
         (
-            CommandGetTables { db_schema_filter_pattern: text("pub_ic"), ..views() },
+            CommandGetTables { db_schema_filter_pattern: text("pub_ic"), ..datasets() },
             vec!["both", "jobs"],
         ),
-        (CommandGetTables { db_schema_filter_pattern: text("info%"), ..views() }, none.to_vec()),
-        (CommandGetTables { table_name_filter_pattern: text("j%"), ..views() }, vec!["jobs"]),
-        (CommandGetTables { table_name_filter_pattern: text("jets"), ..views() }, none.to_vec()),
-        (CommandGetTables { table_types: vec!["TABLE".to_owned()], ..views() }, none.to_vec()),
+        (CommandGetTables { db_schema_filter_pattern: text("info%"), ..datasets() }, none.to_vec()),
+        (CommandGetTables { table_name_filter_pattern: text("j%"), ..datasets() }, vec!["jobs"]),
+        (CommandGetTables { table_name_filter_pattern: text("jets"), ..datasets() }, none.to_vec()),
+        (CommandGetTables { table_types: vec!["VIEW".to_owned()], ..datasets() }, none.to_vec()),
     ] {
         assert_eq!(names(&site, "cern", command.clone()).await, expected, "{command:?}");
     }
@@ -117,7 +116,7 @@ async fn tables_are_found_by_catalogue_schema_name_and_sort() {
 #[tokio::test]
 async fn a_tables_schema_holds_what_leaves_and_says_what_was_done_to_it() {
     let site = site().await;
-    let command = CommandGetTables { include_schema: true, ..views() };
+    let command = CommandGetTables { include_schema: true, ..datasets() };
     let table = tables(&site, "cern", command).await;
     let schemas = table["table_schema"].as_binary::<i32>();
     for (at, name) in ["both", "jobs"].into_iter().enumerate() {

@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod bounds;
+mod limits;
 mod metadata;
 mod process;
 mod pull;

@@ -231,39 +231,59 @@ impl<'a> Texts<'a> {
         len: usize,
         mut tell: impl FnMut(&'a [u8], usize, usize) -> Option<()>,
     ) -> Result<()> {
-        let told = match (self, part) {
-            (Self::Dictionary { keys, offsets, bytes }, Part::Valid(_)) => {
-                keys.iter().try_for_each(|key| {
+        let told = match self {
+            Self::Blank => (0..len).try_for_each(|_| tell(&[], 0, 0)),
+            Self::Plain { offsets, bytes } => each_row(
+                part,
+                len,
+                |row| span(offsets, row),
+                |place| place.and_then(|(from, to)| tell(bytes, from, to)),
+            ),
+            Self::Large { offsets, bytes } => each_row(
+                part,
+                len,
+                |row| {
+                    let from = usize::try_from(*offsets.get(row)?).ok()?;
+                    Some((from, usize::try_from(*offsets.get(row + 1)?).ok()?))
+                },
+                |place| place.and_then(|(from, to)| tell(bytes, from, to)),
+            ),
+            Self::Dictionary { keys, offsets, bytes } => match part {
+                Part::Valid(_) => keys.iter().try_for_each(|key| {
                     let (from, to) = span(offsets, usize::try_from(*key).ok()?)?;
                     tell(bytes, from, to)
-                })
-            }
-            (Self::Views { views, buffers }, _) => {
-                (0..len).try_for_each(|row| match part.is_valid(row) {
-                    true => {
-                        let (bytes, from, to) = viewed(views, buffers, row)?;
-                        tell(bytes, from, to)
-                    }
-                    false => tell(&[], 0, 0),
-                })
-            }
-            _ => (0..len).try_for_each(|row| {
-                let (bytes, (from, to)): (&[u8], _) = match self {
-                    _ if !part.is_valid(row) => (&[], (0, 0)),
-                    Self::Blank | Self::Views { .. } => (&[], (0, 0)),
-                    Self::Plain { offsets, bytes } => (bytes, span(offsets, row)?),
-                    Self::Large { offsets, bytes } => {
-                        let from = usize::try_from(*offsets.get(row)?).ok()?;
-                        (bytes, (from, usize::try_from(*offsets.get(row + 1)?).ok()?))
-                    }
-                    Self::Dictionary { keys, offsets, bytes } => {
-                        (bytes, span(offsets, usize::try_from(*keys.get(row)?).ok()?)?)
-                    }
-                };
+                }),
+                _ => each_row(
+                    part,
+                    len,
+                    |row| span(offsets, usize::try_from(*keys.get(row)?).ok()?),
+                    |place| place.and_then(|(from, to)| tell(bytes, from, to)),
+                ),
+            },
+            Self::Views { views, buffers } => (0..len).try_for_each(|row| {
+                if !part.is_valid(row) {
+                    return tell(&[], 0, 0);
+                }
+                let (bytes, from, to) = viewed(views, buffers, row)?;
                 tell(bytes, from, to)
             }),
         };
         told.ok_or_else(mismatch)
+    }
+}
+
+/// Tells the place of each row; null rows are empty.
+#[inline]
+fn each_row(
+    part: &Part,
+    len: usize,
+    place: impl Fn(usize) -> Option<(usize, usize)>,
+    mut tell: impl FnMut(Option<(usize, usize)>) -> Option<()>,
+) -> Option<()> {
+    match part {
+        Part::Valid(_) => (0..len).try_for_each(|row| tell(place(row))),
+        _ => (0..len)
+            .try_for_each(|row| tell(if part.is_valid(row) { place(row) } else { Some((0, 0)) })),
     }
 }
 

@@ -39,10 +39,13 @@ grants:
 struct Fragile {
     asked: AtomicUsize,
     asked_max: usize,
+    /// How long it takes to answer.
+    pause: Duration,
 }
 
 impl TokenMap for Fragile {
     fn numbers(&self, _scope: &str, values: &[&str]) -> Result<Vec<u64>> {
+        std::thread::sleep(self.pause);
         assert!(self.asked.fetch_add(1, Ordering::Relaxed) < self.asked_max, "as was to be shown");
         Ok((1..).take(values.len()).collect())
     }
@@ -59,6 +62,10 @@ struct World {
 impl World {
     /// Two row groups of 4000 rows with a user each.
     fn new(asked_max: usize, idle: Duration) -> Self {
+        Self::slow(asked_max, idle, Duration::ZERO, Duration::from_secs(60))
+    }
+
+    fn slow(asked_max: usize, idle: Duration, pause: Duration, keep_alive: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join("jobs.parquet"));
         let clock = Arc::new(SystemClock);
@@ -66,13 +73,8 @@ impl World {
             Arc::new(Sqlite::in_memory(Arc::<SystemClock>::clone(&clock)).unwrap());
         let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([0x5a; 32]))]).unwrap());
         let log = Log::new(Arc::clone(&store), clock, Arc::clone(&ring));
-        let tokens = Arc::new(Fragile { asked: AtomicUsize::new(0), asked_max });
-        let limits = Limits {
-            message_bytes: 4096,
-            message_bytes_max: 1 << 20,
-            idle,
-            keep_alive: Duration::from_secs(60),
-        };
+        let tokens = Arc::new(Fragile { asked: AtomicUsize::new(0), asked_max, pause });
+        let limits = Limits { message_bytes: 4096, message_bytes_max: 1 << 20, idle, keep_alive };
         let pipeline = Arc::new(Pipeline::new(ring, tokens, limits));
         let admission = admission(Arc::clone(&store));
         Self { folder, store, admission, log, pipeline }
@@ -186,4 +188,19 @@ async fn the_log_names_the_column_that_a_value_does_not_fit() {
     let error = world.open_under(policy).next().await.unwrap().unwrap_err();
     assert_eq!(error.code(), Code::SourceValue);
     assert_eq!(error.chain(), "column `User`: a value is no IP address");
+}
+
+#[tokio::test]
+async fn a_stream_whose_worker_learns_for_long_is_kept_alive_and_loses_nothing() {
+    let (pause, every) = (Duration::from_millis(200), Duration::from_millis(20));
+    let world = World::slow(usize::MAX, Duration::from_secs(60), pause, every);
+    let messages: Vec<_> = world.open().map(|message| message.unwrap().rows()).collect().await;
+    let empty = messages.iter().take_while(|rows| **rows == 0).count();
+    assert!(empty >= 3, "{empty} empty messages before the first rows");
+    assert_eq!(messages.iter().sum::<u64>(), 8_000);
+    // The log counts what holds rows.
+    assert_eq!(world.closed().await, (None, Some(8_000)));
+    let quick = World::new(usize::MAX, Duration::from_secs(60));
+    let messages: Vec<_> = quick.open().map(|message| message.unwrap().rows()).collect().await;
+    assert!(messages.iter().all(|rows| *rows > 0));
 }

@@ -74,6 +74,15 @@ pub(super) fn list(state: &Sqlite, partner: Option<&str>, since: NaiveDate) -> R
     })
 }
 
+pub(super) fn forget(state: &Sqlite, partner: &str) -> Result<()> {
+    state.write(WHAT, |transaction| {
+        transaction
+            .execute("DELETE FROM usage WHERE partner = ?1", [partner])
+            .context(Code::State, failed)
+            .map(drop)
+    })
+}
+
 fn find(
     transaction: &Transaction<'_>,
     partner: &str,

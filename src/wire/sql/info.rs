@@ -94,14 +94,16 @@ fn server() -> Vec<(SqlInfo, Value)> {
 /// Names: how they are written, compared, and what they may be.
 fn names() -> Vec<(SqlInfo, Value)> {
     let either_case = SqlSupportedCaseSensitivity::SqlCaseSensitivityCaseInsensitive as i32;
+    let as_written = SqlSupportedCaseSensitivity::SqlCaseSensitivityUnknown as i32;
     vec![
         (SqlInfo::SqlDdlCatalog, Value::Flag(false)),
         (SqlInfo::SqlDdlSchema, Value::Flag(false)),
         (SqlInfo::SqlDdlTable, Value::Flag(false)),
         // A name counts as written where there is such a name, else in any case where one is meant.
+        // In quotes it counts as written, for which there is no word.
         (SqlInfo::SqlIdentifierCase, Value::Bits(either_case)),
         (SqlInfo::SqlIdentifierQuoteChar, Value::Text("\"")),
-        (SqlInfo::SqlQuotedIdentifierCase, Value::Bits(either_case)),
+        (SqlInfo::SqlQuotedIdentifierCase, Value::Bits(as_written)),
         (SqlInfo::SqlAllTablesAreSelectable, Value::Flag(true)),
         (SqlInfo::SqlKeywords, Value::Texts(KEYWORDS)),
         (SqlInfo::SqlNumericFunctions, Value::Texts(NUMERIC)),

@@ -120,8 +120,8 @@ pub async fn table(flights: &Flights, partner: &str, asked: &Metadata) -> Result
         Metadata::Tables(command) => tables(flights, partner, command).await,
         Metadata::TableTypes => {
             let mut builder = CommandGetTableTypes {}.into_builder();
-            builder.append(VIEW);
             builder.append(SYSTEM_TABLE);
+            builder.append(TABLE);
             builder.build().context(Code::Internal, unbuilt)
         }
         Metadata::SqlInfo(command) => info::table(&command.info),
@@ -181,13 +181,13 @@ async fn tables(
                 .context(Code::Internal, unbuilt)?;
         }
     }
-    if wanted(SCHEMA, VIEW) {
+    if wanted(SCHEMA, TABLE) {
         for policy in granted(flights, partner).iter().filter(|policy| named(&policy.dataset)) {
             match flights.planned(partner, policy).await {
                 Ok((plan, _)) => {
                     let columns = described(SCHEMA, plan.dataset(), plan.schema());
                     builder
-                        .append(CATALOG, SCHEMA, plan.dataset(), VIEW, &columns)
+                        .append(CATALOG, SCHEMA, plan.dataset(), TABLE, &columns)
                         .context(Code::Internal, unbuilt)?;
                 }
                 // One dataset out of order must not hide the others; asked for by name, it says why.
@@ -339,15 +339,14 @@ fn foreign_keys() -> SchemaRef {
 
 /// The schema whose tables describe the catalogue.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
-/// What a dataset is to a client: a view of its policy's output. Clients that filter by default ask for
-/// tables and views.
-pub const VIEW: &str = "VIEW";
-/// What a table of `information_schema` is.
+/// What a dataset is to a client. It is a view of its policy's output, but there is no table behind it that
+/// anyone could ask, and clients exist that list tables and no views (Spark's JDBC catalogue, for one).
+pub const TABLE: &str = "TABLE";
+/// What a table of `information_schema` is: not among those that clients show by default.
 pub const SYSTEM_TABLE: &str = "SYSTEM TABLE";
 
-/// The tables of `information_schema`, by name.
+/// The tables of `information_schema`, by name, as statements see them.
 fn system_tables() -> Vec<(&'static str, Schema)> {
-    let ordinal = Field::new("ordinal_position", DataType::UInt64, false);
     vec![
         (
             "columns",
@@ -356,12 +355,21 @@ fn system_tables() -> Vec<(&'static str, Schema)> {
                 utf8("table_schema", false),
                 utf8("table_name", false),
                 utf8("column_name", false),
-                ordinal,
+                Field::new("ordinal_position", DataType::Int32, false),
+                utf8("column_default", true),
                 utf8("is_nullable", false),
                 utf8("data_type", false),
+                utf8("veilflight.protection", true),
             ]),
         ),
-        ("schemata", Schema::new(vec![utf8("catalog_name", false), utf8("schema_name", false)])),
+        (
+            "schemata",
+            Schema::new(vec![
+                utf8("catalog_name", false),
+                utf8("schema_name", false),
+                utf8("schema_owner", true),
+            ]),
+        ),
         (
             "tables",
             Schema::new(vec![
@@ -369,6 +377,7 @@ fn system_tables() -> Vec<(&'static str, Schema)> {
                 utf8("table_schema", false),
                 utf8("table_name", false),
                 utf8("table_type", false),
+                utf8("table_comment", true),
             ]),
         ),
     ]
@@ -376,6 +385,8 @@ fn system_tables() -> Vec<(&'static str, Schema)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// `name type` of each field, with `not null` where nulls are not allowed.
@@ -534,5 +545,28 @@ mod tests {
         assert_eq!(found(Some("veilflight"), Some("pub%")), 1);
         assert_eq!(found(Some(""), None), 0);
         assert_eq!(found(Some("veil%"), None), 0);
+    }
+
+    /// What [`like`] says, from the definition.
+    fn plainly(pattern: &[char], name: &[char]) -> bool {
+        match (pattern, name) {
+            ([], name) => name.is_empty(),
+            (['%', rest @ ..], name) => (0..=name.len()).any(|skip| plainly(rest, &name[skip..])),
+            (['_', rest @ ..], [_, tail @ ..]) => plainly(rest, tail),
+            (['\\', same, rest @ ..], [c, tail @ ..]) | ([same, rest @ ..], [c, tail @ ..]) => {
+                same == c && plainly(rest, tail)
+            }
+            (_, []) => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_fits_as_its_definition_says(
+            pattern in "[ab%_\\\\]{0,8}", name in "[ab%_\\\\]{0,8}",
+        ) {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(like(&pattern, &name), plainly(&chars(&pattern), &chars(&name)));
+        }
     }
 }
