@@ -111,6 +111,10 @@ fn time_enters_through_the_clock() {
 /// Who reads a clock of its own.
 const CLOCKS: &[(&str, &str)] = &[
     ("src/clock.rs", "the one place"),
+    (
+        "src/pipeline/query/run.rs",
+        "how long a statement was worked at; a monotonic age, never a date",
+    ),
     ("src/wire/catalog.rs", "how old a look at files is; a monotonic age, never a date"),
     ("src/server/tls.rs", "rustls wants its own type of time to check certificates"),
 ];

@@ -122,9 +122,15 @@ async fn actions_are_listed_and_a_policy_explains_itself() {
         names,
         [
             "CancelFlightInfo",
+            "CancelQuery",
             "RenewFlightEndpoint",
+            "CreatePreparedStatement",
+            "ClosePreparedStatement",
             "veilflight.server_info",
-            "veilflight.policy_info"
+            "veilflight.policy_info",
+            "SetSessionOptions",
+            "GetSessionOptions",
+            "CloseSession",
         ]
     );
     let mut json = Vec::new();
@@ -135,6 +141,7 @@ async fn actions_are_listed_and_a_policy_explains_itself() {
         json.push(serde_json::from_slice::<Value>(&body).unwrap());
     }
     assert_eq!(json[0]["name"], "veilflight");
+    assert_eq!(json[0]["flight_sql"], true);
     assert_eq!(json[1]["columns"].as_array().unwrap().len(), 1, "what is dropped is not named");
     assert_eq!(json[1]["columns"][0]["name"], "Id");
     assert_eq!(json[1]["columns"][0]["protection"], "keep");

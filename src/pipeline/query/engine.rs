@@ -9,17 +9,17 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::logical::Logical;
+use super::memory::Memory;
 use super::planned::{Planned, Query, Shape, Work, answer, is_ordered, reads};
 use super::spill::Spill;
 use super::statement::{CATALOGUE, SCHEMA};
 use super::{QueryLimits, Statement, Terms, View, catalogue, functions, logical};
-use crate::error::{Code, Context, Error, Result};
+use crate::error::{Code, Context, Error, Hint, Result};
 use crate::pipeline::stream::Pipeline;
 
 /// How long planning may take: it reads no row.
@@ -30,7 +30,7 @@ const PLANNING_MAX: Duration = Duration::from_secs(30);
 pub struct Engine {
     pub(super) pipeline: Arc<Pipeline>,
     limits: QueryLimits,
-    environment: Arc<RuntimeEnv>,
+    pub(super) environment: Arc<RuntimeEnv>,
     /// There until the engine is dropped.
     runtime: Option<Runtime>,
     _spill: Spill,
@@ -48,7 +48,7 @@ impl Engine {
             .with_mode(DiskManagerMode::Directories(vec![spill.folder().to_owned()]))
             .with_max_temp_directory_size(limits.spill_bytes);
         let environment = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
+            .with_memory_pool(Arc::new(Memory::new(limits.memory_bytes)))
             .with_disk_manager_builder(disk)
             .build_arc()
             .context(Code::Config, failed)?;
@@ -73,6 +73,11 @@ impl Engine {
         terms: &Terms,
         views: Vec<View>,
     ) -> Result<Query> {
+        if statement.sql().len() > self.limits.sql_bytes_max {
+            let most = self.limits.sql_bytes_max;
+            let hint = Hint::new(&format!("a statement may have {most} bytes"));
+            return Err(Error::new(Code::SqlRefused, "the statement is too long").hinting(hint));
+        }
         let (engine, statement, terms) = (Arc::clone(self), statement.clone(), terms.clone());
         let planning = async move { engine.planned(&statement, &terms, views).await };
         let mut planning = Planning(self.runtime()?.spawn(planning));
@@ -131,7 +136,6 @@ impl Engine {
             .with_runtime_env(Arc::clone(&self.environment))
             .with_expr_planners(functions.planners().to_vec())
             .with_scalar_functions(functions.all_scalar())
-            .with_higher_order_functions(functions.all_higher_order())
             .with_aggregate_functions(functions.all_aggregate())
             .with_window_functions(functions.all_window())
             .build()

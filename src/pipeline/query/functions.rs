@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::planner::ExprPlanner;
-use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::sql::sqlparser::ast::{self, Query, Visit, Visitor};
 
 use super::hint;
@@ -134,7 +134,6 @@ const SCALAR: &[&str] = &[
     "array_distinct",
     "array_element",
     "array_except",
-    "array_first",
     "array_has",
     "array_has_all",
     "array_has_any",
@@ -178,9 +177,6 @@ const SCALAR: &[&str] = &[
     "map_values",
     "string_to_array",
 ];
-
-/// Functions that take a function: `x -> x + 1`.
-const HIGHER_ORDER: &[&str] = &["array_any_match", "array_filter", "array_transform"];
 
 /// Functions of the rows of a group. Each may stand over a window too.
 const AGGREGATE: &[&str] = &[
@@ -265,6 +261,10 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("arrow_try_cast", CAST),
     ("cast_to_type", CAST),
     ("try_cast_to_type", CAST),
+    ("array_any_match", LAMBDA),
+    ("array_filter", LAMBDA),
+    ("array_first", LAMBDA),
+    ("array_transform", LAMBDA),
     ("union_extract", UNION),
     ("union_tag", UNION),
 ];
@@ -274,13 +274,13 @@ const CHANGES: &str = "it gives another answer each time";
 const ORIGIN: &str = "it tells of files or of the server";
 const METADATA: &str = "a column's metadata are those of the schema";
 const CAST: &str = "write `CAST(... AS ...)`";
+const LAMBDA: &str = "it takes a function, and none can be written here";
 const UNION: &str = "there are no unions";
 
 /// The functions that may be called, under all their names.
 #[derive(Debug)]
 pub(super) struct Functions {
     scalar: BTreeMap<String, Arc<ScalarUDF>>,
-    higher_order: BTreeMap<String, Arc<HigherOrderUDF>>,
     aggregate: BTreeMap<String, Arc<AggregateUDF>>,
     window: BTreeMap<String, Arc<WindowUDF>>,
     planners: Vec<Arc<dyn ExprPlanner>>,
@@ -296,22 +296,12 @@ impl Functions {
     fn new() -> Self {
         let mut all = Self {
             scalar: BTreeMap::new(),
-            higher_order: BTreeMap::new(),
             aggregate: BTreeMap::new(),
             window: BTreeMap::new(),
             planners: SessionStateDefaults::default_expr_planners(),
         };
         for function in SessionStateDefaults::default_scalar_functions() {
             keep(&mut all.scalar, SCALAR, function.name(), function.aliases(), &function);
-        }
-        for function in SessionStateDefaults::default_higher_order_functions() {
-            keep(
-                &mut all.higher_order,
-                HIGHER_ORDER,
-                function.name(),
-                function.aliases(),
-                &function,
-            );
         }
         for function in SessionStateDefaults::default_aggregate_functions() {
             keep(&mut all.aggregate, AGGREGATE, function.name(), function.aliases(), &function);
@@ -325,11 +315,6 @@ impl Functions {
     /// The scalar function of this name.
     pub(super) fn scalar(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         self.scalar.get(name).cloned()
-    }
-
-    /// The higher-order function of this name.
-    pub(super) fn higher_order(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
-        self.higher_order.get(name).cloned()
     }
 
     /// The aggregate function of this name.
@@ -349,23 +334,13 @@ impl Functions {
 
     /// All names, in order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        let names = self.scalar.keys().chain(self.higher_order.keys());
-        let names = names.chain(self.aggregate.keys()).chain(self.window.keys());
+        let names = self.scalar.keys().chain(self.aggregate.keys()).chain(self.window.keys());
         names.map(String::as_str).chain(SPELLINGS.iter().copied())
     }
 
     /// All scalar functions, each once, for a session.
     pub(super) fn all_scalar(&self) -> Vec<Arc<ScalarUDF>> {
         self.scalar
-            .iter()
-            .filter(|(name, function)| name.as_str() == function.name())
-            .map(|(_, function)| Arc::clone(function))
-            .collect()
-    }
-
-    /// All higher-order functions, each once, for a session.
-    pub(super) fn all_higher_order(&self) -> Vec<Arc<HigherOrderUDF>> {
-        self.higher_order
             .iter()
             .filter(|(name, function)| name.as_str() == function.name())
             .map(|(_, function)| Arc::clone(function))
@@ -468,13 +443,14 @@ mod tests {
     #[test]
     fn every_function_of_the_engine_is_allowed_or_refused_with_a_reason() {
         let scalar = SessionStateDefaults::default_scalar_functions();
+        const NONE: &[&str] = &[];
         let higher = SessionStateDefaults::default_higher_order_functions();
         let aggregate = SessionStateDefaults::default_aggregate_functions();
         let window = SessionStateDefaults::default_window_functions();
         let offered: Vec<(&str, &[&str])> = scalar
             .iter()
             .map(|function| (function.name(), SCALAR))
-            .chain(higher.iter().map(|function| (function.name(), HIGHER_ORDER)))
+            .chain(higher.iter().map(|function| (function.name(), NONE)))
             .chain(aggregate.iter().map(|function| (function.name(), AGGREGATE)))
             .chain(window.iter().map(|function| (function.name(), WINDOW)))
             .collect();
@@ -491,7 +467,7 @@ mod tests {
             .filter(|(name, _)| allowed().names().any(|allowed| allowed == *name))
             .collect();
         assert!(both.is_empty(), "{both:?}");
-        let all = [SCALAR, HIGHER_ORDER, AGGREGATE, WINDOW].concat();
+        let all = [SCALAR, AGGREGATE, WINDOW].concat();
         let gone: Vec<_> =
             all.iter().filter(|name| !offered.iter().any(|(known, _)| known == *name)).collect();
         assert!(gone.is_empty(), "the engine has no {gone:?}");

@@ -225,8 +225,8 @@ impl ContextProvider for Catalogue<'_> {
         self.functions.scalar(name)
     }
 
-    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
-        self.functions.higher_order(name)
+    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
@@ -357,13 +357,9 @@ fn refused_expression(expr: &Expr, functions: &Functions) -> Option<&'static str
         | Expr::GroupingSet(_)
         | Expr::Placeholder(_)
         | Expr::OuterReferenceColumn(..)
-        | Expr::Unnest(_)
-        | Expr::Lambda(_)
-        | Expr::LambdaVariable(_) => None,
+        | Expr::Unnest(_) => None,
         Expr::ScalarFunction(call) => unless(functions.scalar(call.func.name()).is_some()),
-        Expr::HigherOrderFunction(call) => {
-            unless(functions.higher_order(call.func.name()).is_some())
-        }
+        Expr::HigherOrderFunction(_) | Expr::Lambda(_) | Expr::LambdaVariable(_) => FUNCTION,
         Expr::AggregateFunction(call) => unless(functions.aggregate(call.func.name()).is_some()),
         Expr::WindowFunction(call) => match &call.fun {
             WindowFunctionDefinition::AggregateUDF(function) => {

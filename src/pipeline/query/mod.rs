@@ -18,6 +18,7 @@ mod functions;
 mod hint;
 mod information;
 mod logical;
+mod memory;
 mod names;
 mod parameters;
 mod planned;
@@ -25,6 +26,8 @@ mod prune;
 mod run;
 mod spill;
 mod statement;
+#[cfg(test)]
+mod testing;
 mod view;
 
 pub use engine::Engine;

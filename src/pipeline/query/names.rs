@@ -9,9 +9,9 @@ use std::ops::ControlFlow;
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
     ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, NamedWindowDefinition,
-    NamedWindowExpr, ObjectName, ObjectNamePart, OneOrManyWithParens, Query, RenameSelectItem,
-    Select, SelectItem, SelectItemQualifiedWildcardKind, TableAlias, TableFactor, TableWithJoins,
-    Visit, VisitMut, Visitor, VisitorMut, WildcardAdditionalOptions, WindowType,
+    NamedWindowExpr, ObjectName, ObjectNamePart, Query, RenameSelectItem, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, TableAlias, TableFactor, TableWithJoins, Visit, VisitMut,
+    Visitor, VisitorMut, WildcardAdditionalOptions, WindowType,
 };
 
 use super::statement::{CATALOGUE, INFORMATION_SCHEMA, SCHEMA};
@@ -126,24 +126,6 @@ impl Visitor for Known {
                 }
             }
             _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Infallible> {
-        if let Expr::Lambda(lambda) = expr {
-            let names: Vec<&Ident> = match &lambda.params {
-                OneOrManyWithParens::One(one) => vec![&one.name],
-                OneOrManyWithParens::Many(many) => many.iter().map(|one| &one.name).collect(),
-            };
-            for name in names {
-                // The planner itself folds what has no quotes here.
-                let name = match name.quote_style {
-                    Some(_) => name.value.clone(),
-                    None => name.value.to_lowercase(),
-                };
-                *self.aliases.entry(name).or_default() += 1;
-            }
         }
         ControlFlow::Continue(())
     }

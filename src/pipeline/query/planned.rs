@@ -71,6 +71,11 @@ impl Query {
         }
     }
 
+    /// Whether each row of the answer is made from one row of one dataset, so that its streams are pulls.
+    pub fn is_by_row(&self) -> bool {
+        matches!(self.0.work, Work::Direct { .. } | Work::ByRow { .. })
+    }
+
     /// Whether the order of rows means something.
     pub fn ordered(&self) -> bool {
         self.0.ordered

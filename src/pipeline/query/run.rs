@@ -193,6 +193,11 @@ pub(super) fn inward(error: &DataFusionError) -> Error {
     }
     let code = match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => Code::QueryMemory,
+        // Nothing but what was spilled is written or read here; our own scans' errors are ours.
+        DataFusionError::IoError(_) => Code::QueryMemory,
+        DataFusionError::ArrowError(error, _) if matches!(**error, ArrowError::IoError(..)) => {
+            Code::QueryMemory
+        }
         DataFusionError::ExecutionJoin(join) if join.is_panic() => Code::Internal,
         _ => Code::QueryFailed,
     };

@@ -3,6 +3,7 @@
 //! `functions`' business.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
     self, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, TableFactor, Value,
@@ -15,7 +16,7 @@ use datafusion::sql::sqlparser::tokenizer::{
     Location, Token, TokenWithSpan, Tokenizer, TokenizerError,
 };
 
-use super::hint;
+use super::{hint, information};
 use crate::error::{Code, Error, Result};
 
 /// The name of the only catalogue.
@@ -30,7 +31,7 @@ pub(crate) const SQL_BYTES_MAX: usize = 64 * 1024;
 /// How deep expressions and subqueries may nest.
 const NESTING_MAX: usize = 50;
 /// How many operators and keywords a statement may have: each may make a tree of expressions one deeper.
-const OPERATORS_MAX: usize = 1_500;
+const OPERATORS_MAX: usize = 500;
 /// How many tables are read once every use of a `WITH` table is written out.
 const SCANS_MAX: u64 = 64;
 /// How many parameters a statement may have.
@@ -44,7 +45,7 @@ pub(super) const PARAMETERS_MAX: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct Statement {
     sql: String,
-    query: Box<Query>,
+    query: Arc<Query>,
     tables: Vec<String>,
     information: bool,
     parameters: usize,
@@ -76,7 +77,7 @@ impl Statement {
         }
         Ok(Self {
             sql: sql.to_owned(),
-            query,
+            query: query.into(),
             tables: walk.tables,
             information: walk.information,
             parameters,
@@ -215,6 +216,26 @@ fn first_word(tokens: &[TokenWithSpan]) -> Result<()> {
         _ => Err(unexpected(&first.token, first.span.start)),
     }
 }
+
+/// The name that the parser took for a call without brackets. Some words are functions to it, and names
+/// of columns to everybody else.
+fn no_call(name: &ObjectName) -> Option<Expr> {
+    let names = name.0.iter().map(|part| match part {
+        ObjectNamePart::Identifier(name) => Some(name.clone()),
+        ObjectNamePart::Function(_) => None,
+    });
+    let names = names.collect::<Option<Vec<_>>>()?;
+    match names.as_slice() {
+        [only] if USERS.iter().any(|word| only.value.eq_ignore_ascii_case(word)) => {
+            Some(Expr::Identifier(only.clone()))
+        }
+        [_] => None,
+        _ => Some(Expr::CompoundIdentifier(names)),
+    }
+}
+
+/// What other servers answer with who asks.
+const USERS: &[&str] = &["user", "current_user", "session_user", "current_catalog"];
 
 /// First words of statements that other servers answer.
 const OTHERS: &[&str] = &[
@@ -429,6 +450,12 @@ impl VisitorMut for Walk {
             {
                 refuse("there are no variables")
             }
+            Expr::Function(function) if matches!(function.args, ast::FunctionArguments::None) => {
+                if let Some(name) = no_call(&function.name) {
+                    *expr = name;
+                }
+                ControlFlow::Continue(())
+            }
             Expr::MatchAgainst { .. } => refuse("`MATCH ... AGAINST` is not offered"),
             Expr::JsonAccess { .. } => refuse("JSON paths are not offered"),
             Expr::OuterJoin(_) => refuse("`(+)` is not offered; write `LEFT JOIN`"),
@@ -482,7 +509,7 @@ impl Walk {
                 }
                 *name = quoted(&[table]);
             }
-            INFORMATION_SCHEMA => {
+            INFORMATION_SCHEMA if information::TABLES.contains(&table) => {
                 self.information = true;
                 *name = quoted(&[INFORMATION_SCHEMA, table]);
             }

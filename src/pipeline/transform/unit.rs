@@ -58,7 +58,7 @@ impl Kernel for Unit {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Array, AsArray, Int64Array, StringArray};
+    use arrow::array::{AsArray, Int64Array, StringArray};
     use arrow::datatypes::UInt64Type;
 
     use super::super::testing::{args, words};
