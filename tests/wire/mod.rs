@@ -9,3 +9,4 @@ mod process;
 mod pull;
 mod tickets;
 mod tls;
+mod turns;
