@@ -4,7 +4,7 @@
 use veilflight::error::Code;
 use veilflight::keys::{KeyRing, Secret};
 use veilflight::pipeline::format::Format;
-use veilflight::wire::ticket::{Asked, Seen, Subject, Ticket, Tickets};
+use veilflight::wire::ticket::{Asked, Read, Seen, Subject, Ticket, Tickets};
 
 /// No bytes open as a ticket but those that were sealed: neither the bytes themselves, nor a genuine
 /// ticket changed by them.
@@ -48,7 +48,11 @@ fn sample() -> Ticket {
     let asked = Asked { sql: "SELECT 1".to_owned(), ..Asked::default() };
     Ticket {
         partner: "partner".to_owned(),
-        subject: Subject::Query { asked, seen: vec![seen], shard: 3 },
+        subject: Subject::Query {
+            asked,
+            reads: vec![Read { seen, columns: vec!["Id".to_owned()] }],
+            shard: 3,
+        },
         plan: [7; 16],
         format: Format::default(),
         expires_seconds: i64::MAX,

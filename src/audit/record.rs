@@ -156,6 +156,19 @@ impl Subject {
     }
 }
 
+impl Subject {
+    /// The datasets that the request is about, by name.
+    pub fn datasets(&self) -> Vec<&str> {
+        let read = self.reads.iter().map(|read| read.dataset.as_str());
+        self.dataset.as_deref().into_iter().chain(read).collect()
+    }
+
+    /// Whether the request is about this dataset, alone or beside others.
+    pub fn is_about(&self, dataset: &str) -> bool {
+        self.datasets().contains(&dataset)
+    }
+}
+
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -283,3 +296,6 @@ const TEXT_CHARS_MAX: usize = 256;
 
 /// The most that a record holds of a statement's text, in characters.
 const STATEMENT_CHARS_MAX: usize = 4_000;
+
+#[cfg(test)]
+mod tests;

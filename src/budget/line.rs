@@ -1,5 +1,5 @@
-//! The line of statements that wait for a turn, as a plain machine: no threads, no time, no wake-ups.
-//! What it says is carried out in [`super::turns`].
+//! The line of those who wait for a place, as a plain machine: no threads, no time, no wake-ups. What it
+//! says is carried out in [`super::places`].
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -102,14 +102,17 @@ impl Line {
     }
 
     /// How many run.
-    #[cfg(test)]
     pub(super) fn running(&self) -> usize {
         self.running.values().sum()
     }
 
+    /// How many of a partner run.
+    pub(super) fn running_of(&self, partner: &str) -> usize {
+        self.running.get(partner).copied().unwrap_or(0)
+    }
+
     fn may_run(&self, partner: &str, own_max: usize) -> bool {
-        self.running.get(partner).copied().unwrap_or(0) < own_max
-            && self.running.values().sum::<usize>() < self.running_max
+        self.running_of(partner) < own_max && self.running() < self.running_max
     }
 
     fn forget_if_empty(&mut self, partner: &str) {
@@ -119,3 +122,6 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

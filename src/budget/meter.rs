@@ -324,3 +324,6 @@ fn no_more(code: Code, counter: &Counter) -> Error {
     let of = counter.as_ref().map_or_else(|| "all datasets".to_owned(), |name| format!("`{name}`"));
     Error::new(code, format!("the partner's allowance of {of} for today does not reach"))
 }
+
+#[cfg(test)]
+mod tests;

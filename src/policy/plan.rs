@@ -18,6 +18,7 @@ use crate::pipeline::transform::column::{canonical, carried};
 pub struct Plan {
     policy: Arc<Policy>,
     partner: String,
+    access: Access,
     limits: Limits,
     columns: Vec<PlannedColumn>,
     schema: SchemaRef,
@@ -54,6 +55,11 @@ impl Plan {
         &self.partner
     }
 
+    /// What the partner may have: rows, or aggregates where no grant gives rows.
+    pub const fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// The columns that leave, in the order of the policy.
     pub fn columns(&self) -> &[PlannedColumn] {
         &self.columns
@@ -78,11 +84,12 @@ impl Plan {
     }
 }
 
-/// Plans what `partner` gets of a dataset whose raw columns are `raw`.
+/// Plans what `partner` gets of a dataset whose raw columns are `raw`. Of several grants the one for rows
+/// counts.
 ///
 /// # Errors
-/// [`Code::DatasetUnknown`] without a grant for rows, [`Code::DatasetUnavailable`] where the policy
-/// asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
+/// [`Code::DatasetUnknown`] without a grant for rows or aggregates, [`Code::DatasetUnavailable`] where the
+/// policy asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
 pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate) -> Result<Plan> {
     let grant = grant(policy, partner, today)?;
     if policy.release.is_some() {
@@ -91,24 +98,51 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
             format!("`{}` asks for a release, which this version does not build", policy.dataset),
         ));
     }
+    if matches!(grant.access, Access::Aggregates { .. }) && policy.unit.is_none() {
+        // The loader refuses such a policy; a group whose persons cannot be counted must not be answered.
+        return Err(Error::new(
+            Code::DatasetUnavailable,
+            format!("`{}` grants aggregates and names no `unit`", policy.dataset),
+        ));
+    }
     let (columns, schema) = columns(policy, raw)?;
-    let (partner, limits) = (partner.to_owned(), grant.limits);
-    Ok(Plan { policy: Arc::clone(policy), partner, limits, columns, schema })
+    Ok(Plan {
+        policy: Arc::clone(policy),
+        partner: partner.to_owned(),
+        access: grant.access.clone(),
+        limits: grant.limits,
+        columns,
+        schema,
+    })
 }
 
 /// What [`Plan::allowance`] will be, before the data are looked at.
 ///
 /// # Errors
-/// [`Code::DatasetUnknown`] without a grant for rows.
+/// [`Code::DatasetUnknown`] without a grant for rows or aggregates.
 pub fn allowance(policy: &Policy, partner: &str, today: NaiveDate) -> Result<Allowance> {
     Ok(grant(policy, partner, today)?.limits.of(&policy.dataset))
 }
 
-/// The grant that is planned under.
-fn grant<'a>(policy: &'a Policy, partner: &'a str, today: NaiveDate) -> Result<&'a Grant> {
-    let mut grants = policy.grants_of(partner, today);
-    grants.find(|grant| grant.access == Access::Rows).ok_or_else(|| {
-        let what = format!("`{partner}` has no grant for rows of `{}`", policy.dataset);
+/// What a partner may have of a dataset as this version serves it, or nothing.
+pub fn access<'a>(policy: &'a Policy, partner: &str, today: NaiveDate) -> Option<&'a Access> {
+    grant(policy, partner, today).ok().map(|grant| &grant.access)
+}
+
+/// The grant that is planned under: rows before aggregates, of aggregates the largest groups.
+fn grant<'a>(policy: &'a Policy, partner: &str, today: NaiveDate) -> Result<&'a Grant> {
+    let valid = policy
+        .grants
+        .iter()
+        .filter(|grant| grant.partner == partner && grant.until.is_none_or(|until| today <= until));
+    let served = valid.filter_map(|grant| match grant.access {
+        Access::Rows => Some((u64::MAX, grant)),
+        Access::Aggregates { group_min } => Some((group_min, grant)),
+        Access::Dp(_) => None,
+    });
+    served.max_by_key(|(rank, _)| *rank).map(|(_, grant)| grant).ok_or_else(|| {
+        let what =
+            format!("`{partner}` has no grant for rows or aggregates of `{}`", policy.dataset);
         Error::new(Code::DatasetUnknown, what)
     })
 }

@@ -24,6 +24,7 @@ use crate::diagnostic::render;
 use crate::error::{Code, Context, Result};
 use crate::identity::Identity;
 use crate::keys::KeyRing;
+use crate::pipeline::query::Engine;
 use crate::pipeline::stream::Pipeline;
 use crate::policy::load::load_bytes;
 use crate::policy::plan;
@@ -34,6 +35,7 @@ use crate::wire::encode::Wire;
 use crate::wire::flights::Flights;
 use crate::wire::service::Service;
 use crate::wire::session::Sessions;
+use crate::wire::sql::prepared::Handles;
 use crate::wire::ticket::Tickets;
 use listener::Bounds;
 use tls::{Registered, Tls};
@@ -115,11 +117,18 @@ impl Server {
         let tokens = Arc::<dyn Store>::clone(&store);
         let sessions = Sessions::new(&ring)?;
         let admission = Admission::new(settings.quotas.clone(), store, Arc::clone(&clock));
+        let handles = Handles::new(&ring)?;
+        let tickets = Tickets::new(&ring)?;
+        let pipeline = Arc::new(Pipeline::new(ring, tokens, settings.limits));
+        let engine = Arc::new(Engine::new(Arc::clone(&pipeline), settings.query.clone())?);
         let flights = Arc::new(Flights {
             catalog: Arc::new(catalog),
-            tickets: Tickets::new(&ring)?,
+            tickets,
+            handles,
             ticket_seconds: i64::try_from(settings.ticket.as_secs()).unwrap_or(i64::MAX),
-            pipeline: Arc::new(Pipeline::new(ring, tokens, settings.limits)),
+            advertise: settings.advertise.clone(),
+            pipeline,
+            engine,
             admission,
             register: Arc::default(),
             clock,

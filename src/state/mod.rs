@@ -139,6 +139,12 @@ pub trait Store: TokenMap + Send + Sync + Debug {
     /// # Errors
     /// [`crate::error::Code::State`] when the store cannot be read.
     fn usage(&self, partner: Option<&str>, since: NaiveDate) -> Result<Vec<Usage>>;
+
+    /// Forgets what a partner took, of all days. For the command line on the custodian's machine only.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read or written.
+    fn forget_usage(&self, partner: &str) -> Result<()>;
 }
 
 /// Says which row and head follow a head.

@@ -11,10 +11,12 @@ use crate::error::{Code, Error, Result};
 use crate::keys::KeyRing;
 use crate::keys::envelope::Envelope;
 use crate::pipeline::format::{Compression, Format, Strings};
+use crate::pipeline::source::Snapshot;
+use crate::policy::plan::Plan;
 
-/// No genuine ticket is longer, in bytes: the longest statement, the longest parameters, and what names
-/// a few hundred datasets. More is refused before it is decrypted or decoded.
-pub const TICKET_BYTES_MAX: usize = STATEMENT_BYTES_MAX + PARAMETERS_BYTES_MAX + (96 << 10);
+/// No genuine ticket is longer, in bytes: the longest statement, the longest parameters, and the names
+/// of what they read. More is refused before it is decrypted or decoded.
+pub const TICKET_BYTES_MAX: usize = STATEMENT_BYTES_MAX + PARAMETERS_BYTES_MAX + (256 << 10);
 
 /// The layout of the sealed bytes.
 const VERSION: u8 = 2;
@@ -51,13 +53,34 @@ pub enum Subject {
     Query {
         /// The statement.
         asked: Asked,
-        /// The datasets that it was planned over.
-        seen: Vec<Seen>,
+        /// What it reads.
+        reads: Vec<Read>,
         /// Which shard, from 0.
         shard: u32,
     },
     /// A table about the catalogue or the server: its command.
     Metadata(Bytes),
+}
+
+impl Subject {
+    /// The datasets that it was planned over.
+    pub fn seen(&self) -> impl Iterator<Item = &Seen> {
+        let (one, several) = match self {
+            Self::Dataset { seen, .. } => (Some(seen), [].as_slice()),
+            Self::Query { reads, .. } => (None, reads.as_slice()),
+            Self::Metadata(_) => (None, [].as_slice()),
+        };
+        one.into_iter().chain(several.iter().map(|read| &read.seen))
+    }
+}
+
+/// A dataset that a statement reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// The dataset.
+    pub seen: Seen,
+    /// The columns that the plan reads of it, for the record.
+    pub columns: Vec<String>,
 }
 
 /// A dataset in the state in which it was planned.
@@ -110,12 +133,12 @@ impl Ticket {
                 seen.encode(&mut bytes);
                 bytes.extend_from_slice(&shard.to_be_bytes());
             }
-            Subject::Query { asked, seen, shard } => {
+            Subject::Query { asked, reads, shard } => {
                 bytes.push(QUERY);
                 asked.encode(&mut bytes);
-                put_len(&mut bytes, seen.len());
-                for seen in seen {
-                    seen.encode(&mut bytes);
+                put_len(&mut bytes, reads.len());
+                for read in reads {
+                    read.encode(&mut bytes);
                 }
                 bytes.extend_from_slice(&shard.to_be_bytes());
             }
@@ -141,8 +164,8 @@ impl Ticket {
             },
             [QUERY] => Subject::Query {
                 asked: Asked::decode(&mut rest)?,
-                seen: (0..len(&mut rest)?)
-                    .map(|_| Seen::decode(&mut rest))
+                reads: (0..len(&mut rest)?)
+                    .map(|_| Read::decode(&mut rest))
                     .collect::<Option<Vec<_>>>()?,
                 shard: u32::from_be_bytes(*take(&mut rest)?),
             },
@@ -166,7 +189,32 @@ impl Ticket {
     }
 }
 
+impl Read {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        self.seen.encode(bytes);
+        put_len(bytes, self.columns.len());
+        for column in &self.columns {
+            put(bytes, column.as_bytes());
+        }
+    }
+
+    fn decode(rest: &mut &[u8]) -> Option<Self> {
+        let seen = Seen::decode(rest)?;
+        let columns = (0..len(rest)?).map(|_| text(rest)).collect::<Option<Vec<_>>>()?;
+        Some(Self { seen, columns })
+    }
+}
+
 impl Seen {
+    /// A dataset as it was planned now.
+    pub fn of(plan: &Plan, snapshot: &Snapshot) -> Self {
+        Self {
+            dataset: plan.dataset().to_owned(),
+            policy_digest: plan.policy().digest.clone(),
+            data_version: snapshot.version().to_owned(),
+        }
+    }
+
     fn encode(&self, bytes: &mut Vec<u8>) {
         for text in [&self.dataset, &self.policy_digest, &self.data_version] {
             put(bytes, text.as_bytes());
@@ -294,7 +342,8 @@ pub fn new_plan_id() -> Result<PlanId> {
 /// What sealing adds, in bytes.
 const OVERHEAD: usize = 64;
 
-fn put(bytes: &mut Vec<u8>, part: &[u8]) {
+/// Adds a part with its length before it.
+pub(super) fn put(bytes: &mut Vec<u8>, part: &[u8]) {
     put_len(bytes, part.len());
     bytes.extend_from_slice(part);
 }
@@ -323,6 +372,7 @@ fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
     Some(head)
 }
 
+/// A text that [`put`] added.
 pub(super) fn text(rest: &mut &[u8]) -> Option<String> {
     String::from_utf8(bytes_of(rest)?.to_vec()).ok()
 }
@@ -356,13 +406,18 @@ mod tests {
         }
     }
 
+    fn read(dataset: &str) -> Read {
+        Read { seen: seen(dataset), columns: vec!["Id".to_owned(), String::new()] }
+    }
+
     fn query(sql: &str) -> Ticket {
         let asked = Asked {
             sql: sql.to_owned(),
             parameters: vec![1, 2, 3].into(),
             time_zone: Some("Europe/Zurich".to_owned()),
         };
-        let subject = Subject::Query { asked, seen: vec![seen("jobs"), seen("users")], shard: 3 };
+        let reads = vec![read("jobs"), Read { columns: Vec::new(), ..read("users") }];
+        let subject = Subject::Query { asked, reads, shard: 3 };
         Ticket { subject, ..ticket() }
     }
 
@@ -422,9 +477,9 @@ mod tests {
     #[test]
     fn the_longest_question_there_may_be_fits_a_ticket_that_opens() {
         let mut long = query(&"x".repeat(STATEMENT_BYTES_MAX));
-        if let Subject::Query { asked, seen, .. } = &mut long.subject {
+        if let Subject::Query { asked, reads, .. } = &mut long.subject {
             asked.parameters = vec![7; PARAMETERS_BYTES_MAX].into();
-            *seen = vec![seen[0].clone(); 300];
+            *reads = vec![reads[0].clone(); 300];
         }
         let sealed = tickets(1).seal(&long).unwrap();
         assert_eq!(tickets(1).open(&sealed).unwrap(), long);
@@ -472,7 +527,7 @@ mod tests {
             let asked = Asked { sql, parameters: parameters.into(), time_zone: Some(zone) };
             for subject in [
                 Subject::Dataset { seen: seen(&dataset), shard },
-                Subject::Query { asked, seen: vec![seen(&dataset)], shard },
+                Subject::Query { asked, reads: vec![read(&dataset)], shard },
             ] {
                 let partner = partner.clone();
                 let ticket = Ticket { partner, subject, expires_seconds, ..ticket() };

@@ -3,8 +3,12 @@
 mod access;
 mod audit;
 mod bounds;
+mod limits;
+mod metadata;
+mod prepared;
 mod process;
 mod pull;
+mod sql;
 mod tickets;
 mod tls;
 mod types;

@@ -186,6 +186,10 @@ impl Store for Sqlite {
     fn usage(&self, partner: Option<&str>, since: NaiveDate) -> Result<Vec<Usage>> {
         usage::list(self, partner, since)
     }
+
+    fn forget_usage(&self, partner: &str) -> Result<()> {
+        usage::forget(self, partner)
+    }
 }
 
 /// Makes folder and file with tight modes, or checks those that are there.

@@ -45,10 +45,18 @@ pub(super) fn give_back(
     amounts: &[(Option<String>, Amount)],
 ) -> Result<()> {
     state.write(WHAT, |transaction| {
+        let mut less = transaction
+            .prepare_cached(
+                "UPDATE usage SET rows = max(rows - ?4, 0), bytes = max(bytes - ?5, 0)
+                 WHERE partner = ?1 AND day = ?2 AND dataset = ?3",
+            )
+            .context(Code::State, failed)?;
         amounts.iter().try_for_each(|(counter, amount)| {
             let counter = counter.as_deref().unwrap_or_default();
-            let left = find(transaction, partner, day, counter)?.minus(*amount);
-            put(transaction, partner, day, counter, left)
+            let (rows, bytes) = (signed(amount.rows)?, signed(amount.bytes)?);
+            less.execute((partner, text(day), counter, rows, bytes))
+                .context(Code::State, failed)
+                .map(drop)
         })
     })
 }
@@ -63,6 +71,15 @@ pub(super) fn list(state: &Sqlite, partner: Option<&str>, since: NaiveDate) -> R
             )
             .and_then(|mut statement| statement.query_map((partner, text(since)), usage)?.collect())
             .context(Code::State, failed)
+    })
+}
+
+pub(super) fn forget(state: &Sqlite, partner: &str) -> Result<()> {
+    state.write(WHAT, |transaction| {
+        transaction
+            .execute("DELETE FROM usage WHERE partner = ?1", [partner])
+            .context(Code::State, failed)
+            .map(drop)
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use proptest::prelude::*;
 use prost::Message as _;
 
 use super::message::{
@@ -264,4 +265,31 @@ fn a_body_that_is_not_the_message_is_refused() {
     }
     let other = session.act("cern", "BeginTransaction", &Bytes::new()).unwrap_err();
     assert_eq!(other.code(), Code::Unsupported);
+}
+
+proptest! {
+    #[test]
+    fn any_header_and_any_body_is_answered_or_refused(
+        cookie: Vec<u8>, value: Vec<u8>, body: Vec<u8>, at in 0..SETTINGS.len(),
+    ) {
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = HeaderValue::from_bytes(&cookie) {
+            headers.append("cookie", value);
+        }
+        if let Ok(sealed) = HeaderValue::from_bytes(&[b"arrow_flight_session_id=", &cookie[..]].concat()) {
+            headers.append("cookie", sealed);
+        }
+        if let (Ok(value), header @ [_, ..]) = (HeaderValue::from_bytes(&value), SETTINGS[at].header.as_bytes()) {
+            headers.append(HeaderName::from_bytes(header).unwrap(), value);
+        }
+        let known = [Code::RequestInvalid, Code::TicketInvalid];
+        if let Err(error) = sessions(1).of(&headers, "cern") {
+            prop_assert!(known.contains(&error.code()));
+        }
+        for name in [SET, GET, CLOSE] {
+            if let Err(error) = of(&[]).unwrap().act("cern", name, &body.clone().into()) {
+                prop_assert_eq!(error.code(), Code::RequestInvalid);
+            }
+        }
+    }
 }

@@ -1,14 +1,11 @@
 //! What a partner asks for in Flight SQL: the command inside a descriptor or in the first message of a
 //! `DoPut`, read from bytes. Says what is asked and whether it is offered at all; answers nothing.
 
-use arrow_flight::sql::{
-    Any, Command as Message, CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas,
-    CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo,
-    CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo, ProstMessageExt,
-};
+use arrow_flight::sql::{Any, Command as Message, ProstMessageExt};
 use bytes::Bytes;
 use prost::Message as _;
 
+use super::metadata::Metadata;
 use crate::error::{Code, Context, Error, Hint, Result};
 
 /// No statement is longer, in bytes: it is parsed, planned, recorded, and carried by every ticket.
@@ -29,31 +26,6 @@ pub enum Command {
     Prepared(Bytes),
     /// A table about the catalogue or the server.
     Metadata(Metadata),
-}
-
-/// A table about the catalogue or the server.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Metadata {
-    /// The catalogues.
-    Catalogs,
-    /// The schemas.
-    DbSchemas(CommandGetDbSchemas),
-    /// The tables, with their columns on request.
-    Tables(CommandGetTables),
-    /// The sorts of tables.
-    TableTypes,
-    /// What the server can do.
-    SqlInfo(CommandGetSqlInfo),
-    /// The types of columns.
-    XdbcTypeInfo(CommandGetXdbcTypeInfo),
-    /// Primary keys.
-    PrimaryKeys(CommandGetPrimaryKeys),
-    /// Foreign keys that point to a table.
-    ExportedKeys(CommandGetExportedKeys),
-    /// Foreign keys that a table has.
-    ImportedKeys(CommandGetImportedKeys),
-    /// Foreign keys between two tables.
-    CrossReference(CommandGetCrossReference),
 }
 
 impl Command {
@@ -106,25 +78,6 @@ impl Command {
             return Err(malformed("a metadata command that is too long"));
         }
         Ok(Self::Metadata(metadata))
-    }
-}
-
-impl Metadata {
-    /// The command as its message, for a ticket.
-    pub fn encode(&self) -> Bytes {
-        let any = match self {
-            Self::Catalogs => CommandGetCatalogs {}.as_any(),
-            Self::DbSchemas(command) => command.as_any(),
-            Self::Tables(command) => command.as_any(),
-            Self::TableTypes => CommandGetTableTypes {}.as_any(),
-            Self::SqlInfo(command) => command.as_any(),
-            Self::XdbcTypeInfo(command) => command.as_any(),
-            Self::PrimaryKeys(command) => command.as_any(),
-            Self::ExportedKeys(command) => command.as_any(),
-            Self::ImportedKeys(command) => command.as_any(),
-            Self::CrossReference(command) => command.as_any(),
-        };
-        any.encode_to_vec().into()
     }
 }
 
@@ -211,7 +164,9 @@ fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use arrow_flight::sql::{
-        ActionCreatePreparedStatementRequest, CommandPreparedStatementQuery,
+        ActionCreatePreparedStatementRequest, CommandGetCrossReference, CommandGetDbSchemas,
+        CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo,
+        CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery,
         CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementQuery,
         CommandStatementSubstraitPlan, CommandStatementUpdate, TicketStatementQuery,
     };

@@ -1,0 +1,104 @@
+//! `information_schema`: the catalogue as tables, made from plans alone. Lists what the partner is
+//! granted and nothing else; knows no files, no settings and no functions.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
+
+use super::statement::{CATALOGUE, INFORMATION_SCHEMA, SCHEMA};
+use crate::error::{Code, Context, Result};
+use crate::policy::plan::Plan;
+
+/// The names of the tables.
+pub(super) const TABLES: &[&str] = &["tables", "columns", "schemata"];
+
+/// The tables, by name, in the order of [`TABLES`].
+///
+/// # Errors
+/// When a table cannot be made.
+pub(super) fn tables<'a>(
+    plans: impl Iterator<Item = &'a Plan>,
+) -> Result<Vec<(&'static str, Arc<dyn TableProvider>)>> {
+    let mut plans: Vec<&Plan> = plans.collect();
+    plans.sort_by(|one, other| one.dataset().cmp(other.dataset()));
+    plans.dedup_by(|one, other| one.dataset() == other.dataset());
+    Ok(vec![
+        ("tables", described(&plans)?),
+        ("columns", columns(&plans)?),
+        ("schemata", schemata()?),
+    ])
+}
+
+fn described(plans: &[&Plan]) -> Result<Arc<dyn TableProvider>> {
+    let own = TABLES.iter().map(|name| (INFORMATION_SCHEMA, *name, "VIEW", None));
+    let datasets = plans.iter().map(|plan| {
+        let words = plan.policy().description.as_str();
+        (SCHEMA, plan.dataset(), "BASE TABLE", (!words.is_empty()).then_some(words))
+    });
+    let all: Vec<_> = datasets.chain(own).collect();
+    table(vec![
+        texts("table_catalog", all.iter().map(|_| CATALOGUE)),
+        texts("table_schema", all.iter().map(|row| row.0)),
+        texts("table_name", all.iter().map(|row| row.1)),
+        texts("table_type", all.iter().map(|row| row.2)),
+        maybe_texts("table_comment", all.iter().map(|row| row.3)),
+    ])
+}
+
+fn columns(plans: &[&Plan]) -> Result<Arc<dyn TableProvider>> {
+    let mut rows = Vec::new();
+    for plan in plans {
+        for (at, field) in (1_i32..).zip(plan.schema().fields()) {
+            rows.push((plan.dataset(), at, field));
+        }
+    }
+    let protection = |field: &Field| field.metadata().get("veilflight.protection").cloned();
+    table(vec![
+        texts("table_catalog", rows.iter().map(|_| CATALOGUE)),
+        texts("table_schema", rows.iter().map(|_| SCHEMA)),
+        texts("table_name", rows.iter().map(|row| row.0)),
+        texts("column_name", rows.iter().map(|row| row.2.name().as_str())),
+        (
+            Field::new("ordinal_position", DataType::Int32, false),
+            Arc::new(rows.iter().map(|row| Some(row.1)).collect::<Int32Array>()),
+        ),
+        maybe_texts("column_default", rows.iter().map(|_| None::<&str>)),
+        texts("is_nullable", rows.iter().map(|row| if row.2.is_nullable() { "YES" } else { "NO" })),
+        texts("data_type", rows.iter().map(|row| row.2.data_type().to_string())),
+        maybe_texts("veilflight.protection", rows.iter().map(|row| protection(row.2))),
+    ])
+}
+
+fn schemata() -> Result<Arc<dyn TableProvider>> {
+    let names = [SCHEMA, INFORMATION_SCHEMA];
+    table(vec![
+        texts("catalog_name", names.iter().map(|_| CATALOGUE)),
+        texts("schema_name", names),
+        maybe_texts("schema_owner", names.iter().map(|_| None::<&str>)),
+    ])
+}
+
+type Column = (Field, ArrayRef);
+
+fn texts<T: AsRef<str>>(name: &str, values: impl IntoIterator<Item = T>) -> Column {
+    let values = StringArray::from_iter_values(values);
+    (Field::new(name, DataType::Utf8, false), Arc::new(values))
+}
+
+fn maybe_texts<T: AsRef<str>>(name: &str, values: impl IntoIterator<Item = Option<T>>) -> Column {
+    let values: StringArray = values.into_iter().collect();
+    (Field::new(name, DataType::Utf8, true), Arc::new(values))
+}
+
+fn table(columns: Vec<Column>) -> Result<Arc<dyn TableProvider>> {
+    let (fields, values): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
+    let schema = Arc::new(Schema::new(fields));
+    let problem = || "information_schema cannot be made".to_owned();
+    let batch =
+        RecordBatch::try_new(Arc::clone(&schema), values).context(Code::Internal, problem)?;
+    let table = MemTable::try_new(schema, vec![vec![batch]]).context(Code::Internal, problem)?;
+    Ok(Arc::new(table))
+}

@@ -1,0 +1,382 @@
+//! A statement becomes an optimized plan over views: planned against the statement's own tables and the
+//! allowed functions, checked node by node, bound to parameters, and checked again once it is optimized.
+//! Reads no row; `engine` and `run` execute what comes out.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result as PlanResult, TableReference};
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::expr::WindowFunctionDefinition;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+};
+use datafusion::sql::planner::{NullOrdering, ParserOptions, SqlToRel};
+use datafusion::sql::sqlparser::ast;
+
+use super::functions::Functions;
+use super::statement::{INFORMATION_SCHEMA, Statement};
+use super::{Terms, aggregates, bounds, functions, hint, information, names, parameters};
+use crate::error::{Code, Error, Result};
+use crate::policy::Access;
+use crate::policy::plan::Plan;
+
+/// The column that numbers privacy units. A provider has it, as its last column, where the plan's access is
+/// aggregates.
+///
+/// PRIVACY: no statement can name it: the schema that statements are planned against does not have it.
+pub(super) const UNIT_COLUMN: &str = "\u{0}unit";
+
+/// A dataset as a statement reads it.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    /// What leaves.
+    pub(super) plan: Plan,
+    /// Gives the policy's output, under the plan's names. With [`UNIT_COLUMN`] last where the plan gives
+    /// aggregates only.
+    pub(super) provider: Arc<dyn TableProvider>,
+}
+
+/// A planned statement.
+#[derive(Debug, Clone)]
+pub(super) struct Logical {
+    /// Optimized. Its scans are those of the given providers and of `information_schema`, no others.
+    pub(super) plan: LogicalPlan,
+    /// The types of the parameters, named `$1`, `$2`, ... `Null` where any type does.
+    pub(super) parameters: SchemaRef,
+    /// Whether parameters have no values yet: such a plan can be described and not run.
+    pub(super) open: bool,
+}
+
+/// Plans a statement.
+///
+/// # Errors
+/// [`Code::SqlInvalid`], [`Code::SqlRefused`], [`Code::AggregatesOnly`], [`Code::ParametersInvalid`].
+pub(super) fn plan(
+    statement: &Statement,
+    terms: &Terms,
+    tables: &[Table],
+    state: &SessionState,
+) -> Result<Logical> {
+    functions::check(statement.query())?;
+    let catalogue = Catalogue::new(statement, tables, state)?;
+    let schemas: Vec<_> = catalogue.schemas().collect();
+    let query = names::resolve(statement.query(), &schemas);
+    let words = hint::Words::new(&query, &schemas);
+    let explain = |error: DataFusionError| hint::planning(error, &words);
+
+    let planner = SqlToRel::new_with_options(&catalogue, options());
+    let plan = planner
+        .sql_statement_to_plan(ast::Statement::Query(Box::new(query.clone())))
+        .map_err(explain)?;
+    allowed(&plan, &catalogue)?;
+    bounds::check(&plan)?;
+    let bound = parameters::bind(plan, statement, &terms.parameters)?;
+    let mut plan = state
+        .analyzer()
+        .execute_and_check(bound.plan, state.config_options(), |_, _| {})
+        .map_err(explain)?;
+    let open = bound.open;
+    let parameters = bound.schema;
+    if let Some(counted) = catalogue.counted() {
+        plan = aggregates::protect(plan, &counted)?;
+    }
+    let plan = state.optimizer().optimize(plan, state, |_, _| {}).map_err(explain)?;
+    allowed(&plan, &catalogue)?;
+    Ok(Logical { plan, parameters, open })
+}
+
+/// How names and numbers are read.
+fn options() -> ParserOptions {
+    ParserOptions {
+        parse_float_as_decimal: false,
+        // `names` does it: folding to lower case would hide columns that have capitals.
+        enable_ident_normalization: false,
+        enable_options_value_normalization: false,
+        support_varchar_with_length: true,
+        map_string_types_to_utf8view: true,
+        collect_spans: false,
+        default_null_ordering: NullOrdering::NullsMax,
+    }
+}
+
+/// All that a statement can name: its own tables and the allowed functions.
+///
+/// INVARIANT: the planner looks nothing up elsewhere. No catalogue of the engine is asked, there are no
+/// table functions, no variables and no file types.
+pub(super) struct Catalogue<'a> {
+    tables: Vec<Shown<'a>>,
+    information: Vec<(&'static str, Arc<dyn TableSource>)>,
+    functions: &'static Functions,
+    state: &'a SessionState,
+}
+
+/// A table as statements see it.
+struct Shown<'a> {
+    table: &'a Table,
+    source: Arc<dyn TableSource>,
+    /// What stands in the source's place once units are counted; the source itself elsewhere.
+    counted: Arc<dyn TableSource>,
+}
+
+impl<'a> Catalogue<'a> {
+    fn new(statement: &Statement, tables: &'a [Table], state: &'a SessionState) -> Result<Self> {
+        let mut shown = Vec::new();
+        for name in statement.tables() {
+            let Some(table) = tables.iter().find(|table| table.plan.dataset() == name) else {
+                let known = tables.iter().map(|table| table.plan.dataset());
+                return Err(hint::no_table(name, known));
+            };
+            let counted = provider_as_source(Arc::clone(&table.provider));
+            let source: Arc<dyn TableSource> = match table.plan.access() {
+                Access::Rows => Arc::clone(&counted),
+                // PRIVACY: statements are planned against the plan's columns; that of units is not there.
+                Access::Aggregates { .. } => Arc::new(Named(counted_columns(&counted.schema()))),
+                Access::Dp(_) => {
+                    return Err(Error::new(Code::Internal, "a plan for noise reached the engine"));
+                }
+            };
+            shown.push(Shown { table, source, counted });
+        }
+        let plans = || tables.iter().map(|table| &table.plan);
+        let information = if statement.reads_information_schema() {
+            information::tables(plans())?
+        } else {
+            Vec::new()
+        };
+        let information = information
+            .into_iter()
+            .map(|(name, provider)| (name, provider_as_source(provider)))
+            .collect();
+        Ok(Self { tables: shown, information, functions: functions::allowed(), state })
+    }
+
+    /// The tables that the statement names, by name and schema.
+    pub(super) fn schemas(&self) -> impl Iterator<Item = (&str, SchemaRef)> {
+        let datasets =
+            self.tables.iter().map(|shown| (shown.table.plan.dataset(), shown.source.schema()));
+        datasets.chain(self.information.iter().map(|(name, source)| (*name, source.schema())))
+    }
+
+    /// The table whose units must be counted, where there is one, its source, and the fewest units.
+    fn counted(&self) -> Option<aggregates::Counted> {
+        self.tables.iter().find_map(|shown| match shown.table.plan.access() {
+            Access::Aggregates { group_min } => Some(aggregates::Counted {
+                plan: shown.table.plan.clone(),
+                source: Arc::clone(&shown.counted),
+                group_min: *group_min,
+            }),
+            Access::Rows | Access::Dp(_) => None,
+        })
+    }
+
+    /// Whether a scan reads what it may.
+    fn holds(&self, source: &Arc<dyn TableSource>) -> bool {
+        let same = |known: &Arc<dyn TableSource>| {
+            std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(source))
+        };
+        self.tables.iter().any(|shown| same(&shown.source) || same(&shown.counted))
+            || self.information.iter().any(|(_, known)| same(known))
+    }
+}
+
+/// A schema to plan against. It cannot be run.
+#[derive(Debug)]
+struct Named(SchemaRef);
+
+impl TableSource for Named {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.0)
+    }
+}
+
+/// The columns without that of units.
+fn counted_columns(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().filter(|field| field.name() != UNIT_COLUMN);
+    Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
+}
+
+impl ContextProvider for Catalogue<'_> {
+    fn get_table_source(&self, name: TableReference) -> PlanResult<Arc<dyn TableSource>> {
+        let found = match (name.schema(), name.table()) {
+            (None, table) => self
+                .tables
+                .iter()
+                .find(|shown| shown.table.plan.dataset() == table)
+                .map(|shown| &shown.source),
+            (Some(INFORMATION_SCHEMA), table) => {
+                self.information.iter().find(|(name, _)| *name == table).map(|(_, source)| source)
+            }
+            (Some(_), _) => None,
+        };
+        found.cloned().ok_or_else(|| DataFusionError::Plan("no such table".to_owned()))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.functions.planners()
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.functions.scalar(name)
+    }
+
+    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.functions.aggregate(name)
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.functions.window(name)
+    }
+
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    // Names are asked for suggestions in error texts alone, which nobody hears.
+    fn udf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Refuses a plan that holds anything but what a query over views is made of.
+///
+/// INVARIANT: asked of what the planner made and of what the optimizer made of it; what runs passed both.
+fn allowed(plan: &LogicalPlan, catalogue: &Catalogue<'_>) -> Result<()> {
+    let mut refused = None;
+    let walked = plan.apply_with_subqueries(|node| {
+        refused = refused_node(node, catalogue);
+        if refused.is_none() {
+            node.apply_expressions(|expr| {
+                expr.apply(|expr| {
+                    refused = refused_expression(expr, catalogue.functions);
+                    Ok(if refused.is_some() {
+                        TreeNodeRecursion::Stop
+                    } else {
+                        TreeNodeRecursion::Continue
+                    })
+                })
+            })?;
+        }
+        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    if let Err(error) = walked {
+        return Err(Error::new(Code::Internal, "a plan cannot be walked").because(error));
+    }
+    match refused {
+        Some(text) => Err(hint::error(Code::SqlRefused, text)),
+        None => Ok(()),
+    }
+}
+
+/// Why a node may not stand in a plan.
+fn refused_node(node: &LogicalPlan, catalogue: &Catalogue<'_>) -> Option<&'static str> {
+    match node {
+        LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::Aggregate(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Join(_)
+        | LogicalPlan::Union(_)
+        | LogicalPlan::EmptyRelation(_)
+        | LogicalPlan::Subquery(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Values(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::Unnest(_) => None,
+        LogicalPlan::TableScan(scan) if catalogue.holds(&scan.source) => None,
+        LogicalPlan::TableScan(_) => Some("there is no such table"),
+        LogicalPlan::RecursiveQuery(_) => Some("recursive queries are not offered"),
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) => Some("plans are not shown"),
+        LogicalPlan::Dml(_)
+        | LogicalPlan::Ddl(_)
+        | LogicalPlan::Copy(_)
+        | LogicalPlan::Statement(_)
+        | LogicalPlan::DescribeTable(_)
+        | LogicalPlan::Extension(_)
+        | LogicalPlan::Repartition(_) => Some("a statement is one `SELECT`"),
+    }
+}
+
+/// Why an expression may not stand in a plan.
+fn refused_expression(expr: &Expr, functions: &Functions) -> Option<&'static str> {
+    const FUNCTION: Option<&str> = Some("the statement needs a function that is not offered");
+    let unless = |known: bool| if known { None } else { FUNCTION };
+    match expr {
+        Expr::Alias(_)
+        | Expr::Column(_)
+        | Expr::Literal(..)
+        | Expr::BinaryExpr(_)
+        | Expr::Like(_)
+        | Expr::SimilarTo(_)
+        | Expr::Not(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsNotUnknown(_)
+        | Expr::Negative(_)
+        | Expr::Between(_)
+        | Expr::Case(_)
+        | Expr::Cast(_)
+        | Expr::TryCast(_)
+        | Expr::InList(_)
+        | Expr::Exists(_)
+        | Expr::InSubquery(_)
+        | Expr::SetComparison(_)
+        | Expr::ScalarSubquery(_)
+        | Expr::GroupingSet(_)
+        | Expr::Placeholder(_)
+        | Expr::OuterReferenceColumn(..)
+        | Expr::Unnest(_) => None,
+        Expr::ScalarFunction(call) => unless(functions.scalar(call.func.name()).is_some()),
+        Expr::HigherOrderFunction(_) | Expr::Lambda(_) | Expr::LambdaVariable(_) => FUNCTION,
+        Expr::AggregateFunction(call) => unless(functions.aggregate(call.func.name()).is_some()),
+        Expr::WindowFunction(call) => match &call.fun {
+            WindowFunctionDefinition::AggregateUDF(function) => {
+                unless(functions.aggregate(function.name()).is_some())
+            }
+            WindowFunctionDefinition::WindowUDF(function) => {
+                unless(functions.window(function.name()).is_some())
+            }
+        },
+        Expr::ScalarVariable(..) => Some("there are no variables"),
+        #[expect(
+            deprecated,
+            reason = "the planner replaces it by columns; one that is left is refused"
+        )]
+        Expr::Wildcard { .. } => Some("`*` cannot stand here"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
