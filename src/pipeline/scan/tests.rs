@@ -464,3 +464,38 @@ fn intervals_of_a_unit_that_the_file_does_not_say_are_refused() {
     assert_eq!(refused.code(), Code::SourceUnreadable);
     assert!(refused.to_string().contains("`Since`"), "{refused}");
 }
+
+/// A column of bytes that parquet calls JSON: text to us, which the library does not check.
+fn write_json(path: &Path, values: &[&[u8]]) {
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    let schema = parse_message_type("message m { required binary Note (JSON); }").unwrap();
+    let file = fs::File::create(path).unwrap();
+    let properties = Arc::new(WriterProperties::default());
+    let mut writer = SerializedFileWriter::new(file, Arc::new(schema), properties).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let values: Vec<_> = values.iter().map(|value| ByteArray::from(value.to_vec())).collect();
+    column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn json_is_read_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.parquet");
+    write_json(&path, &[b"{}", b"[1]", b"{}"]);
+    let source = Source::Parquet { paths: vec![path.display().to_string()] };
+    let policy = policy(folder.path(), source, &["Note"]);
+    let snapshot = snapshot(&policy, 1).unwrap();
+    let piece = snapshot.pieces().next().unwrap();
+    let reader = Reader::open(piece, &["Note".to_owned()], BATCH_ROWS).unwrap();
+    assert!(matches!(&reader, Reader::Parquet { unchecked, .. } if unchecked == &["Note"]));
+    let read: Vec<_> = reader.map(|batch| batch.unwrap()).collect();
+    let expected: ArrayRef = Arc::new(StringArray::from(vec!["{}", "[1]", "{}"]));
+    assert_eq!(read[0].column(0), &expected);
+}

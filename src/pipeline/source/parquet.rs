@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::{ConvertedType, Encoding};
+use parquet::basic::{ConvertedType, Encoding, Type as PhysicalType};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use sha2::{Digest, Sha256};
 
@@ -135,7 +135,13 @@ impl ParquetFile {
             let leaf = (0..descriptor.num_columns())
                 .find(|leaf| descriptor.get_column_root_idx(*leaf) == root);
             let chunk = leaf.and_then(|leaf| columns.and_then(|columns| columns.get(leaf)));
-            let read = if chunk.is_some_and(all_dictionary) {
+            // The library makes dictionaries of text of columns that parquet calls text, and of no other,
+            // JSON among them.
+            let alike = leaf.is_some_and(|leaf| {
+                let text = descriptor.column(leaf).converted_type() == ConvertedType::UTF8;
+                text == (value == DataType::Utf8)
+            });
+            let read = if alike && chunk.is_some_and(all_dictionary) {
                 DataType::Dictionary(Box::new(DataType::Int32), Box::new(value))
             } else {
                 value
@@ -146,6 +152,42 @@ impl ParquetFile {
             .with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
         ArrowReaderMetadata::try_new(Arc::clone(&self.metadata), options)
             .context(Code::SourceUnreadable, || format!("plan reading `{}`", self.path().display()))
+    }
+}
+
+impl ParquetFile {
+    /// Of these columns, those whose texts the library does not check: texts by the Arrow schema or as
+    /// JSON, which parquet itself does not call text.
+    pub(crate) fn unchecked_texts(&self, roots: &[usize]) -> Vec<String> {
+        let descriptor = self.metadata.file_metadata().schema_descr();
+        let unchecked = |root: usize| {
+            (0..descriptor.num_columns())
+                .filter(|leaf| descriptor.get_column_root_idx(*leaf) == root)
+                .map(|leaf| descriptor.column(leaf))
+                .any(|column| {
+                    column.physical_type() == PhysicalType::BYTE_ARRAY
+                        && column.converted_type() != ConvertedType::UTF8
+                })
+        };
+        roots
+            .iter()
+            .filter(|root| unchecked(**root))
+            .filter_map(|root| self.schema.fields().get(*root))
+            .filter(|field| holds_text(&canonical(field.data_type())))
+            .map(|field| field.name().clone())
+            .collect()
+    }
+}
+
+/// Whether there is text at any depth.
+fn holds_text(plain: &DataType) -> bool {
+    match plain {
+        DataType::Utf8 => true,
+        DataType::List(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => {
+            holds_text(item.data_type())
+        }
+        DataType::Struct(children) => children.iter().any(|child| holds_text(child.data_type())),
+        _ => false,
     }
 }
 
