@@ -104,18 +104,20 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    pub(super) fn of(plan: &LogicalPlan) -> Self {
+    /// Of an optimized plan. One that `asks_the_time` is not split: its endpoints are asked one after the
+    /// other, and would not agree.
+    pub(super) fn of(plan: &LogicalPlan, asks_the_time: bool) -> Self {
         if let Some((view, columns)) = direct(plan) {
             return Self::Direct { view, columns };
         }
         match by_row(plan) {
-            Some(view) => Self::ByRow { shards: view.snapshot.shards() },
-            None => Self::Whole,
+            Some(view) if !asks_the_time => Self::ByRow { shards: view.snapshot.shards() },
+            _ => Self::Whole,
         }
     }
 }
 
-/// The view of a scan, and how many columns of it leave.
+/// The view of a scan; none where the scan is of names.
 fn view_of(scan: &TableScan) -> Option<View> {
     let provider = source_as_provider(&scan.source).ok()?;
     provider.downcast_ref::<ViewTable>().map(|table| table.view().clone())

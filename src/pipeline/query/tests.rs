@@ -30,6 +30,7 @@ use crate::pipeline::format::Format;
 use crate::pipeline::seal::{Sealed, schema_message};
 use crate::pipeline::source::snapshot;
 use crate::pipeline::stream::{Limits, Pipeline, SealedStream};
+use crate::pipeline::transform::TokenMap;
 use crate::pipeline::transform::column::canonical;
 use crate::policy::load::load_bytes;
 use crate::policy::plan::plan;
@@ -64,6 +65,16 @@ grants:
   - {partner: cern, access: rows}
 ";
 
+/// Numbers nothing: it dies of it.
+#[derive(Debug)]
+struct Broken;
+
+impl TokenMap for Broken {
+    fn numbers(&self, _scope: &str, _values: &[&str]) -> Result<Vec<u64>> {
+        panic!("as was to be shown")
+    }
+}
+
 struct World {
     folder: tempfile::TempDir,
     engine: Arc<Engine>,
@@ -79,6 +90,10 @@ impl World {
 
     /// Jobs in ten row groups.
     fn with(memory_bytes: usize, rows: i64, query: Duration) -> Self {
+        Self::made(memory_bytes, rows, query, false)
+    }
+
+    fn made(memory_bytes: usize, rows: i64, query: Duration, broken: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write_jobs(&folder.path().join("jobs.parquet"), rows);
         write_sites(&folder.path().join("sites.parquet"));
@@ -106,7 +121,8 @@ impl World {
             idle: Duration::from_secs(60),
             keep_alive: Duration::from_secs(60),
         };
-        let tokens = Arc::<dyn Store>::clone(&store);
+        let tokens: Arc<dyn TokenMap> =
+            if broken { Arc::new(Broken) } else { Arc::<dyn Store>::clone(&store) };
         let pipeline = Arc::new(Pipeline::new(ring, tokens, limits));
         let queries = QueryLimits {
             threads: 2,
@@ -411,6 +427,7 @@ async fn only_what_looks_at_one_row_of_one_view_is_split() {
         "SELECT \"Id\" FROM jobs WHERE \"Id\" = (SELECT max(\"Id\") FROM jobs)",
         "SELECT \"Id\" FROM jobs WHERE \"Site\" IN (SELECT \"Site\" FROM sites)",
         "SELECT \"Id\", now() FROM jobs WHERE \"Id\" > 3",
+        "SELECT \"Id\" FROM jobs WHERE \"Start\" < current_date",
         "SELECT \"Id\" FROM jobs ORDER BY \"Id\"",
         "SELECT 1",
     ];
@@ -758,4 +775,55 @@ async fn the_sessions_time_zone_is_that_of_the_terms() {
         };
         assert_eq!(&**told, expected);
     }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failed_stream_and_the_engine_lives_on() {
+    let world = World::made(64 << 20, 1000, Duration::from_secs(60), true);
+    let policy = JOBS.replace("method: hmac", "method: token");
+    for sql in [
+        "SELECT \"User\" || 'x' FROM jobs",
+        "SELECT \"User\", count(*) FROM jobs GROUP BY 1 ORDER BY 2",
+        "SELECT a.\"User\" FROM jobs a JOIN jobs b ON a.\"User\" = b.\"User\" ORDER BY 1",
+    ] {
+        let statement = Statement::parse(sql).unwrap();
+        let views = vec![world.view(&policy)];
+        let query = world.engine.plan(&statement, &Terms::default(), views).await.unwrap();
+        assert_eq!(world.answer(query).await.unwrap_err().code(), Code::Internal, "{sql}");
+    }
+    assert_eq!(world.closed(), vec![(Some("X001".to_owned()), Some(0)); 3]);
+    assert_eq!(world.rows("SELECT count(*) FROM jobs").await, ["1000"]);
+}
+
+#[tokio::test]
+async fn who_asks_for_few_rows_has_few_read() {
+    let world = World::new();
+    let path = world.folder.path().join("jobs.parquet");
+    spoil_groups(&path, &[1, 2, 3, 4, 6, 7, 8, 9]);
+    assert_eq!(world.rows("SELECT \"Id\", \"Site\" FROM jobs LIMIT 5").await.len(), 5);
+    assert_eq!(
+        world.fails("SELECT \"Id\", \"Site\" FROM jobs LIMIT 500").await,
+        Code::SourceUnreadable
+    );
+}
+
+/// Overwrites the data of some row groups.
+fn spoil_groups(path: &Path, groups: &[usize]) {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let mut bytes = std::fs::read(path).unwrap();
+    let reader = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+    for group in groups {
+        for chunk in reader.metadata().row_group(*group).columns() {
+            let (start, length) = chunk.byte_range();
+            bytes[start as usize..(start + length) as usize].fill(0xff);
+        }
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn the_time_is_told_once_a_statement() {
+    let world = World::new();
+    let told = world.rows("SELECT now() = now(), count(DISTINCT now()) FROM jobs").await;
+    assert_eq!(told, ["true 1"]);
 }
