@@ -40,7 +40,7 @@ pub(super) struct Planned {
 /// How the answer is made.
 pub(super) enum Work {
     /// Columns of one view, picked and named: done as a plain pull, a shard an endpoint.
-    Direct { view: View, columns: Vec<usize> },
+    Direct { view: Box<View>, columns: Vec<usize> },
     /// Each row from one row of one view: done shard by shard.
     ByRow { plan: Arc<dyn ExecutionPlan>, shards: u32 },
     /// All else.
@@ -98,7 +98,7 @@ impl fmt::Debug for Query {
 
 /// What kind of work a checked and optimized plan asks for.
 pub(super) enum Shape {
-    Direct { view: View, columns: Vec<usize> },
+    Direct { view: Box<View>, columns: Vec<usize> },
     ByRow { shards: u32 },
     Whole,
 }
@@ -108,7 +108,7 @@ impl Shape {
     /// other, and would not agree.
     pub(super) fn of(plan: &LogicalPlan, asks_the_time: bool) -> Self {
         if let Some((view, columns)) = direct(plan) {
-            return Self::Direct { view, columns };
+            return Self::Direct { view: Box::new(view), columns };
         }
         match by_row(plan) {
             Some(view) if !asks_the_time => Self::ByRow { shards: view.snapshot.shards() },
