@@ -104,11 +104,12 @@ impl Engine {
         let work = if logical.open {
             Work::Open
         } else {
-            match Shape::of(&logical.plan, asks_the_time(statement.sql())) {
+            match Shape::of(&logical.plan, asks_the_time(statement.sql()))? {
                 Shape::Direct { view, columns } => Work::Direct { view, columns },
-                Shape::ByRow { shards } => {
+                Shape::ByRow { view } => {
                     // One endpoint, one thread, as for plain pulls; and the rows come in order.
                     state.config_mut().options_mut().execution.target_partitions = 1;
+                    let shards = view.snapshot.shards();
                     Work::ByRow { plan: physical(&logical, &state).await?, shards }
                 }
                 Shape::Whole => Work::Whole(physical(&logical, &state).await?),

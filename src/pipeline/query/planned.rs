@@ -17,6 +17,7 @@ use super::logical::Logical;
 use super::view::ViewTable;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::transform::column::canonical;
+use crate::policy::Access;
 
 /// The one key of metadata that leaves.
 const PROTECTION: &str = "veilflight.protection";
@@ -99,20 +100,33 @@ impl fmt::Debug for Query {
 /// What kind of work a checked and optimized plan asks for.
 pub(super) enum Shape {
     Direct { view: Box<View>, columns: Vec<usize> },
-    ByRow { shards: u32 },
+    ByRow { view: Box<View> },
     Whole,
 }
 
 impl Shape {
     /// Of an optimized plan. One that `asks_the_time` is not split: its endpoints are asked one after the
     /// other, and would not agree.
-    pub(super) fn of(plan: &LogicalPlan, asks_the_time: bool) -> Self {
-        if let Some((view, columns)) = direct(plan) {
-            return Self::Direct { view: Box::new(view), columns };
-        }
-        match by_row(plan) {
-            Some(view) if !asks_the_time => Self::ByRow { shards: view.snapshot.shards() },
-            _ => Self::Whole,
+    ///
+    /// # Errors
+    /// [`Code::AggregatesOnly`] where each row would be made from one row of what is granted as aggregates.
+    pub(super) fn of(plan: &LogicalPlan, asks_the_time: bool) -> Result<Self> {
+        let shape = if let Some((view, columns)) = direct(plan) {
+            Self::Direct { view: Box::new(view), columns }
+        } else if let Some(view) = by_row(plan) {
+            Self::ByRow { view: Box::new(view) }
+        } else {
+            Self::Whole
+        };
+        match shape {
+            // PRIVACY: the guard lets no such plan through. This is the last door before the rows.
+            Self::Direct { view, .. } | Self::ByRow { view }
+                if *view.plan.access() != Access::Rows =>
+            {
+                Err(Error::new(Code::AggregatesOnly, "rows of what is granted as aggregates"))
+            }
+            Self::ByRow { .. } if asks_the_time => Ok(Self::Whole),
+            shape => Ok(shape),
         }
     }
 }
