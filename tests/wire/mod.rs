@@ -11,3 +11,4 @@ mod pull;
 mod sql;
 mod tickets;
 mod tls;
+mod types;

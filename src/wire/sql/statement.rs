@@ -142,17 +142,15 @@ pub(in crate::wire) async fn open(
     }
     let allowances: Vec<_> = views.iter().map(|view| view.plan.allowance()).collect();
     let query = flights.engine.plan(&statement, &terms(asked), views).await?;
-    // An answer that is made row by row is pulled in parallel, and its streams count as pulls. With a turn
-    // for each, one shard would wait for the end of another, and in the end in vain.
+    // An answer that is made row by row is pulled in parallel, and its streams count as pulls.
     let reservation = if query.is_by_row() {
-        flights.admission.reserve(call.partner(), &allowances)?
+        flights.admission.reserve_shard(call.partner(), &allowances).await?
     } else {
-        let reservation = flights.admission.reserve_query(call.partner(), &allowances).await?;
-        // Much may have happened while it waited.
-        flights.under_way(ticket)?;
-        policies_of(flights, ticket)?;
-        reservation
+        flights.admission.reserve_query(call.partner(), &allowances).await?
     };
+    // Much may have happened while it waited.
+    flights.under_way(ticket)?;
+    policies_of(flights, ticket)?;
     let schema = schema_message(query.schema(), ticket.format);
     let (partner, entry) = (call.partner(), record.hand_over()?);
     let sealed = flights.engine.open(partner, query, shard, ticket.format, reservation, entry)?;
