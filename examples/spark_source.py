@@ -13,6 +13,7 @@ asks for filters when `spark.sql.python.filterPushdown.enabled` is true.
 import argparse
 import datetime as dt
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -183,6 +184,8 @@ def main() -> None:
     if "token" not in options and "VEILFLIGHT_TOKEN" in os.environ:
         options["token"] = os.environ["VEILFLIGHT_TOKEN"]
 
+    # Workers run in this environment, unless somebody says otherwise.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = (
         SparkSession.builder.master("local[2]")
         .config("spark.ui.enabled", "false")

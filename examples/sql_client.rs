@@ -36,9 +36,9 @@ struct Access {
     /// The client certificate's key, PEM.
     #[arg(long)]
     key: Option<PathBuf>,
-    /// The statement.
-    #[arg(long, default_value = ALL)]
-    sql: String,
+    /// A statement of your own, instead of the two of this example.
+    #[arg(long)]
+    sql: Option<String>,
 }
 
 impl Access {
@@ -86,20 +86,25 @@ async fn main() -> Result<()> {
     let access = Access::parse();
     let mut client = access.connect().await?;
 
-    let info = client.execute(access.sql.clone(), None).await?;
-    let names: Vec<_> =
-        info.clone().try_decode_schema()?.fields().iter().map(|f| f.name().clone()).collect();
+    let sql = access.sql.as_deref().unwrap_or(ALL);
+    let info = client.execute(sql.to_owned(), None).await?;
+    let schema = info.clone().try_decode_schema()?;
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let endpoints = info.endpoint.len();
     let batches = access.pull(info).await?;
-    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    println!("{rows} rows of {} from {endpoints} endpoints", names.join(", "));
+    println!("{} rows of {} from {endpoints} endpoints", rows(&batches), names.join(", "));
 
-    let mut prepared = client.prepare(LARGE.to_owned(), None).await?;
-    let bound: ArrayRef = Arc::new(Int64Array::from(vec![16_000]));
-    prepared.set_parameters(RecordBatch::try_from_iter([("$1", bound)])?)?;
-    let large = access.pull(prepared.execute().await?).await?;
-    prepared.close().await?;
-    let rows: usize = large.iter().map(RecordBatch::num_rows).sum();
-    println!("{rows} jobs over 16 GB, by a bound parameter");
+    if access.sql.is_none() {
+        let mut prepared = client.prepare(LARGE.to_owned(), None).await?;
+        let bound: ArrayRef = Arc::new(Int64Array::from(vec![16_000]));
+        prepared.set_parameters(RecordBatch::try_from_iter([("$1", bound)])?)?;
+        let large = access.pull(prepared.execute().await?).await?;
+        prepared.close().await?;
+        println!("{} jobs over 16 GB, by a bound parameter", rows(&large));
+    }
     Ok(())
+}
+
+fn rows(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::num_rows).sum()
 }

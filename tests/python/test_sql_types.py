@@ -42,7 +42,9 @@ def of_every_type() -> dict[str, pa.Array]:
         "float64": made(pa.float64(), lambda i: float("nan") if i % 10 == 5 else -i / 8),
         "string": made(pa.string(), lambda i: "ä" * (i % 4)),
         "large_string": made(pa.large_string(), lambda i: f"large {i % 5}"),
-        "string_view": made(pa.string_view(), lambda i: f"a text of more than twelve bytes {i % 5}"),
+        "string_view": made(
+            pa.string_view(), lambda i: f"a text of more than twelve bytes {i % 5}"
+        ),
         "binary": made(pa.binary(), lambda i: bytes([i % 4, 0, 255])),
         "large_binary": made(pa.large_binary(), lambda i: bytes([i % 3])),
         "binary_view": made(pa.binary_view(), lambda i: bytes(20) + bytes([i % 3])),
@@ -67,7 +69,9 @@ def of_every_type() -> dict[str, pa.Array]:
         "nested": made(
             pa.list_(pa.list_(pa.string_view())), lambda i: [["a" * 20, None], None, []][: i % 4]
         ),
-        "map": made(pa.map_(pa.string(), pa.int32()), lambda i: [(f"key {k}", k) for k in range(i % 3)]),
+        "map": made(
+            pa.map_(pa.string(), pa.int32()), lambda i: [(f"key {k}", k) for k in range(i % 3)]
+        ),
         "struct": made(one, lambda i: {"a": None if i % 4 else i, "b": f"text {i}"}),
         "structs": made(pa.list_(one), lambda i: [{"a": i, "b": None}] * (i % 3)),
     }
@@ -100,7 +104,9 @@ def custodian(tmp_path_factory: pytest.TempPathFactory) -> Custodian:
     rules |= {name: f"{{keep: {{fields: {fields}}}}}" for name, fields in FIELDS.items()}
     (custodian.policies / "types.yaml").write_text(policy("types", "../types.parquet", rules))
     make = [Path(sys.executable).with_name("tpchgen-cli"), "parquet", "--scale-factor", "0.01"]
-    subprocess.run([*make, "--output-dir", custodian.home / "tpch"], check=True, capture_output=True)
+    subprocess.run(
+        [*make, "--output-dir", custodian.home / "tpch"], check=True, capture_output=True
+    )
     for name, special in tpch.TABLES.items():
         path = custodian.home / "tpch" / f"{name}.parquet"
         rules = {column: special.get(column, "keep") for column in pq.read_schema(path).names}
