@@ -116,7 +116,7 @@ impl Admission {
     ) -> Reservation {
         let own = allowances.iter().filter_map(|allowance| allowance.query_time).min();
         let query_time = own.map_or(self.quotas.query, |own| own.min(self.quotas.query));
-        Reservation { purse, query_time, _place: place, turn }
+        Reservation { purse, query_time, place, turn }
     }
 
     /// How many streams are open in all.
@@ -139,7 +139,7 @@ pub struct Reservation {
     /// `None` where nothing limits rows or bytes: then nothing is counted.
     purse: Option<Purse>,
     query_time: Duration,
-    _place: Place,
+    place: Place,
     /// `None` where it is no statement's.
     turn: Option<Turn>,
 }
@@ -154,6 +154,17 @@ impl Reservation {
     /// [`Code::State`](crate::error::Code::State) when it cannot be made durable.
     pub fn charge(&self, rows: u64, bytes: u64) -> Result<()> {
         self.purse.as_ref().map_or(Ok(()), |purse| purse.charge(rows, bytes))
+    }
+
+    /// Counts a message that the partner took from this stream.
+    pub fn took(&self) {
+        self.place.took();
+    }
+
+    /// How many messages the partner took from all streams that they have open. Clients open all
+    /// endpoints of an answer and read them one after the other: who reads one has not left the others.
+    pub fn taken(&self) -> u64 {
+        self.place.taken()
     }
 
     /// Gives the statement's turn to others while it has nothing to do: while the partner does not read,

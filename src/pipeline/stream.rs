@@ -9,8 +9,8 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
-use futures::Stream;
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -274,8 +274,10 @@ impl Outlet {
             rows: 0,
             bytes: 0,
         };
+        let reader = Arc::clone(&place);
         let messages = Messages { receiver, verdict, _place: place, _present: present };
-        Ok((outlet, keep_alive(Box::pin(messages), empty, limits.keep_alive)))
+        let messages = keep_alive(Box::pin(messages), empty, limits.keep_alive);
+        Ok((outlet, messages.inspect(move |_| reader.took()).boxed()))
     }
 
     /// Sees from elsewhere whether the partner is still there.
@@ -330,17 +332,38 @@ impl Outlet {
         self.place.charge(rows, bytes)
     }
 
+    /// While the partner does not read, others have the statement's turn. The limit is for partners who
+    /// read nothing at all: one who reads another of their streams comes to this one later.
     async fn deliver(&mut self, message: Sealed) -> Result<()> {
         let (rows, bytes) = measure(&message);
-        match self.sender.send_timeout(message, self.idle).await {
+        let mut message = match self.sender.try_send(message) {
             Ok(()) => {
                 self.count(rows, bytes);
-                Ok(())
+                return Ok(());
             }
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                Err(Error::new(Code::StreamIdle, "the partner stopped reading"))
+            Err(mpsc::error::TrySendError::Full(message)) => message,
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(went_away()),
+        };
+        self.place.rest();
+        loop {
+            let taken = self.place.taken();
+            match self.sender.send_timeout(message, self.idle).await {
+                Ok(()) => break,
+                Err(mpsc::error::SendTimeoutError::Timeout(back))
+                    if self.place.taken() != taken =>
+                {
+                    message = back;
+                }
+                Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
+                    return Err(Error::new(Code::StreamIdle, "the partner stopped reading"));
+                }
+                Err(mpsc::error::SendTimeoutError::Closed(_)) => return Err(went_away()),
             }
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(went_away()),
+        }
+        self.count(rows, bytes);
+        tokio::select! {
+            () = self.place.resume() => Ok(()),
+            () = self.sender.closed() => Err(went_away()),
         }
     }
 
@@ -351,6 +374,8 @@ impl Outlet {
 
     /// Closes the entry, and only then lets the partner see that the stream ended. Waits for the disk.
     pub(super) fn close(self, result: Result<()>) {
+        // Nothing is left to work at, whenever the partner takes the last messages.
+        self.place.rest();
         let id = self.entry.id().to_owned();
         let outcome = match &result {
             Ok(()) => Outcome::Done,

@@ -204,3 +204,51 @@ async fn a_stream_whose_worker_learns_for_long_is_kept_alive_and_loses_nothing()
     let messages: Vec<_> = quick.open().map(|message| message.unwrap().rows()).collect().await;
     assert!(messages.iter().all(|rows| *rows > 0));
 }
+
+#[tokio::test]
+async fn a_stream_waits_as_long_as_its_partner_reads_another() {
+    let idle = Duration::from_millis(200);
+    let world = World::new(usize::MAX, idle);
+    let (mut read, unread) = (world.open(), world.open());
+    let started = Instant::now();
+    let mut rows = 0;
+    while started.elapsed() < idle * 4 {
+        tokio::time::sleep(idle / 8).await;
+        rows += read.next().await.unwrap().unwrap().rows();
+    }
+    assert!(rows < 8000, "all was read before the limit could pass");
+    for mut stream in [read, unread] {
+        while let Some(message) = stream.next().await {
+            rows += message.unwrap().rows();
+        }
+    }
+    assert_eq!(rows, 16_000);
+}
+
+#[tokio::test]
+async fn a_statement_that_is_not_read_gives_its_turn_to_the_next() {
+    let world = World::new(usize::MAX, Duration::from_secs(60));
+    let (partner, policy) = (partner("cern"), world.policy(POLICY));
+    let mut streams = Vec::new();
+    // More than run at a time, and none of them is read to its end.
+    for _ in 0..6 {
+        let snapshot = snapshot(&policy, 1).unwrap();
+        let today = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
+        let plan = plan(&policy, "cern", snapshot.schema(), today).unwrap();
+        let turn = world.admission.reserve_query(&partner, &[]);
+        let turn = tokio::time::timeout(Duration::from_secs(20), turn).await;
+        let reservation = turn.expect("the turn came").unwrap();
+        let entry = world.log.open(Request::default()).unwrap();
+        let format = Format::default();
+        let opened = world.pipeline.open(&partner, plan, snapshot, 0, format, reservation, entry);
+        streams.push(opened.unwrap());
+    }
+    // The last is read first.
+    for mut stream in streams.into_iter().rev() {
+        let mut rows = 0;
+        while let Some(message) = stream.next().await {
+            rows += message.unwrap().rows();
+        }
+        assert_eq!(rows, 8_000);
+    }
+}
