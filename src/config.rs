@@ -106,7 +106,7 @@ pub static SETTINGS: &[Setting] = settings! {
         "Statements worked at at a time";
     QUERIES "queries_partner_max" "queries-partner-max" "QUERIES_PARTNER_MAX" "N" "2"
         "Statements worked at at a time for one partner";
-    QUERIES "queries_waiting_partner_max" "queries-waiting-partner-max" "QUERIES_WAITING_PARTNER_MAX" "N" "16"
+    QUERIES "queries_waiting_partner_max" "queries-waiting-partner-max" "QUERIES_WAITING_PARTNER_MAX" "N" "256"
         "Statements of one partner that may wait for their turn";
     QUERIES "queue_seconds" "queue-seconds" "QUEUE_SECONDS" "SECONDS" "60"
         "How long a statement may wait for its turn";

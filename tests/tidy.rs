@@ -94,6 +94,35 @@ fn one_file_makes_what_a_partner_hears_of_an_error() {
     ban.holds(&File::new("src/pipeline/stream.rs", "use tonic::Status;\n"));
 }
 
+#[test]
+fn one_file_has_tables_sealed_that_passed_no_policy() {
+    // By its whole path, or brought in by name.
+    fn breaches(files: &[File]) -> Vec<String> {
+        let mut found = Vec::new();
+        for file in files.iter().filter(|file| file.path != "src/wire/sql/metadata.rs") {
+            for (at, line) in file.code() {
+                let brought = line.contains("seal::{") && has_word(line, "metadata");
+                let all = line.contains("seal::*") && !file.path.starts_with("src/pipeline/seal");
+                if has_word(line, "seal::metadata") || brought || all {
+                    found.push(format!("{}:{at}: {line}", file.path));
+                }
+            }
+        }
+        found
+    }
+    for text in [
+        "seal::metadata(batch, format)\n",
+        "use crate::pipeline::seal::{Sealed, metadata};\n",
+        "use super::seal::*;\n",
+    ] {
+        assert_eq!(breaches(&[File::new("src/pipeline/query/run.rs", text)]).len(), 1, "{text}");
+        assert_eq!(breaches(&[File::new("src/wire/sql/metadata.rs", text)]).len(), 0, "{text}");
+    }
+    let door = sources::read("src/pipeline/seal.rs");
+    assert!(door.contains("pub fn metadata("), "it has moved");
+    assert_eq!(breaches(&sources::crate_sources()), [] as [String; 0]);
+}
+
 /// Who beside the wire speaks gRPC.
 const TONIC: &[(&str, &str)] =
     &[("src/server/", "builds the listener and mounts the service on it")];

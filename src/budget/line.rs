@@ -1,5 +1,5 @@
-//! The line of statements that wait for a turn, as a plain machine: no threads, no time, no wake-ups.
-//! What it says is carried out in [`super::turns`].
+//! The line of those who wait for a place, as a plain machine: no threads, no time, no wake-ups. What it
+//! says is carried out in [`super::places`].
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -67,18 +67,6 @@ impl Line {
         Some(self.last)
     }
 
-    /// Joins the partner's line at its front, however long it is: for one that ran already.
-    pub(super) fn rejoin(&mut self, partner: &str, own_max: usize) -> Number {
-        self.last += 1;
-        let waiting = Waiting { number: self.last, own_max };
-        let own = self.waiting.entry(partner.to_owned()).or_default();
-        if own.is_empty() {
-            self.round.push_back(partner.to_owned());
-        }
-        own.push_front(waiting);
-        self.last
-    }
-
     /// Leaves the line; `false` where that one does not wait any more, because it runs.
     pub(super) fn leave(&mut self, partner: &str, number: Number) -> bool {
         let Some(own) = self.waiting.get_mut(partner) else { return false };
@@ -114,14 +102,17 @@ impl Line {
     }
 
     /// How many run.
-    #[cfg(test)]
     pub(super) fn running(&self) -> usize {
         self.running.values().sum()
     }
 
+    /// How many of a partner run.
+    pub(super) fn running_of(&self, partner: &str) -> usize {
+        self.running.get(partner).copied().unwrap_or(0)
+    }
+
     fn may_run(&self, partner: &str, own_max: usize) -> bool {
-        self.running.get(partner).copied().unwrap_or(0) < own_max
-            && self.running.values().sum::<usize>() < self.running_max
+        self.running_of(partner) < own_max && self.running() < self.running_max
     }
 
     fn forget_if_empty(&mut self, partner: &str) {

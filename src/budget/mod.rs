@@ -3,6 +3,7 @@
 //! is not decided here, that is for `policy`; privacy budgets join later.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -14,13 +15,13 @@ use crate::state::Store;
 mod line;
 mod meter;
 mod places;
+mod readers;
 #[cfg(test)]
 pub(crate) mod tests;
-mod turns;
 
 use meter::{Meter, Purse};
-use places::{Place, Places};
-use turns::{Turn, Turns};
+use places::{Bounds, Place, Places};
+use readers::Readers;
 
 /// What the server's settings give; a grant may give less.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Quotas {
     pub queries_max: usize,
     /// Statements worked at at a time for one partner.
     pub queries_partner_max: usize,
-    /// Statements of one partner that wait for a turn.
+    /// Statements of one partner that wait for a turn; as many may wait for a place among the streams.
     pub queries_waiting_partner_max: usize,
     /// How long a statement waits for a turn.
     pub queue: Duration,
@@ -48,21 +49,27 @@ pub struct Quotas {
 /// Who has what open, who waits, and who took how much today.
 #[derive(Debug)]
 pub struct Admission {
-    quotas: Quotas,
-    places: Arc<Places>,
-    turns: Arc<Turns>,
+    query: Duration,
+    streams: Arc<Places>,
+    turns: Arc<Places>,
     meter: Arc<Meter>,
+    readers: Readers,
 }
 
 impl Admission {
     /// Grants what `quotas` and the grants allow. What was taken today stands in `store`; `clock` says
     /// which day it is.
     pub fn new(quotas: Quotas, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let (waiting_partner_max, patience) = (quotas.queries_waiting_partner_max, quotas.queue);
+        let places = |all_max, partner_max| {
+            Places::new(&Bounds { all_max, partner_max, waiting_partner_max, patience })
+        };
         Arc::new(Self {
-            places: Places::new(quotas.streams_max, quotas.streams_partner_max),
-            turns: Turns::new(&quotas),
+            query: quotas.query,
+            streams: places(quotas.streams_max, quotas.streams_partner_max),
+            turns: places(quotas.queries_max, quotas.queries_partner_max),
             meter: Meter::new(&quotas, store, clock),
-            quotas,
+            readers: Readers::default(),
         })
     }
 
@@ -80,48 +87,73 @@ impl Admission {
         allowances: &[Allowance],
     ) -> Result<Reservation> {
         let purse = self.meter.purse(partner.name(), allowances)?;
-        let place = self.places.take(partner.name())?;
-        Ok(self.reservation(allowances, purse, place, None))
+        let place = self.streams.take(partner.name())?;
+        let taken = Some(self.readers.of(partner.name()));
+        Ok(Reservation { taken, ..self.reservation(allowances, purse, place) })
     }
 
-    /// Takes a place for a statement's stream, and waits for its turn to be worked at. Turns go round
-    /// the partners that wait, so that who asks much does not delay who asks little.
+    /// Waits for a place for one stream of a statement that is answered row by row. Its streams are as
+    /// cheap as pulls, and may be many; a turn each would have one wait for the end of another that the
+    /// partner reads later.
     ///
-    /// Whoever stops waiting, by dropping the future, leaves the queue.
+    /// # Errors
+    /// As [`Self::reserve_query`].
+    pub async fn reserve_shard(
+        self: &Arc<Self>,
+        partner: &Partner,
+        allowances: &[Allowance],
+    ) -> Result<Reservation> {
+        let reservation = self.wait(&self.streams, None, partner, allowances).await?;
+        Ok(Reservation { taken: Some(self.readers.of(partner.name())), ..reservation })
+    }
+
+    /// Waits for a statement's turn to be worked at. Turns go round the partners that wait, so that who
+    /// asks much does not delay who asks little.
+    ///
+    /// Whoever stops waiting, by dropping the future, leaves the line.
     ///
     /// # Errors
     /// [`Code::QueriesPartner`](crate::error::Code::QueriesPartner) when too many statements of the
     /// partner wait already, [`Code::QueryQueue`](crate::error::Code::QueryQueue) when the turn did not
-    /// come in time, and those of [`Self::reserve`].
+    /// come in time, [`Code::RowsDay`](crate::error::Code::RowsDay) or
+    /// [`Code::BytesDay`](crate::error::Code::BytesDay) when nothing is left of the day's allowance.
     pub async fn reserve_query(
         self: &Arc<Self>,
         partner: &Partner,
         allowances: &[Allowance],
     ) -> Result<Reservation> {
+        let own = allowances.iter().filter_map(|allowance| allowance.queries).min();
+        self.wait(&self.turns, own, partner, allowances).await
+    }
+
+    async fn wait(
+        &self,
+        places: &Arc<Places>,
+        own: Option<usize>,
+        partner: &Partner,
+        allowances: &[Allowance],
+    ) -> Result<Reservation> {
         // Who has nothing left today need not wait to hear it.
         self.meter.check(partner.name(), allowances)?;
-        let own = allowances.iter().filter_map(|allowance| allowance.queries).min();
-        let turn = self.turns.wait(partner.name(), own).await?;
+        let place = places.wait(partner.name(), own).await?;
         let purse = self.meter.purse(partner.name(), allowances)?;
-        let place = self.places.take(partner.name())?;
-        Ok(self.reservation(allowances, purse, place, Some(turn)))
+        Ok(self.reservation(allowances, purse, place))
     }
 
     fn reservation(
-        self: &Arc<Self>,
+        &self,
         allowances: &[Allowance],
         purse: Option<Purse>,
         place: Place,
-        turn: Option<Turn>,
     ) -> Reservation {
         let own = allowances.iter().filter_map(|allowance| allowance.query_time).min();
-        let query_time = own.map_or(self.quotas.query, |own| own.min(self.quotas.query));
-        Reservation { purse, query_time, place, turn }
+        let query_time = own.map_or(self.query, |own| own.min(self.query));
+        Reservation { purse, query_time, _place: place, taken: None }
     }
 
     /// How many streams are open in all.
     pub fn open_streams(&self) -> usize {
-        self.places.open()
+        self.streams.taken() + self.turns.taken()
     }
 
     /// Whether nothing is open, and what was claimed and not used is given back.
@@ -130,8 +162,8 @@ impl Admission {
     }
 }
 
-/// A place for one stream, a statement's turn, and a hand in the day's allowance; all given back when
-/// dropped.
+/// A place for one stream, or a statement's turn, and a hand in the day's allowance; both are given back
+/// when dropped.
 ///
 /// INVARIANT: made by [`Admission`] alone, after the partner had a place and something left of the day.
 #[derive(Debug)]
@@ -139,9 +171,10 @@ pub struct Reservation {
     /// `None` where nothing limits rows or bytes: then nothing is counted.
     purse: Option<Purse>,
     query_time: Duration,
-    place: Place,
-    /// `None` where it is no statement's.
-    turn: Option<Turn>,
+    _place: Place,
+    /// What the partner took from all such streams. `None` where others wait for the turn that this one
+    /// has: then it is not held longer because the partner reads elsewhere.
+    taken: Option<Arc<AtomicU64>>,
 }
 
 impl Reservation {
@@ -158,28 +191,14 @@ impl Reservation {
 
     /// Counts a message that the partner took from this stream.
     pub fn took(&self) {
-        self.place.took();
+        if let Some(taken) = &self.taken {
+            taken.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    /// How many messages the partner took from all streams that they have open. Clients open all
-    /// endpoints of an answer and read them one after the other: who reads one has not left the others.
+    /// How many messages the partner took from those of their open streams that wait for each other.
     pub fn taken(&self) -> u64 {
-        self.place.taken()
-    }
-
-    /// Gives the statement's turn to others while it has nothing to do: while the partner does not read,
-    /// and when the last message was made. The place stays.
-    pub fn rest(&self) {
-        if let Some(turn) = &self.turn {
-            turn.rest();
-        }
-    }
-
-    /// Waits for the turn to come back after [`Self::rest`]; at once where it was never given away.
-    pub async fn resume(&self) {
-        if let Some(turn) = &self.turn {
-            turn.resume().await;
-        }
+        self.taken.as_ref().map_or(0, |taken| taken.load(Ordering::Relaxed))
     }
 
     /// How long the statement may be worked at: the least that settings and grants say.

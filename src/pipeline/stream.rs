@@ -332,19 +332,11 @@ impl Outlet {
         self.place.charge(rows, bytes)
     }
 
-    /// While the partner does not read, others have the statement's turn. The limit is for partners who
-    /// read nothing at all: one who reads another of their streams comes to this one later.
+    /// The limit is for partners who read nothing: one who reads another of their streams comes to this
+    /// one later.
     async fn deliver(&mut self, message: Sealed) -> Result<()> {
         let (rows, bytes) = measure(&message);
-        let mut message = match self.sender.try_send(message) {
-            Ok(()) => {
-                self.count(rows, bytes);
-                return Ok(());
-            }
-            Err(mpsc::error::TrySendError::Full(message)) => message,
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(went_away()),
-        };
-        self.place.rest();
+        let mut message = message;
         loop {
             let taken = self.place.taken();
             match self.sender.send_timeout(message, self.idle).await {
@@ -361,10 +353,7 @@ impl Outlet {
             }
         }
         self.count(rows, bytes);
-        tokio::select! {
-            () = self.place.resume() => Ok(()),
-            () = self.sender.closed() => Err(went_away()),
-        }
+        Ok(())
     }
 
     const fn count(&mut self, rows: u64, bytes: u64) {
@@ -374,8 +363,6 @@ impl Outlet {
 
     /// Closes the entry, and only then lets the partner see that the stream ended. Waits for the disk.
     pub(super) fn close(self, result: Result<()>) {
-        // Nothing is left to work at, whenever the partner takes the last messages.
-        self.place.rest();
         let id = self.entry.id().to_owned();
         let outcome = match &result {
             Ok(()) => Outcome::Done,

@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 
 use super::{Access, Allowance, Grant, Limits, Linkage, Policy, Rule};
 use crate::error::{Code, Error, Result};
-use crate::pipeline::transform::column::canonical;
+use crate::pipeline::transform::column::{canonical, carried};
 
 /// What will be sent to one partner from one dataset.
 ///
@@ -187,6 +187,9 @@ fn columns(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, SchemaR
             .output(&column.rule.args, &input)
             .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
         let Some(output) = output else { continue };
+        carried(field.data_type())
+            .and_then(|()| carried(&output))
+            .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
         let nullable = field.is_nullable() || transform.adds_nulls(&column.rule.args);
         fields.push(
             Field::new(&column.name, output.clone(), nullable).with_metadata(

@@ -21,6 +21,7 @@ use super::session;
 use super::sql::{command, prepared};
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::transform::Exposure;
+use crate::policy::Access;
 use crate::policy::plan::Plan;
 
 const CANCEL: &str = "CancelFlightInfo";
@@ -209,8 +210,16 @@ fn describe(plan: &Plan) -> Value {
             })
         })
         .collect();
+    let (access, group_min) = match plan.access() {
+        Access::Rows => ("rows", None),
+        Access::Aggregates { group_min } => ("aggregates", Some(group_min)),
+        // Not planned; it would say too much to say anything.
+        Access::Dp(_) => ("none", None),
+    };
     json!({
         "dataset": plan.dataset(),
+        "access": access,
+        "group_min": group_min,
         "description": plan.policy().description,
         "policy_digest": plan.policy().digest,
         "linkage": if plan.audience().is_some() { "per_partner" } else { "shared" },

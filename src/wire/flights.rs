@@ -28,7 +28,7 @@ use crate::pipeline::query::Engine;
 use crate::pipeline::seal::{schema_encapsulated, schema_message};
 use crate::pipeline::source::Snapshot;
 use crate::pipeline::stream::{Pipeline, SealedStream};
-use crate::policy::plan::{Plan, allowance, plan};
+use crate::policy::plan::{Plan, access, allowance, plan};
 use crate::policy::{Access, Policy};
 
 /// How many characters of an unknown name are logged.
@@ -75,7 +75,7 @@ impl Flights {
     /// apart, and neither looks at the data.
     pub fn granted(&self, partner: &str, dataset: &str) -> Result<Arc<Policy>> {
         let policy = self.catalog.policy(dataset);
-        policy.filter(|policy| self.access(partner, policy).is_some()).ok_or_else(|| {
+        policy.filter(|policy| self.may_ask(partner, policy)).ok_or_else(|| {
             // The name is the partner's text, of any length; the log takes so much of it.
             let name: String = dataset.chars().take(NAME_SHOWN_MAX).collect();
             Error::new(Code::DatasetUnknown, format!("no dataset `{name}` for `{partner}`"))
@@ -88,33 +88,22 @@ impl Flights {
     /// As [`Self::granted`], and [`Code::AggregatesOnly`].
     pub fn granted_rows(&self, partner: &str, dataset: &str) -> Result<Arc<Policy>> {
         let policy = self.granted(partner, dataset)?;
-        if self.may_pull(partner, &policy) {
-            Ok(policy)
-        } else {
-            let hint = Hint::new("ask in SQL, with GROUP BY or with aggregates alone");
-            Err(Error::new(Code::AggregatesOnly, "a pull of rows").hinting(hint))
-        }
+        if self.may_pull(partner, &policy) { Ok(policy) } else { Err(aggregates_only()) }
     }
 
     /// All policies of which `partner` may have something, by name.
     pub fn all_granted(&self, partner: &str) -> Vec<Arc<Policy>> {
         let policies = self.catalog.policies();
-        let granted = |policy: &&Arc<Policy>| self.access(partner, policy).is_some();
-        policies.values().filter(granted).cloned().collect()
+        policies.values().filter(|policy| self.may_ask(partner, policy)).cloned().collect()
     }
 
     /// Whether `partner` may pull the rows of a dataset.
     pub fn may_pull(&self, partner: &str, policy: &Policy) -> bool {
-        self.access(partner, policy) == Some(Access::Rows)
+        access(policy, partner, self.clock.today()) == Some(&Access::Rows)
     }
 
-    /// What `partner` may have of a dataset today.
-    fn access(&self, partner: &str, policy: &Policy) -> Option<Access> {
-        let today = self.clock.today();
-        policy
-            .grants_of(partner, today)
-            .any(|grant| grant.access == Access::Rows)
-            .then_some(Access::Rows)
+    fn may_ask(&self, partner: &str, policy: &Policy) -> bool {
+        access(policy, partner, self.clock.today()).is_some()
     }
 
     /// What `partner` gets of a dataset as its files are now.
@@ -308,6 +297,10 @@ impl Flights {
     ) -> Result<Opened> {
         record.of_shard(shard);
         let policy = self.policy_of(&ticket.partner, seen)?;
+        if !self.may_pull(&ticket.partner, &policy) {
+            // A grant is part of the policy's digest, but its last day is not a change of the policy.
+            return Err(aggregates_only());
+        }
         record.about(&policy);
         let allowance = allowance(&policy, &ticket.partner, self.clock.today())?;
         let reservation = self.admission.reserve(call.partner(), &[allowance])?;
@@ -329,6 +322,11 @@ impl Flights {
         )?;
         Ok((schema, sealed))
     }
+}
+
+fn aggregates_only() -> Error {
+    let hint = Hint::new("ask in SQL, with GROUP BY or with aggregates alone");
+    Error::new(Code::AggregatesOnly, "a pull of rows").hinting(hint)
 }
 
 fn stale(what: &str) -> Error {

@@ -25,6 +25,13 @@ from proxy import Recorder, recording
 from support import furnished
 
 
+# Everything but the planner, which tells each rule of each plan at length; see the test of the whole log.
+LOGGED = "debug,datafusion=info,datafusion_optimizer=info,datafusion_expr=info"
+
+# What tests of their own ask with beside what their line says.
+BOUND = {"W2b": "alice"}
+
+
 @dataclass(frozen=True)
 class Case:
     """A line of the set."""
@@ -39,6 +46,11 @@ class Case:
     def asked(self) -> bool:
         """Whether it is a statement that is run as it stands; else it has a test of its own."""
         return self.check != "test"
+
+    @property
+    def said(self) -> str:
+        """What the partner says in it, which may stand in a log."""
+        return self.request if self.asked else BOUND.get(self.id, "")
 
     @property
     def codes(self) -> set[str]:
@@ -96,7 +108,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     guarded.write(home)
     token = custodian.token
     with (
-        custodian.serve("--log", "debug", "--query-seconds", "5", tls=False) as server,
+        custodian.serve("--log", LOGGED, "--query-seconds", "5", tls=False) as server,
         worlds[1].serve(tls=False) as second,
         worlds[2].serve(tls=False) as third,
         recording(server.uri) as recorder,
@@ -170,9 +182,10 @@ def by_prepared(caller: Caller, sql: str) -> pa.Table:
 
 def by_schema(caller: Caller, sql: str) -> pa.Table:
     """The schema alone, three ways, and the rows by statement."""
+    info = caller.info(statement(sql))
     for command in (statement(sql), sql.encode(), caller.prepare(sql).command):
-        same_schema(schema_of(caller.schema(command)), caller.info(command).schema)
-    return by_statement(caller, sql)
+        same_schema(schema_of(caller.schema(command)), info.schema)
+    return pulled(caller, info)
 
 
 def by_pyarrow(caller: Caller, sql: str) -> pa.Table:
@@ -217,7 +230,7 @@ def rows_of(table: pa.Table) -> Found:
 
 def shown(answer: Answer) -> list[tuple[bytes, bytes]]:
     """The messages but for those that hold no row: how many of them come is a matter of time."""
-    return [each for each in answer.messages if each[1]] or answer.messages[:1]
+    return answer.messages[:1] + [each for each in answer.messages[1:] if each[1]]
 
 
 def code_of(scene: Scene, sql: str) -> str:
@@ -240,7 +253,7 @@ def watched(scene: Scene, request: pytest.FixtureRequest) -> Iterator[None]:
     asked = b""
     if case := getattr(request.node, "callspec", None):
         case = case.params.get("case")
-        asked = case.request.encode() if isinstance(case, Case) and case.asked else b""
+        asked = case.said.encode() if isinstance(case, Case) else b""
     assert_clean("what was sent", scene.recorder.bytes(sent), said_by(asked))
     for caller in callers:
         assert_clean("headers, trailers or status", "\n".join(caller.heard), said_by(asked))

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 ROWS = 1_200
 FILES = 2
 GROUP = 150
+MORE_HIDDEN = 2
 
 # One mark a column, in every protected cell of it; the number's bytes and digits are its mark.
 USER, SSN, NOTE, HIDDEN, PLACE, OTHERS = (
@@ -104,7 +105,7 @@ def write(home: Path, world: int = 0) -> None:
     folder = home / PLACE
     (folder / "jobs").mkdir(parents=True, exist_ok=True)
     table = jobs(world)
-    step = ROWS // FILES
+    step = -(-len(table) // FILES)
     for number in range(FILES):
         path = folder / "jobs" / f"{PLACE}-{number}.parquet"
         pq.write_table(table.slice(number * step, step), path, row_group_size=GROUP)
@@ -121,30 +122,31 @@ def user(number: int) -> str:
 
 
 def jobs(world: int) -> pa.Table:
-    """The jobs of a world."""
-    rows = range(ROWS)
-    gone = [i % 9 == 4 for i in rows]
-    other = 7 * world
-    columns = {
-        "pk": pa.array([LATER + i + other if hide else i for i, hide in enumerate(gone)]),
-        "user_id": pa.array([None if i % 31 == 3 else user(i * 7 % 97) for i in rows]),
-        "ssn": pa.array([f"{SSN}-{i * 37 + other}" for i in rows]),
-        "salary": pa.array([None if i % 29 == 5 else SALARY + i * 3 + other for i in rows]),
-        "ip": pa.array([f"{NETWORK}{i * 11 % 199}" for i in rows]),
-        "age": pa.array([(20 + i % 7 * 10) + (i * 3 + other) % 10 for i in rows], pa.int32()),
-        "notes": pa.array([f"{NOTE} {i + other} {NOTE}" for i in rows]),
-        "dept": pa.array(
-            [f"{HIDDEN}-{other}" if hide else DEPARTMENTS[i % 4] for i, hide in enumerate(gone)]
-        ),
-        "wait_s": pa.array(
-            [
-                None if i % 13 == 2 else LATER + other if hide else i * i % 509
-                for i, hide in enumerate(gone)
-            ]
-        ),
-        "visible": pa.array([not hide for hide in gone]),
-    }
+    """The jobs of a world. The last world has more rows that are filtered out, between the others."""
+    rows = []
+    for i in range(ROWS):
+        rows.append(job(i, i % 9 == 4, 7 * world))
+        if world == MORE_HIDDEN and i % 5 == 2:
+            rows += [job(i, True, k) for k in range(i % 4)]
+    kinds = {"age": pa.int32()}
+    columns = {name: pa.array([row[name] for row in rows], kinds.get(name)) for name in rows[0]}
     return marked(pa.table(columns))
+
+
+def job(i: int, hide: bool, other: int) -> dict[str, object]:
+    """A job; what no partner may see differs with `other`."""
+    return {
+        "pk": LATER + i + other if hide else i,
+        "user_id": None if i % 31 == 3 else user(i * 7 % 97),
+        "ssn": f"{SSN}-{i * 37 + other}",
+        "salary": None if i % 29 == 5 else SALARY + i * 3 + other,
+        "ip": f"{NETWORK}{i * 11 % 199}",
+        "age": (20 + i % 7 * 10) + (i * 3 + other) % 10,
+        "notes": f"{NOTE} {i + other} {NOTE}",
+        "dept": f"{HIDDEN}-{other}" if hide else DEPARTMENTS[i % 4],
+        "wait_s": None if i % 13 == 2 else LATER + other if hide else i * i % 509,
+        "visible": not hide,
+    }
 
 
 def people(world: int) -> pa.Table:

@@ -157,7 +157,8 @@ SHAPES = [
     "SELECT dept, max(user_id) FROM jobs WHERE dept LIKE '%biology%' GROUP BY dept",
     "SELECT d FROM (SELECT dept AS d, pk FROM jobs) WHERE d LIKE '%biology%' ORDER BY pk LIMIT 4",
     "SELECT CASE WHEN dept LIKE '%biology%' THEN dept END FROM jobs",
-    "SELECT nullif(dept, 'department of physics research') FROM jobs WHERE dept LIKE '%biology%'",
+    "SELECT nullif(dept, 'department of physics research') AS d FROM jobs "
+    "WHERE dept LIKE '%biology%'",
 ]
 
 
@@ -318,8 +319,8 @@ def _(scene: Scene) -> None:
         sql = f"SELECT * FROM information_schema.{where} WHERE table_name LIKE '%foreign%'"
         for path in BY_HAND:
             assert PATHS[path](scene.cern, sql).num_rows == 0
-    nothing = refused(lambda: by_statement(scene.cern, "SELECT * FROM nothing"), "Q001")
-    hidden = refused(lambda: by_statement(scene.cern, "SELECT * FROM foreign"), "Q001")
+    nothing = refused(lambda: by_statement(scene.cern, "SELECT * FROM nothing"), "D001")
+    hidden = refused(lambda: by_statement(scene.cern, "SELECT * FROM foreign"), "D001")
     assert [text.replace("foreign", "nothing") for text in hidden.alike] == list(nothing.alike)
 
 
@@ -363,7 +364,12 @@ def custodian_reload(scene: Scene) -> None:
 
 def masked(scene: Scene) -> bool:
     """Whether the policy with the mask is in force."""
-    teams = rows_of(by_statement(scene.cern, "SELECT DISTINCT team FROM people"))
+    try:
+        teams = rows_of(by_statement(scene.cern, "SELECT DISTINCT team FROM people"))
+    except Refused as told:
+        # The policy changed between the info and the pull.
+        assert told.code == "T004"
+        return False
     return teams == [("********",)]
 
 
@@ -395,7 +401,7 @@ def _(scene: Scene) -> None:
         assert [len(found) for found in by_token.values()] == [1, 1]
         assert len(set.union(*by_token.values())) == 2
         mixed.token = scene.nersc.token
-        refused(lambda: by_statement(mixed, "SELECT * FROM people"), "Q001")
+        refused(lambda: by_statement(mixed, "SELECT * FROM people"), "D001")
 
 
 @special("A10e")
@@ -569,7 +575,7 @@ def _(scene: Scene) -> None:
     }
     hinted = 0
     for sql, never in asked.items():
-        told = refused(lambda sql=sql: by_statement(scene.cern, sql), "Q001", "Q002", "Q003")
+        told = refused(lambda sql=sql: by_statement(scene.cern, sql), "Q001", "D001")
         hinted += bool(told.hint)
         for word in never:
             assert word not in told.text, f"{sql}: {told.text}"

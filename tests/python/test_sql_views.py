@@ -120,7 +120,8 @@ def compare(asked: Generated, way: str, found: pa.Table, expected: pa.Table) -> 
     if names != [field.name for field in expected.schema]:
         wrong = f"columns {names}"
     kinds = [(plain(a.type), plain(b.type)) for a, b in zip(found.schema, expected.schema)]
-    if any(a != b for a, b in kinds):
+    # Of an empty answer the package tells types from before they were made common.
+    if expected.num_rows > 0 and any(a != b for a, b in kinds):
         wrong = f"types {[(str(a), str(b)) for a, b in kinds if a != b]}"
     left, right = rows_of(found), rows_of(expected)
     if not asked.ordered:

@@ -4,17 +4,21 @@
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Schema};
-use arrow_flight::IpcMessage;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Int32Type, Schema};
+use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
     CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTables, CommandGetXdbcTypeInfo,
 };
+use arrow_flight::{Action, FlightData, IpcMessage};
+use futures::TryStreamExt;
 use tonic::Code;
 use veilflight::audit::show::{Filter, lines};
 use veilflight::wire::sql::metadata::{Metadata, schema, table};
+use veilflight::wire::sql::types;
 
-use crate::site::{CANARY, JOBS, Site, code, path, with_token, write_policy};
+use crate::site::{CANARY, Client, JOBS, Site, code, path, ticket, with_token, write_policy};
 
 /// A server with a dataset of each of two partners, one of both, and one that cannot be planned.
 async fn site() -> Site {
@@ -123,6 +127,8 @@ async fn a_tables_schema_holds_what_leaves_and_says_what_was_done_to_it() {
         let message = IpcMessage(schemas.value(at).to_vec().into());
         let schema = Schema::try_from(message).unwrap();
         assert_eq!(schema.fields().len(), 1);
+        assert_eq!(schema.metadata()["veilflight.access"], "rows");
+        assert_eq!(schema.metadata()["veilflight.description"], "Batch jobs");
         let field = schema.field(0);
         assert_eq!((field.name().as_str(), field.data_type()), ("Id", &DataType::Int64));
         for (key, value) in [
@@ -133,6 +139,7 @@ async fn a_tables_schema_holds_what_leaves_and_says_what_was_done_to_it() {
             ("ARROW:FLIGHT:SQL:TYPE_NAME", "BIGINT"),
             ("ARROW:FLIGHT:SQL:PRECISION", "19"),
             ("ARROW:FLIGHT:SQL:IS_READ_ONLY", "1"),
+            ("ARROW:FLIGHT:SQL:REMARKS", "Sends the value as it is."),
         ] {
             assert_eq!(field.metadata()[key], value, "{key}");
         }
@@ -168,6 +175,148 @@ fn collect(data: &arrow::array::ArrayData, bytes: &mut Vec<u8>) {
     for child in data.child_data() {
         collect(child, bytes);
     }
+}
+
+/// Every metadata command by the client that comes with Arrow: the info's schema, and the table.
+async fn pulled(site: &Site, token: &str) -> Vec<(Schema, RecordBatch)> {
+    let mut client = FlightSqlServiceClient::new_from_inner(site.client().await);
+    client.set_token(token.to_owned());
+    // What is chosen for statements leaves these tables as drivers expect them.
+    client.set_header("veilflight-strings", "utf8_view");
+    client.set_header("veilflight-compression", "zstd");
+    let mut answers = Vec::new();
+    for asked in all() {
+        let info = match asked {
+            Metadata::Catalogs => client.get_catalogs().await,
+            Metadata::DbSchemas(command) => client.get_db_schemas(command).await,
+            Metadata::Tables(command) => client.get_tables(command).await,
+            Metadata::TableTypes => client.get_table_types().await,
+            Metadata::SqlInfo(_) => client.get_sql_info(Vec::new()).await,
+            Metadata::XdbcTypeInfo(command) => client.get_xdbc_type_info(command).await,
+            Metadata::PrimaryKeys(command) => client.get_primary_keys(command).await,
+            Metadata::ExportedKeys(command) => client.get_exported_keys(command).await,
+            Metadata::ImportedKeys(command) => client.get_imported_keys(command).await,
+            Metadata::CrossReference(command) => client.get_cross_reference(command).await,
+        };
+        let info = info.unwrap();
+        assert_eq!(info.endpoint.len(), 1);
+        let schema = info.clone().try_decode_schema().unwrap();
+        let stream = client.do_get(ticket(&info, 0)).await.unwrap();
+        let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
+        answers.push((schema.clone(), concat_batches(&Arc::new(schema), &batches).unwrap()));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn the_client_that_comes_with_arrow_pulls_every_table_as_promised() {
+    let site = site().await;
+    let token = site.partner("cern");
+    for (asked, (schema, pulled)) in all().into_iter().zip(pulled(&site, &token).await) {
+        let made = table(&site.flights, "cern", &asked).await.unwrap();
+        assert_eq!(schema, *made.schema(), "{asked:?}");
+        assert_eq!(pulled, made, "{asked:?}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn every_type_that_is_listed_can_be_cast_to() {
+    let site = Site::start().await;
+    let token = site.partner("cern");
+    let mut client = FlightSqlServiceClient::new_from_inner(site.client().await);
+    client.set_token(token);
+    let listed = types::table(None).unwrap();
+    let numbers = listed["data_type"].as_primitive::<Int32Type>();
+    let names = texts(&listed, "type_name");
+    let number_of = |name: &str| {
+        names.iter().position(|known| known == name).map(|at| numbers.value(at)).unwrap()
+    };
+    for name in &names {
+        let sql = format!("SELECT CAST(NULL AS {name}) AS value FROM jobs");
+        let info =
+            client.execute(sql, None).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let schema = info.try_decode_schema().unwrap();
+        // Spellings of one type, such as `TEXT` and `VARCHAR`, differ in number alone.
+        let kind = types::name(schema.field(0).data_type());
+        let text = |name: &str| ["CHAR", "VARCHAR", "STRING", "TEXT"].contains(&name);
+        let decimal = |name: &str| ["DECIMAL", "NUMERIC"].contains(&name);
+        let same = number_of(kind) == number_of(name)
+            || (text(kind) && text(name))
+            || (decimal(kind) && decimal(name));
+        assert!(same, "{name} is {kind}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn statements_see_the_information_schema_that_the_catalogue_promises() {
+    let site = site().await;
+    let token = site.partner("cern");
+    let mut client = FlightSqlServiceClient::new_from_inner(site.client().await);
+    client.set_token(token);
+    let kind = vec!["SYSTEM TABLE".to_owned()];
+    let command = CommandGetTables { table_types: kind, include_schema: true, ..datasets() };
+    let listed = tables(&site, "cern", command).await;
+    let schemas = listed["table_schema"].as_binary::<i32>();
+    assert_eq!(texts(&listed, "table_name"), ["columns", "schemata", "tables"]);
+    for (at, name) in texts(&listed, "table_name").into_iter().enumerate() {
+        let promised = Schema::try_from(IpcMessage(schemas.value(at).to_vec().into())).unwrap();
+        let sql = format!("SELECT * FROM information_schema.{name}");
+        let schema = client.execute(sql, None).await.unwrap().try_decode_schema().unwrap();
+        let shape = |schema: &Schema| -> Vec<(String, DataType, bool)> {
+            let fields = schema.fields().iter();
+            fields.map(|f| (f.name().clone(), f.data_type().clone(), f.is_nullable())).collect()
+        };
+        assert_eq!(shape(&schema), shape(&promised), "{name}");
+    }
+    let sql = "SELECT table_schema, table_name FROM information_schema.tables ORDER BY 1, 2";
+    let info = client.execute(sql.to_owned(), None).await.unwrap();
+    let stream = client.do_get(ticket(&info, 0)).await.unwrap();
+    let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
+    let asked = concat_batches(&batches[0].schema(), &batches).unwrap();
+    let all = tables(&site, "cern", CommandGetTables::default()).await;
+    assert_eq!(texts(&asked, "table_name"), texts(&all, "table_name"));
+    assert_eq!(texts(&asked, "table_schema"), texts(&all, "db_schema_name"));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn options_of_a_session_hold_over_the_wire_until_it_is_closed() {
+    let site = Site::start().await;
+    let token = site.partner("cern");
+    let mut client = site.client().await;
+    // One option, `compression` set to `zstd`, as protobuf.
+    let body = b"\x0a\x15\x0a\x0bcompression\x12\x06\x0a\x04zstd".to_vec();
+    let set = Action { r#type: "SetSessionOptions".to_owned(), body: body.into() };
+    let answer = client.do_action(with_token(&token, set)).await.unwrap();
+    let cookie = answer.metadata().get("set-cookie").unwrap().to_str().unwrap().to_owned();
+    let results: Vec<_> = answer.into_inner().try_collect().await.unwrap();
+    assert!(results[0].body.is_empty(), "no option was refused");
+    let cookie = cookie.split(';').next().unwrap();
+
+    let pull = async |client: &mut Client, cookie: &str| {
+        let mut request = with_token(&token, path("jobs"));
+        request.metadata_mut().insert("cookie", cookie.parse().unwrap());
+        let info = client.get_flight_info(request).await.unwrap().into_inner();
+        let stream = client.do_get(with_token(&token, ticket(&info, 0))).await.unwrap();
+        let messages: Vec<FlightData> = stream.into_inner().try_collect().await.unwrap();
+        messages.iter().map(|message| message.data_body.len()).sum::<usize>()
+    };
+    let plain = pull(&mut client, "a=b").await;
+    let compressed = pull(&mut client, cookie).await;
+    assert!(compressed * 2 < plain, "{compressed} of {plain} bytes");
+
+    let mut close = with_token(&token, Action::new("CloseSession", ""));
+    close.metadata_mut().insert("cookie", cookie.parse().unwrap());
+    let answer = client.do_action(close).await.unwrap();
+    let cookie = answer.metadata().get("set-cookie").unwrap().to_str().unwrap();
+    assert_eq!(cookie, "arrow_flight_session_id=; Path=/; Max-Age=0");
+    let other = site.partner("fnal");
+    let mut request = with_token(&other, Action::new("GetSessionOptions", ""));
+    request.metadata_mut().insert("cookie", cookie.split(';').next().unwrap().parse().unwrap());
+    assert!(client.do_action(request).await.is_ok(), "an emptied cookie is none");
+    site.stop().await;
 }
 
 #[tokio::test]

@@ -16,8 +16,6 @@ enum Event {
     End { which: usize },
     /// One that waits leaves.
     Leave { which: usize },
-    /// One that runs rests, and asks again at once.
-    Rest { which: usize },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -26,7 +24,6 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(partner, own_max)| Event::Ask { partner, own_max }),
         4 => any::<usize>().prop_map(|which| Event::End { which }),
         1 => any::<usize>().prop_map(|which| Event::Leave { which }),
-        1 => any::<usize>().prop_map(|which| Event::Rest { which }),
     ]
 }
 
@@ -36,8 +33,8 @@ struct One {
     partner: usize,
     own_max: usize,
     number: Number,
-    /// The order in which a partner's are due: rested ones before others, then by arrival.
-    due: (bool, i64),
+    /// When it came.
+    due: usize,
 }
 
 /// What is known from outside.
@@ -47,7 +44,7 @@ struct Model {
     waiting: Vec<One>,
     /// How often each partner was let run while this one waited and could have run.
     passed: [[usize; 4]; 4],
-    events: i64,
+    events: usize,
 }
 
 impl Model {
@@ -105,8 +102,7 @@ impl Model {
         }
         match *event {
             Event::Ask { partner, own_max } => {
-                let due = (true, self.events);
-                let mut one = One { partner, own_max, number: 0, due };
+                let mut one = One { partner, own_max, number: 0, due: self.events };
                 let own = self.waiting.iter().filter(|other| other.partner == partner).count();
                 if line.try_run(PARTNERS[partner], own_max) {
                     assert_eq!(own, 0, "one was overtaken by its partner's other");
@@ -128,19 +124,7 @@ impl Model {
                 assert!(line.leave(PARTNERS[one.partner], one.number));
                 assert!(!line.leave(PARTNERS[one.partner], one.number));
             }
-            Event::Rest { which } if !self.running.is_empty() => {
-                let mut one = self.running.swap_remove(which % self.running.len());
-                line.end(PARTNERS[one.partner]);
-                self.drain(line);
-                if line.try_run(PARTNERS[one.partner], one.own_max) {
-                    self.started(one);
-                } else {
-                    one.number = line.rejoin(PARTNERS[one.partner], one.own_max);
-                    one.due = (false, -self.events);
-                    self.waiting.push(one);
-                }
-            }
-            Event::End { .. } | Event::Leave { .. } | Event::Rest { .. } => {}
+            Event::End { .. } | Event::Leave { .. } => {}
         }
         self.drain(line);
         assert_eq!(line.running(), self.running.len());

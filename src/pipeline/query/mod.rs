@@ -31,6 +31,7 @@ mod testing;
 mod view;
 
 pub use engine::Engine;
+pub use functions::names as function_names;
 pub use planned::Query;
 pub use statement::Statement;
 

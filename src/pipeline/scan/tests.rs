@@ -441,3 +441,26 @@ fn wide_lines_are_read_few_at_a_time() {
     assert_eq!(rows.iter().sum::<usize>(), 600);
     assert!(rows.iter().all(|rows| *rows <= 256), "{rows:?}");
 }
+
+#[test]
+fn intervals_of_a_unit_that_the_file_does_not_say_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.parquet");
+    let column: ArrayRef = Arc::new(arrow::array::IntervalYearMonthArray::from(vec![Some(14)]));
+    let batch = RecordBatch::try_from_iter([("Since", column)]).unwrap();
+    let source = Source::Parquet { paths: vec![path.display().to_string()] };
+    let policy = policy(folder.path(), source, &["Since"]);
+    let write = |told: bool| {
+        let options = parquet::arrow::arrow_writer::ArrowWriterOptions::new();
+        let options = options.with_skip_arrow_metadata(!told);
+        let file = fs::File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new_with_options(file, batch.schema(), options).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        snapshot(&policy, 1)
+    };
+    assert!(write(true).is_ok());
+    let refused = write(false).unwrap_err();
+    assert_eq!(refused.code(), Code::SourceUnreadable);
+    assert!(refused.to_string().contains("`Since`"), "{refused}");
+}

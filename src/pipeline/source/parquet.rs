@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::Encoding;
+use parquet::basic::{ConvertedType, Encoding};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use sha2::{Digest, Sha256};
 
@@ -38,12 +39,25 @@ impl ParquetFile {
         // Some writers leave an Arrow schema in the footer that Arrow itself cannot read; the types that
         // parquet knows are enough then.
         let by_parquet = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let loaded = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+        let own = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
+        let by_arrow = own.is_ok();
+        let loaded = own
             .or_else(|_| ArrowReaderMetadata::load(&file, by_parquet()))
             .context(Code::SourceUnreadable, || {
                 format!("read the footer of `{}`", path.display())
             })?;
         let metadata = Arc::clone(loaded.metadata());
+        if let Some(column) = interval_of_unknown_unit(&metadata, by_arrow) {
+            // Read as days and milliseconds, months would be lost and nobody told.
+            return Err(Error::new(
+                Code::SourceUnreadable,
+                format!(
+                    "column `{column}` of `{}` holds intervals, and the file does not say of which \
+                     unit",
+                    path.display()
+                ),
+            ));
+        }
         let fields = loaded.schema().fields().iter().map(|field| strip(field)).collect::<Vec<_>>();
         let mut names = BTreeSet::new();
         if let Some(field) = fields.iter().find(|field| !names.insert(field.name())) {
@@ -187,6 +201,8 @@ fn strip(field: &Field) -> Field {
     let kind = match field.data_type() {
         DataType::List(item) => DataType::List(Arc::new(strip(item))),
         DataType::LargeList(item) => DataType::LargeList(Arc::new(strip(item))),
+        DataType::ListView(item) => DataType::ListView(Arc::new(strip(item))),
+        DataType::LargeListView(item) => DataType::LargeListView(Arc::new(strip(item))),
         DataType::FixedSizeList(item, size) => {
             DataType::FixedSizeList(Arc::new(strip(item)), *size)
         }
@@ -209,6 +225,19 @@ fn as_read(field: &Field) -> Field {
         DataType::Dictionary(_, _) => field.clone().with_data_type(canonical(field.data_type())),
         _ => field.clone(),
     }
+}
+
+/// A column of parquet's own intervals (months, days and milliseconds) in a file that no Arrow writer
+/// made: what reads it takes some of the three and drops the rest.
+fn interval_of_unknown_unit(metadata: &ParquetMetaData, by_arrow: bool) -> Option<String> {
+    let file = metadata.file_metadata();
+    let arrow = by_arrow
+        && file.key_value_metadata().is_some_and(|pairs| {
+            pairs.iter().any(|pair| pair.key == ARROW_SCHEMA_META_KEY && pair.value.is_some())
+        });
+    let columns = file.schema_descr().columns();
+    let found = columns.iter().find(|column| column.converted_type() == ConvertedType::INTERVAL);
+    found.filter(|_| !arrow).map(|column| column.path().string())
 }
 
 /// The raw footer: sizes, offsets and statistics of every page chunk, so that two files with equal

@@ -90,11 +90,15 @@ impl World {
     }
 
     fn open_under(&self, policy: Arc<Policy>) -> SealedStream {
+        let reservation = self.admission.reserve(&partner("cern"), &[]).unwrap();
+        self.open_with(policy, reservation)
+    }
+
+    fn open_with(&self, policy: Arc<Policy>, reservation: Reservation) -> SealedStream {
         let snapshot = snapshot(&policy, 1).unwrap();
         let today = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
         let plan = plan(&policy, "cern", snapshot.schema(), today).unwrap();
         let partner = partner("cern");
-        let reservation = self.admission.reserve(&partner, &[plan.allowance()]).unwrap();
         let entry = self.log.open(Request::default()).unwrap();
         let format = Format::default();
         self.pipeline.open(&partner, plan, snapshot, 0, format, reservation, entry).unwrap()
@@ -226,29 +230,20 @@ async fn a_stream_waits_as_long_as_its_partner_reads_another() {
 }
 
 #[tokio::test]
-async fn a_statement_that_is_not_read_gives_its_turn_to_the_next() {
-    let world = World::new(usize::MAX, Duration::from_secs(60));
-    let (partner, policy) = (partner("cern"), world.policy(POLICY));
-    let mut streams = Vec::new();
-    // More than run at a time, and none of them is read to its end.
-    for _ in 0..6 {
-        let snapshot = snapshot(&policy, 1).unwrap();
-        let today = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
-        let plan = plan(&policy, "cern", snapshot.schema(), today).unwrap();
-        let turn = world.admission.reserve_query(&partner, &[]);
-        let turn = tokio::time::timeout(Duration::from_secs(20), turn).await;
-        let reservation = turn.expect("the turn came").unwrap();
-        let entry = world.log.open(Request::default()).unwrap();
-        let format = Format::default();
-        let opened = world.pipeline.open(&partner, plan, snapshot, 0, format, reservation, entry);
-        streams.push(opened.unwrap());
+async fn a_statement_does_not_keep_its_turn_because_its_partner_reads_elsewhere() {
+    let idle = Duration::from_millis(200);
+    let world = World::new(usize::MAX, idle);
+    let mut read = world.open();
+    let reservation = world.admission.reserve_query(&partner("cern"), &[]).await.unwrap();
+    let mut unread = world.open_with(world.policy(POLICY), reservation);
+    let started = Instant::now();
+    while started.elapsed() < idle * 4 {
+        tokio::time::sleep(idle / 8).await;
+        read.next().await.unwrap().unwrap();
     }
-    // The last is read first.
-    for mut stream in streams.into_iter().rev() {
-        let mut rows = 0;
-        while let Some(message) = stream.next().await {
-            rows += message.unwrap().rows();
-        }
-        assert_eq!(rows, 8_000);
+    let mut last = None;
+    while let Some(message) = unread.next().await {
+        last = Some(message);
     }
+    assert_eq!(last.unwrap().unwrap_err().code(), Code::StreamIdle);
 }

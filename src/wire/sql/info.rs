@@ -1,7 +1,7 @@
 //! What this server can do, by the codes of Flight SQL. Says only what holds for every partner; what one
 //! may read is in the catalogue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use arrow::compute::can_cast_types;
@@ -16,6 +16,7 @@ use arrow_flight::sql::{
 
 use super::command::STATEMENT_BYTES_MAX;
 use crate::error::{Code, Context, Error, Result};
+use crate::pipeline::query::function_names;
 
 /// The schema of the answer to `GetSqlInfo`.
 pub fn schema() -> SchemaRef {
@@ -59,7 +60,7 @@ enum Value {
     /// A set of bits, or the number of one choice.
     Bits(i32),
     Count(i64),
-    Texts(&'static [&'static str]),
+    Texts(Vec<String>),
     Map(BTreeMap<i32, Vec<i32>>),
 }
 
@@ -105,11 +106,11 @@ fn names() -> Vec<(SqlInfo, Value)> {
         (SqlInfo::SqlIdentifierQuoteChar, Value::Text("\"")),
         (SqlInfo::SqlQuotedIdentifierCase, Value::Bits(as_written)),
         (SqlInfo::SqlAllTablesAreSelectable, Value::Flag(true)),
-        (SqlInfo::SqlKeywords, Value::Texts(KEYWORDS)),
-        (SqlInfo::SqlNumericFunctions, Value::Texts(NUMERIC)),
-        (SqlInfo::SqlStringFunctions, Value::Texts(STRING)),
-        (SqlInfo::SqlSystemFunctions, Value::Texts(SYSTEM)),
-        (SqlInfo::SqlDatetimeFunctions, Value::Texts(DATETIME)),
+        (SqlInfo::SqlKeywords, texts(KEYWORDS)),
+        (SqlInfo::SqlNumericFunctions, texts(NUMERIC)),
+        (SqlInfo::SqlStringFunctions, texts(STRING)),
+        (SqlInfo::SqlSystemFunctions, Value::Texts(other_functions())),
+        (SqlInfo::SqlDatetimeFunctions, texts(DATETIME)),
         (SqlInfo::SqlSearchStringEscape, Value::Text("\\")),
         (SqlInfo::SqlExtraNameCharacters, Value::Text("")),
         (SqlInfo::SqlSchemaTerm, Value::Text("schema")),
@@ -234,6 +235,17 @@ fn transactions_and_results() -> Vec<(SqlInfo, Value)> {
         (SqlInfo::SqlLocatorsUpdateCopy, Value::Flag(false)),
         (SqlInfo::SqlStoredFunctionsUsingCallSyntaxSupported, Value::Flag(false)),
     ]
+}
+
+fn texts(texts: &[&str]) -> Value {
+    Value::Texts(texts.iter().map(|&text| text.to_owned()).collect())
+}
+
+/// All functions for which Flight SQL has no list of its own: aggregates, windows, lists, conditions.
+fn other_functions() -> Vec<String> {
+    let listed = |name: &str| [NUMERIC, STRING, DATETIME].iter().any(|list| list.contains(&name));
+    let others: BTreeSet<&str> = function_names().filter(|name| !listed(name)).collect();
+    others.into_iter().map(str::to_owned).collect()
 }
 
 /// A set of bits, each named by its place.
@@ -415,14 +427,16 @@ const STRING: &[&str] = &[
     "concat",
     "concat_ws",
     "contains",
+    "decode",
+    "encode",
     "ends_with",
     "find_in_set",
     "initcap",
+    "instr",
     "left",
     "length",
     "levenshtein",
     "lower",
-    "lpad",
     "ltrim",
     "octet_length",
     "overlay",
@@ -432,11 +446,9 @@ const STRING: &[&str] = &[
     "regexp_like",
     "regexp_match",
     "regexp_replace",
-    "repeat",
     "replace",
     "reverse",
     "right",
-    "rpad",
     "rtrim",
     "split_part",
     "starts_with",
@@ -444,15 +456,17 @@ const STRING: &[&str] = &[
     "substr",
     "substr_index",
     "substring",
+    "substring_index",
     "to_hex",
     "translate",
     "trim",
     "upper",
 ];
 
-const SYSTEM: &[&str] = &["coalesce", "greatest", "ifnull", "least", "nullif", "nvl", "nvl2"];
-
 const DATETIME: &[&str] = &[
+    "current_date",
+    "current_time",
+    "current_timestamp",
     "date_bin",
     "date_format",
     "date_part",
@@ -462,15 +476,18 @@ const DATETIME: &[&str] = &[
     "from_unixtime",
     "make_date",
     "make_time",
+    "now",
     "to_char",
     "to_date",
     "to_local_time",
+    "to_time",
     "to_timestamp",
     "to_timestamp_micros",
     "to_timestamp_millis",
     "to_timestamp_nanos",
     "to_timestamp_seconds",
     "to_unixtime",
+    "today",
 ];
 
 #[cfg(test)]
@@ -535,11 +552,28 @@ mod tests {
 
     #[test]
     fn lists_are_ordered_and_hold_nothing_twice() {
-        for list in [KEYWORDS, NUMERIC, STRING, SYSTEM, DATETIME] {
+        for list in [KEYWORDS, NUMERIC, STRING, DATETIME] {
             assert!(list.is_sorted_by(|a, b| a < b), "{list:?}");
         }
+        assert!(other_functions().is_sorted_by(|a, b| a < b));
         let keywords = value(SqlInfo::SqlKeywords);
         assert_eq!(keywords.as_list::<i32>().value(0).len(), KEYWORDS.len());
+    }
+
+    #[test]
+    fn every_function_that_is_told_is_offered_and_the_other_way_round() {
+        let offered: BTreeSet<String> = function_names().map(str::to_owned).collect();
+        let told: Vec<String> = [NUMERIC, STRING, DATETIME]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .chain(other_functions())
+            .collect();
+        let unique: BTreeSet<String> = told.iter().cloned().collect();
+        assert_eq!(unique.len(), told.len(), "a function is in two lists");
+        assert_eq!(unique.difference(&offered).collect::<Vec<_>>(), [] as [&String; 0]);
+        assert_eq!(offered.difference(&unique).collect::<Vec<_>>(), [] as [&String; 0]);
+        assert!(offered.contains("count") && !offered.contains("random"));
     }
 
     #[test]

@@ -26,7 +26,8 @@ use crate::error::{Code, Context, Result};
 use crate::pipeline::format::Format;
 use crate::pipeline::seal;
 use crate::pipeline::stream::SealedStream;
-use crate::policy::{Access, Policy};
+use crate::policy::Access;
+use crate::policy::plan::Plan;
 
 /// A table about the catalogue or the server.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,10 +183,13 @@ async fn tables(
         }
     }
     if wanted(SCHEMA, TABLE) {
-        for policy in granted(flights, partner).iter().filter(|policy| named(&policy.dataset)) {
+        let policies = flights.all_granted(partner);
+        for policy in policies.iter().filter(|policy| named(&policy.dataset)) {
             match flights.planned(partner, policy).await {
                 Ok((plan, _)) => {
-                    let columns = described(SCHEMA, plan.dataset(), plan.schema());
+                    let columns = described(SCHEMA, plan.dataset(), plan.schema())
+                        .with_metadata(told_of(&plan));
+                    let columns = remarked(columns, &plan);
                     builder
                         .append(CATALOG, SCHEMA, plan.dataset(), TABLE, &columns)
                         .context(Code::Internal, unbuilt)?;
@@ -203,16 +207,38 @@ async fn tables(
     builder.build().context(Code::Internal, unbuilt)
 }
 
-/// The policies of datasets that `partner` may ask for rows or for aggregates, by name.
-fn granted(flights: &Flights, partner: &str) -> Vec<Arc<Policy>> {
-    let today = flights.clock.today();
-    let policies = flights.catalog.policies();
-    let asked = |access: &Access| matches!(access, Access::Rows | Access::Aggregates { .. });
-    policies
-        .values()
-        .filter(|policy| policy.grants_of(partner, today).any(|grant| asked(&grant.access)))
-        .cloned()
-        .collect()
+/// What is told of a dataset as a whole: what it is, and what this partner may ask of it.
+fn told_of(plan: &Plan) -> HashMap<String, String> {
+    let (access, group_min) = match plan.access() {
+        Access::Rows => ("rows", None),
+        Access::Aggregates { group_min } => ("aggregates", Some(group_min.to_string())),
+        Access::Dp(_) => ("dp", None),
+    };
+    let description = Some(plan.policy().description.clone()).filter(|words| !words.is_empty());
+    [
+        ("veilflight.access", Some(access.to_owned())),
+        ("veilflight.group_min", group_min),
+        ("veilflight.description", description),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect()
+}
+
+/// Each column with what was done to it in words, where clients look for a comment.
+fn remarked(columns: Schema, plan: &Plan) -> Schema {
+    let fields: Vec<FieldRef> = columns
+        .fields()
+        .iter()
+        .zip(plan.columns())
+        .map(|(field, column)| {
+            let mut metadata = field.metadata().clone();
+            let does = column.rule.transform.spec().does.to_owned();
+            metadata.insert("ARROW:FLIGHT:SQL:REMARKS".to_owned(), does);
+            Arc::new(field.as_ref().clone().with_metadata(metadata))
+        })
+        .collect();
+    Schema::new_with_metadata(fields, columns.metadata)
 }
 
 /// A table's columns with what Flight SQL's clients look for beside our own metadata.

@@ -61,7 +61,7 @@ pub(super) async fn plan(
         let (plan, snapshot) = match planned {
             Ok(planned) => planned,
             // What is out of order is not described with the others; named in a statement, it says why.
-            Err(error) if !names(&statement, &policy.dataset) => {
+            Err(error) if !statement.tables().iter().any(|word| means(word, policy)) => {
                 tracing::error!(
                     dataset = policy.dataset,
                     code = %error.code(),
@@ -142,17 +142,15 @@ pub(in crate::wire) async fn open(
     }
     let allowances: Vec<_> = views.iter().map(|view| view.plan.allowance()).collect();
     let query = flights.engine.plan(&statement, &terms(asked), views).await?;
-    // An answer that is made row by row is pulled in parallel, and its streams count as pulls. With a turn
-    // for each, one shard would wait for the end of another, and in the end in vain.
+    // An answer that is made row by row is pulled in parallel, and its streams count as pulls.
     let reservation = if query.is_by_row() {
-        flights.admission.reserve(call.partner(), &allowances)?
+        flights.admission.reserve_shard(call.partner(), &allowances).await?
     } else {
-        let reservation = flights.admission.reserve_query(call.partner(), &allowances).await?;
-        // Much may have happened while it waited.
-        flights.under_way(ticket)?;
-        policies_of(flights, ticket)?;
-        reservation
+        flights.admission.reserve_query(call.partner(), &allowances).await?
     };
+    // Much may have happened while it waited.
+    flights.under_way(ticket)?;
+    policies_of(flights, ticket)?;
     let schema = schema_message(query.schema(), ticket.format);
     let (partner, entry) = (call.partner(), record.hand_over()?);
     let sealed = flights.engine.open(partner, query, shard, ticket.format, reservation, entry)?;
@@ -176,11 +174,6 @@ fn unbound(open: usize) -> Error {
     Error::new(Code::ParametersInvalid, "open parameters").hinting(Hint::new(&hint))
 }
 
-/// Whether a statement names a dataset.
-fn names(statement: &Statement, dataset: &str) -> bool {
-    statement.tables().iter().any(|word| word.eq_ignore_ascii_case(dataset))
-}
-
 /// The policies, among those `granted`, of the datasets that a statement names, in order of their names.
 fn named(statement: &Statement, granted: Vec<Arc<Policy>>) -> Result<Vec<Arc<Policy>>> {
     if statement.reads_information_schema() {
@@ -197,34 +190,21 @@ fn named(statement: &Statement, granted: Vec<Arc<Policy>>) -> Result<Vec<Arc<Pol
     Ok(found)
 }
 
-/// The policy that a partner's word means: that of this very name, or the only one whose name differs in
-/// nothing but case.
+/// The policy that a partner's word means, but for capitals: names of datasets have none.
 ///
 /// PRIVACY: only names that the partner is granted are told.
 fn find(word: &str, granted: &[Arc<Policy>]) -> Result<Arc<Policy>> {
-    if let Some(exact) = granted.iter().find(|policy| policy.dataset == word) {
-        return Ok(Arc::clone(exact));
+    if let Some(policy) = granted.iter().find(|policy| means(word, policy)) {
+        return Ok(Arc::clone(policy));
     }
-    let folded = word.to_lowercase();
-    let near: Vec<&Arc<Policy>> =
-        granted.iter().filter(|policy| policy.dataset.to_lowercase() == folded).collect();
     let shown: String = word.chars().take(WORD_CHARS_MAX).collect();
-    match near.as_slice() {
-        [one] => Ok(Arc::clone(one)),
-        [] => {
-            let mut hint = format!("there is no `{shown}` in your catalogue");
-            let names = granted.iter().map(|policy| policy.dataset.as_str());
-            if let Some(near) = did_you_mean(word, names) {
-                hint.push_str(&format!("; did you mean `{near}`?"));
-            }
-            Err(Error::new(Code::DatasetUnknown, format!("no dataset `{shown}`"))
-                .hinting(Hint::new(&hint)))
-        }
-        several => {
-            let all: Vec<String> =
-                several.iter().map(|policy| format!("\"{}\"", policy.dataset)).collect();
-            let hint = format!("`{shown}` may be {}: write one of them", all.join(" or "));
-            Err(Error::new(Code::SqlInvalid, "an ambiguous name").hinting(Hint::new(&hint)))
-        }
+    let mut hint = format!("there is no `{shown}` in your catalogue");
+    if let Some(near) = did_you_mean(word, granted.iter().map(|policy| policy.dataset.as_str())) {
+        hint.push_str(&format!("; did you mean `{near}`?"));
     }
+    Err(Error::new(Code::DatasetUnknown, format!("no dataset `{shown}`")).hinting(Hint::new(&hint)))
+}
+
+fn means(word: &str, policy: &Policy) -> bool {
+    word.eq_ignore_ascii_case(&policy.dataset)
 }
