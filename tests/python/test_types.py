@@ -92,7 +92,8 @@ def write_kinds(path: Path) -> pa.Table:
     for kind in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()):
         columns[str(kind)] = pa.array([1, None, 3, 4, 5], kind)
     for unit in ("s", "ms", "us", "ns"):
-        for zone in (None, "UTC", "Europe/Zurich", "-07:00"):
+        # Parquet has no seconds: they come back as milliseconds, and their zone as UTC.
+        for zone in (None, "UTC", *(() if unit == "s" else ("Europe/Zurich", "-07:00"))):
             kind = pa.timestamp(unit, zone)
             columns[str(kind)] = pa.array(moments, pa.timestamp("s")).cast(kind)
     for kind in (pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns")):
@@ -113,7 +114,6 @@ def write_kinds(path: Path) -> pa.Table:
     with pq.ParquetWriter(path, table.schema) as writer:
         for _ in range(3):
             writer.write_table(table)
-    # Some types come back as others: parquet has no seconds.
     return pq.read_table(path)
 
 
@@ -203,7 +203,9 @@ def test_every_type_that_pyarrow_writes_comes_back(
     assert table.column_names == raw.column_names
     for field, column in zip(table.schema, table.columns, strict=True):
         assert field.metadata == {b"veilflight.protection": b"keep"}, field.name
-        kind = plain(raw.schema.field(field.name).type)
+        # What the file says in Arrow's words is kept; pyarrow itself reads this one as days.
+        days = field.name == "date64"
+        kind = pa.date64() if days else plain(raw.schema.field(field.name).type)
         assert field.type.equals(kind), field.name
         expected = [
             chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk
