@@ -54,8 +54,10 @@ impl Format {
         let texts = matches!(field.data_type(), DataType::Utf8);
         let kind = match self.data_type(field.data_type()) {
             // A column's own values, not those inside lists and structs.
+            // Clients unpack dictionaries of views badly or not at all, and views would save nothing there.
             kind if texts && self.dictionaries => {
-                DataType::Dictionary(Box::new(DataType::Int32), Box::new(kind))
+                let values = if self.strings == Strings::View { DataType::Utf8 } else { kind };
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(values))
             }
             kind => kind,
         };
