@@ -296,16 +296,16 @@ async fn no_raw_value_leaves_by_any_way() {
     }
     for sql in [
         "SELECT * FROM marked",
-        "SELECT \"T4_0\", count(*) FROM marked GROUP BY 1 ORDER BY 1 LIMIT 3",
-        "SELECT substr(\"T4_0\", 1, 3), \"T5_1\" || 'x' FROM marked WHERE \"T4_0\" IS NOT NULL",
-        "SELECT CASE WHEN length(\"T4_0\") > 99 THEN \"T4_0\" END FROM marked LIMIT 10",
-        "SELECT DISTINCT a.\"T3_0\" FROM marked a JOIN marked b ON a.\"T3_0\" = b.\"T3_0\"",
+        "SELECT \"T0_3\", count(*) FROM marked GROUP BY 1 ORDER BY 1 LIMIT 3",
+        "SELECT substr(\"T0_3\", 1, 3), \"T1_1\" || 'x' FROM marked WHERE \"T0_3\" IS NOT NULL",
+        "SELECT CASE WHEN length(\"T0_3\") > 99 THEN \"T0_3\" END FROM marked LIMIT 10",
+        "SELECT DISTINCT a.\"T1_3\" FROM marked a JOIN marked b ON a.\"T1_3\" = b.\"T1_3\"",
     ] {
         let messages = heard.ask(&mut client, &token, FlightDescriptor::new_cmd(sql)).await;
         assert!(messages >= 2, "{sql}: a schema and a batch");
     }
     // What fails on a value that the statement computes.
-    let cast = "SELECT CAST(\"T4_0\" AS BIGINT) FROM marked WHERE \"T4_0\" IS NOT NULL";
+    let cast = "SELECT CAST(\"T0_3\" AS BIGINT) FROM marked WHERE \"T0_3\" IS NOT NULL";
     let before = heard.0.len();
     heard.ask(&mut client, &token, FlightDescriptor::new_cmd(cast)).await;
     assert!(String::from_utf8_lossy(&heard.0[before..]).contains("Q003"));

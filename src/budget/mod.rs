@@ -3,6 +3,7 @@
 //! is not decided here, that is for `policy`; privacy budgets join later.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -14,11 +15,13 @@ use crate::state::Store;
 mod line;
 mod meter;
 mod places;
+mod readers;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use meter::{Meter, Purse};
 use places::{Bounds, Place, Places};
+use readers::Readers;
 
 /// What the server's settings give; a grant may give less.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +53,7 @@ pub struct Admission {
     streams: Arc<Places>,
     turns: Arc<Places>,
     meter: Arc<Meter>,
+    readers: Readers,
 }
 
 impl Admission {
@@ -65,6 +69,7 @@ impl Admission {
             streams: places(quotas.streams_max, quotas.streams_partner_max),
             turns: places(quotas.queries_max, quotas.queries_partner_max),
             meter: Meter::new(&quotas, store, clock),
+            readers: Readers::default(),
         })
     }
 
@@ -83,7 +88,8 @@ impl Admission {
     ) -> Result<Reservation> {
         let purse = self.meter.purse(partner.name(), allowances)?;
         let place = self.streams.take(partner.name())?;
-        Ok(self.reservation(allowances, purse, place))
+        let taken = Some(self.readers.of(partner.name()));
+        Ok(Reservation { taken, ..self.reservation(allowances, purse, place) })
     }
 
     /// Waits for a place for one stream of a statement that is answered row by row. Its streams are as
@@ -97,7 +103,8 @@ impl Admission {
         partner: &Partner,
         allowances: &[Allowance],
     ) -> Result<Reservation> {
-        self.wait(&self.streams, None, partner, allowances).await
+        let reservation = self.wait(&self.streams, None, partner, allowances).await?;
+        Ok(Reservation { taken: Some(self.readers.of(partner.name())), ..reservation })
     }
 
     /// Waits for a statement's turn to be worked at. Turns go round the partners that wait, so that who
@@ -141,7 +148,7 @@ impl Admission {
     ) -> Reservation {
         let own = allowances.iter().filter_map(|allowance| allowance.query_time).min();
         let query_time = own.map_or(self.query, |own| own.min(self.query));
-        Reservation { purse, query_time, _place: place }
+        Reservation { purse, query_time, _place: place, taken: None }
     }
 
     /// How many streams are open in all.
@@ -165,6 +172,9 @@ pub struct Reservation {
     purse: Option<Purse>,
     query_time: Duration,
     _place: Place,
+    /// What the partner took from all such streams. `None` where others wait for the turn that this one
+    /// has: then it is not held longer because the partner reads elsewhere.
+    taken: Option<Arc<AtomicU64>>,
 }
 
 impl Reservation {
@@ -177,6 +187,18 @@ impl Reservation {
     /// [`Code::State`](crate::error::Code::State) when it cannot be made durable.
     pub fn charge(&self, rows: u64, bytes: u64) -> Result<()> {
         self.purse.as_ref().map_or(Ok(()), |purse| purse.charge(rows, bytes))
+    }
+
+    /// Counts a message that the partner took from this stream.
+    pub fn took(&self) {
+        if let Some(taken) = &self.taken {
+            taken.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many messages the partner took from those of their open streams that wait for each other.
+    pub fn taken(&self) -> u64 {
+        self.taken.as_ref().map_or(0, |taken| taken.load(Ordering::Relaxed))
     }
 
     /// How long the statement may be worked at: the least that settings and grants say.

@@ -157,7 +157,7 @@ mod tests {
         }
         create_file(&state.join("master.key"), &MasterKeys::generate(0).unwrap()).unwrap();
         let store = place(state).open(clock()).unwrap();
-        let mut take = |partner: &str, day: &str, dataset: Option<&str>, rows: u64| {
+        let take = |partner: &str, day: &str, dataset: Option<&str>, rows: u64| {
             let mut claim = |_, taken: &mut [Amount]| {
                 taken[0] = Amount { rows, bytes: rows * 10 };
                 Ok(())

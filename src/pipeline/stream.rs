@@ -9,8 +9,8 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
-use futures::Stream;
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -274,8 +274,10 @@ impl Outlet {
             rows: 0,
             bytes: 0,
         };
+        let reader = Arc::clone(&place);
         let messages = Messages { receiver, verdict, _place: place, _present: present };
-        Ok((outlet, keep_alive(Box::pin(messages), empty, limits.keep_alive)))
+        let messages = keep_alive(Box::pin(messages), empty, limits.keep_alive);
+        Ok((outlet, messages.inspect(move |_| reader.took()).boxed()))
     }
 
     /// Sees from elsewhere whether the partner is still there.
@@ -330,18 +332,28 @@ impl Outlet {
         self.place.charge(rows, bytes)
     }
 
+    /// The limit is for partners who read nothing: one who reads another of their streams comes to this
+    /// one later.
     async fn deliver(&mut self, message: Sealed) -> Result<()> {
         let (rows, bytes) = measure(&message);
-        match self.sender.send_timeout(message, self.idle).await {
-            Ok(()) => {
-                self.count(rows, bytes);
-                Ok(())
+        let mut message = message;
+        loop {
+            let taken = self.place.taken();
+            match self.sender.send_timeout(message, self.idle).await {
+                Ok(()) => break,
+                Err(mpsc::error::SendTimeoutError::Timeout(back))
+                    if self.place.taken() != taken =>
+                {
+                    message = back;
+                }
+                Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
+                    return Err(Error::new(Code::StreamIdle, "the partner stopped reading"));
+                }
+                Err(mpsc::error::SendTimeoutError::Closed(_)) => return Err(went_away()),
             }
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                Err(Error::new(Code::StreamIdle, "the partner stopped reading"))
-            }
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(went_away()),
         }
+        self.count(rows, bytes);
+        Ok(())
     }
 
     const fn count(&mut self, rows: u64, bytes: u64) {

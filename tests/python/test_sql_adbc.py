@@ -292,7 +292,7 @@ def test_what_does_not_fit_is_refused(connection: adbc.Connection) -> None:
 
 ERRORS = {
     "SELECT nothing FROM events": "Q001",
-    "SELECT * FROM nothing": "Q001",
+    "SELECT * FROM nothing": "D001",
     "SELEC 1": "Q001",
     "SELECT 1 / (id - id) FROM events": "Q003",
     "SELECT CAST(word AS INT) FROM events": "Q003",

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::concat_batches;
+use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Int32Type, Schema};
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
@@ -245,6 +245,93 @@ async fn every_type_that_is_listed_can_be_cast_to() {
             || (text(kind) && text(name))
             || (decimal(kind) && decimal(name));
         assert!(same, "{name} is {kind}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_server_says_of_its_grammar_is_so() {
+    let site = Site::start().await;
+    let token = site.partner("cern");
+    let mut client = FlightSqlServiceClient::new_from_inner(site.client().await);
+    client.set_token(token);
+    let few = "FROM jobs WHERE id < 3";
+    for (what, sql, expected) in [
+        ("names in any case", format!("SELECT ID {few} ORDER BY iD"), vec!["0", "1", "2"]),
+        ("column aliases", format!("SELECT id AS n {few} ORDER BY n"), vec!["0", "1", "2"]),
+        ("table aliases", "SELECT a.id FROM jobs AS a WHERE a.id = 7".to_owned(), vec!["7"]),
+        ("order by an expression", format!("SELECT id {few} ORDER BY -id"), vec!["2", "1", "0"]),
+        (
+            "order by what is not selected",
+            format!("SELECT id * 10 AS n {few} ORDER BY id DESC"),
+            vec!["20", "10", "0"],
+        ),
+        (
+            "group by what is not selected",
+            format!("SELECT count(*) {few} GROUP BY id"),
+            vec!["1", "1", "1"],
+        ),
+        (
+            "nulls are the largest",
+            format!("SELECT NULLIF(id, 0) AS n {few} ORDER BY n"),
+            vec!["1", "2", ""],
+        ),
+        (
+            "a text and null are null",
+            "SELECT CAST('a' || CAST(NULL AS VARCHAR) AS BIGINT) FROM jobs WHERE id = 0".to_owned(),
+            vec![""],
+        ),
+        (
+            "outer joins",
+            "SELECT b.id FROM jobs a FULL OUTER JOIN jobs b ON a.id = b.id + 9999 \
+             WHERE a.id IS NULL OR a.id = 9999 ORDER BY 1 LIMIT 2"
+                .to_owned(),
+            vec!["0", "1"],
+        ),
+        (
+            "subqueries in comparisons",
+            "SELECT id FROM jobs WHERE id = (SELECT max(id) FROM jobs)".to_owned(),
+            vec!["9999"],
+        ),
+        (
+            "subqueries in EXISTS, correlated",
+            format!(
+                "SELECT id {few} AND EXISTS (SELECT 1 FROM jobs b WHERE b.id = jobs.id + 9998) \
+                 ORDER BY 1"
+            ),
+            vec!["0", "1"],
+        ),
+        (
+            "subqueries in IN",
+            format!("SELECT id {few} AND id IN (SELECT id + 1 FROM jobs) ORDER BY 1"),
+            vec!["1", "2"],
+        ),
+        ("UNION", format!("SELECT id {few} UNION SELECT id {few} ORDER BY 1"), vec!["0", "1", "2"]),
+        (
+            "UNION ALL",
+            "SELECT id FROM jobs WHERE id = 1 UNION ALL SELECT id FROM jobs WHERE id = 1"
+                .to_owned(),
+            vec!["1", "1"],
+        ),
+        (
+            "LIKE with an escape",
+            "SELECT id FROM jobs WHERE id = 1 AND 'a%' LIKE 'a\\%' ESCAPE '\\'".to_owned(),
+            vec!["1"],
+        ),
+    ] {
+        let info =
+            client.execute(sql, None).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let mut found = Vec::new();
+        for endpoint in 0..info.endpoint.len() {
+            let stream = client.do_get(ticket(&info, endpoint)).await.unwrap();
+            let batches: Vec<RecordBatch> = stream.try_collect().await.unwrap();
+            for batch in batches {
+                let column = cast(batch.column(0), &DataType::Utf8).unwrap();
+                let column = column.as_string::<i32>();
+                found.extend(column.iter().map(|text| text.unwrap_or_default().to_owned()));
+            }
+        }
+        assert_eq!(found, expected, "{what}");
     }
     site.stop().await;
 }

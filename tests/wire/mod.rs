@@ -11,4 +11,5 @@ mod pull;
 mod sql;
 mod tickets;
 mod tls;
+mod turns;
 mod types;

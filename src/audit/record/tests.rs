@@ -118,7 +118,7 @@ fn a_statement_stands_in_the_log_with_what_it_reads_and_without_its_parameters()
 fn a_long_statement_is_cut_and_its_hash_is_that_of_the_whole() {
     let sql = format!("SELECT '{}\u{1b}é'", "x".repeat(4_000));
     let cut = Statement::new(&sql, &[]);
-    assert_eq!(cut.text(), &sql[..4_000]);
+    assert_eq!(Some(cut.text()), sql.get(..4_000));
     assert_eq!(cut.parameters_sha256, None);
     assert_eq!(cut.sha256, hex(&Sha256::digest(&sql)));
     let short = Statement::new("SELECT\n\u{1b}[2J 'é'", &[]);

@@ -25,6 +25,9 @@ use crate::pipeline::stream::Pipeline;
 /// How long planning may take: it reads no row.
 const PLANNING_MAX: Duration = Duration::from_secs(30);
 
+/// The stack of a thread: plans are trees, and are walked as such.
+const STACK_BYTES: usize = 8 << 20;
+
 /// Plans and runs queries.
 #[derive(Debug)]
 pub struct Engine {
@@ -55,6 +58,7 @@ impl Engine {
         let runtime = Builder::new_multi_thread()
             .worker_threads(limits.threads.max(1))
             .thread_name("veilflight-query")
+            .thread_stack_size(STACK_BYTES)
             .enable_time()
             .build()
             .context(Code::Config, failed)?;
@@ -100,11 +104,12 @@ impl Engine {
         let work = if logical.open {
             Work::Open
         } else {
-            match Shape::of(&logical.plan) {
+            match Shape::of(&logical.plan, asks_the_time(statement.sql()))? {
                 Shape::Direct { view, columns } => Work::Direct { view, columns },
-                Shape::ByRow { shards } => {
+                Shape::ByRow { view } => {
                     // One endpoint, one thread, as for plain pulls; and the rows come in order.
                     state.config_mut().options_mut().execution.target_partitions = 1;
+                    let shards = view.snapshot.shards();
                     Work::ByRow { plan: physical(&logical, &state).await?, shards }
                 }
                 Shape::Whole => Work::Whole(physical(&logical, &state).await?),
@@ -131,14 +136,17 @@ impl Engine {
     /// read is handed to `logical`.
     fn session(&self, terms: &Terms) -> SessionState {
         let functions = functions::allowed();
-        SessionStateBuilder::new()
+        let mut state = SessionStateBuilder::new()
             .with_config(SessionConfig::from(self.options(terms)))
             .with_runtime_env(Arc::clone(&self.environment))
             .with_expr_planners(functions.planners().to_vec())
             .with_scalar_functions(functions.all_scalar())
             .with_aggregate_functions(functions.all_aggregate())
             .with_window_functions(functions.all_window())
-            .build()
+            .build();
+        // What the functions of time tell, for the whole statement.
+        state.mark_start_execution();
+        state
     }
 
     fn options(&self, terms: &Terms) -> ConfigOptions {
@@ -188,6 +196,13 @@ impl Drop for Planning {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Whether a statement may ask what time it is. The planner puts the time in its place, so the plan does
+/// not show it; a text that has the word for another reason loses nothing but its split.
+fn asks_the_time(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    ["now", "current_", "today", "localtime"].iter().any(|word| sql.contains(word))
 }
 
 /// The plan that runs.

@@ -17,6 +17,7 @@ use super::logical::Logical;
 use super::view::ViewTable;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::transform::column::canonical;
+use crate::policy::Access;
 
 /// The one key of metadata that leaves.
 const PROTECTION: &str = "veilflight.protection";
@@ -40,7 +41,7 @@ pub(super) struct Planned {
 /// How the answer is made.
 pub(super) enum Work {
     /// Columns of one view, picked and named: done as a plain pull, a shard an endpoint.
-    Direct { view: View, columns: Vec<usize> },
+    Direct { view: Box<View>, columns: Vec<usize> },
     /// Each row from one row of one view: done shard by shard.
     ByRow { plan: Arc<dyn ExecutionPlan>, shards: u32 },
     /// All else.
@@ -98,24 +99,39 @@ impl fmt::Debug for Query {
 
 /// What kind of work a checked and optimized plan asks for.
 pub(super) enum Shape {
-    Direct { view: View, columns: Vec<usize> },
-    ByRow { shards: u32 },
+    Direct { view: Box<View>, columns: Vec<usize> },
+    ByRow { view: Box<View> },
     Whole,
 }
 
 impl Shape {
-    pub(super) fn of(plan: &LogicalPlan) -> Self {
-        if let Some((view, columns)) = direct(plan) {
-            return Self::Direct { view, columns };
-        }
-        match by_row(plan) {
-            Some(view) => Self::ByRow { shards: view.snapshot.shards() },
-            None => Self::Whole,
+    /// Of an optimized plan. One that `asks_the_time` is not split: its endpoints are asked one after the
+    /// other, and would not agree.
+    ///
+    /// # Errors
+    /// [`Code::AggregatesOnly`] where each row would be made from one row of what is granted as aggregates.
+    pub(super) fn of(plan: &LogicalPlan, asks_the_time: bool) -> Result<Self> {
+        let shape = if let Some((view, columns)) = direct(plan) {
+            Self::Direct { view: Box::new(view), columns }
+        } else if let Some(view) = by_row(plan) {
+            Self::ByRow { view: Box::new(view) }
+        } else {
+            Self::Whole
+        };
+        match shape {
+            // PRIVACY: the guard lets no such plan through. This is the last door before the rows.
+            Self::Direct { view, .. } | Self::ByRow { view }
+                if *view.plan.access() != Access::Rows =>
+            {
+                Err(Error::new(Code::AggregatesOnly, "rows of what is granted as aggregates"))
+            }
+            Self::ByRow { .. } if asks_the_time => Ok(Self::Whole),
+            shape => Ok(shape),
         }
     }
 }
 
-/// The view of a scan, and how many columns of it leave.
+/// The view of a scan; none where the scan is of names.
 fn view_of(scan: &TableScan) -> Option<View> {
     let provider = source_as_provider(&scan.source).ok()?;
     provider.downcast_ref::<ViewTable>().map(|table| table.view().clone())

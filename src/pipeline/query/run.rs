@@ -1,11 +1,10 @@
-//! One query at work: the plan's batches, cast to the answer's plain types, sealed and handed to the
-//! network side, within the time that the statement has. Ends its streams as plain pulls do.
+//! One query at work: the plan's batches, sealed under the answer's schema and handed to the network
+//! side, within the time that the statement has. Ends its streams as plain pulls do.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::DataFusionError;
@@ -13,6 +12,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{FutureExt, StreamExt};
+use tokio::task::JoinError;
 use tokio::time::{Instant, timeout};
 
 use super::engine::Engine;
@@ -25,7 +25,6 @@ use crate::identity::Partner;
 use crate::pipeline::format::Format;
 use crate::pipeline::seal::Sealer;
 use crate::pipeline::stream::{Outlet, Pull, SealedStream, Watch, panicked};
-use crate::pipeline::transform::column::to_canonical;
 
 /// Tells scans to stop where they cannot be dropped: while they learn.
 #[derive(Debug)]
@@ -157,8 +156,8 @@ impl Run {
                     if batch.num_rows() == 0 {
                         continue;
                     }
-                    let columns = plain(&batch)?;
-                    self.sealer.push(columns, batch.num_rows())?
+                    // Texts leave the engine as views and the like; the seal knows all shapes of a type.
+                    self.sealer.push(batch.columns().to_vec(), batch.num_rows())?
                 }
                 None => break,
             };
@@ -174,11 +173,6 @@ impl Run {
     }
 }
 
-/// Columns of the answer's plain types.
-fn plain(batch: &RecordBatch) -> Result<Vec<arrow::array::ArrayRef>> {
-    batch.columns().iter().map(to_canonical).collect()
-}
-
 fn too_long() -> Error {
     Error::new(Code::QueryTime, "the statement was worked at for too long")
 }
@@ -188,8 +182,17 @@ fn too_long() -> Error {
 /// PRIVACY: the library's words may hold values. Of its own errors only the kind is kept; ours, from the
 /// scan of a view, hold no value and come through as they were made.
 pub(super) fn inward(error: &DataFusionError) -> Error {
-    if let Some(ours) = ours(error) {
-        return Error::new(ours.code(), ours.chain());
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(ours) = inner.downcast_ref::<Error>() {
+            return Error::new(ours.code(), ours.chain());
+        }
+        let join = inner.downcast_ref::<JoinError>();
+        let join = join.or_else(|| inner.downcast_ref::<Arc<JoinError>>().map(AsRef::as_ref));
+        if join.is_some_and(JoinError::is_panic) {
+            return Error::new(Code::Internal, "a part of a statement's work panicked");
+        }
+        cause = inner.source();
     }
     let code = match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => Code::QueryMemory,
@@ -198,31 +201,9 @@ pub(super) fn inward(error: &DataFusionError) -> Error {
         DataFusionError::ArrowError(error, _) if matches!(**error, ArrowError::IoError(..)) => {
             Code::QueryMemory
         }
-        DataFusionError::ExecutionJoin(join) if join.is_panic() => Code::Internal,
         _ => Code::QueryFailed,
     };
     Error::new(code, format!("the statement failed while it ran: {}", kind(error)))
-}
-
-/// Our own error, if it is in there.
-fn ours(error: &DataFusionError) -> Option<&Error> {
-    match error {
-        DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
-            Some(ours) => Some(ours),
-            None => inner.downcast_ref::<DataFusionError>().and_then(ours),
-        },
-        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
-            ArrowError::ExternalError(inner) => match inner.downcast_ref::<Error>() {
-                Some(ours) => Some(ours),
-                None => inner.downcast_ref::<DataFusionError>().and_then(ours),
-            },
-            _ => None,
-        },
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => ours(inner),
-        DataFusionError::Shared(inner) => ours(inner),
-        DataFusionError::Collection(all) => all.iter().find_map(ours),
-        _ => None,
-    }
 }
 
 /// What kind of error it is, in a word and without its text.

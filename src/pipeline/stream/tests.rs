@@ -90,11 +90,15 @@ impl World {
     }
 
     fn open_under(&self, policy: Arc<Policy>) -> SealedStream {
+        let reservation = self.admission.reserve(&partner("cern"), &[]).unwrap();
+        self.open_with(policy, reservation)
+    }
+
+    fn open_with(&self, policy: Arc<Policy>, reservation: Reservation) -> SealedStream {
         let snapshot = snapshot(&policy, 1).unwrap();
         let today = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
         let plan = plan(&policy, "cern", snapshot.schema(), today).unwrap();
         let partner = partner("cern");
-        let reservation = self.admission.reserve(&partner, &[plan.allowance()]).unwrap();
         let entry = self.log.open(Request::default()).unwrap();
         let format = Format::default();
         self.pipeline.open(&partner, plan, snapshot, 0, format, reservation, entry).unwrap()
@@ -203,4 +207,43 @@ async fn a_stream_whose_worker_learns_for_long_is_kept_alive_and_loses_nothing()
     let quick = World::new(usize::MAX, Duration::from_secs(60));
     let messages: Vec<_> = quick.open().map(|message| message.unwrap().rows()).collect().await;
     assert!(messages.iter().all(|rows| *rows > 0));
+}
+
+#[tokio::test]
+async fn a_stream_waits_as_long_as_its_partner_reads_another() {
+    let idle = Duration::from_millis(200);
+    let world = World::new(usize::MAX, idle);
+    let (mut read, unread) = (world.open(), world.open());
+    let started = Instant::now();
+    let mut rows = 0;
+    while started.elapsed() < idle * 4 {
+        tokio::time::sleep(idle / 8).await;
+        rows += read.next().await.unwrap().unwrap().rows();
+    }
+    assert!(rows < 8000, "all was read before the limit could pass");
+    for mut stream in [read, unread] {
+        while let Some(message) = stream.next().await {
+            rows += message.unwrap().rows();
+        }
+    }
+    assert_eq!(rows, 16_000);
+}
+
+#[tokio::test]
+async fn a_statement_does_not_keep_its_turn_because_its_partner_reads_elsewhere() {
+    let idle = Duration::from_millis(200);
+    let world = World::new(usize::MAX, idle);
+    let mut read = world.open();
+    let reservation = world.admission.reserve_query(&partner("cern"), &[]).await.unwrap();
+    let mut unread = world.open_with(world.policy(POLICY), reservation);
+    let started = Instant::now();
+    while started.elapsed() < idle * 4 {
+        tokio::time::sleep(idle / 8).await;
+        read.next().await.unwrap().unwrap();
+    }
+    let mut last = None;
+    while let Some(message) = unread.next().await {
+        last = Some(message);
+    }
+    assert_eq!(last.unwrap().unwrap_err().code(), Code::StreamIdle);
 }

@@ -136,8 +136,10 @@ pub(in crate::wire) fn close(
 
 /// Reads the parameters that a `DoPut` binds, and answers with the handle that holds them.
 ///
-/// A client from before Flight SQL's handles could change does not look at the answer. It executes the
-/// old handle and hears that the parameters are open, and never gets the answer to another question.
+/// Since 2024 Flight SQL lets a server change the handle: arrow-go (and ADBC's driver, which is made with it),
+/// arrow-rs and arrow-java execute the new one. An older client does not look at the answer: it executes the
+/// old handle and hears that the parameters are open, and never gets the answer to another question. Java
+/// closes the old handle, which is as good.
 ///
 /// # Errors
 /// [`Code::Unsupported`] when anything else is put, [`Code::ParametersInvalid`], and those of
@@ -152,6 +154,7 @@ pub(in crate::wire) async fn bind(
     let asked = reading
         .await
         .context(Code::ParametersInvalid, || "the parameters did not come in time".to_owned())??;
+    record.asks(&asked);
     let result = DoPutPreparedStatementResult {
         prepared_statement_handle: Some(flights.handles.seal(call.partner().name(), &asked)?),
     };

@@ -142,7 +142,8 @@ pub(in crate::wire) async fn open(
     }
     let allowances: Vec<_> = views.iter().map(|view| view.plan.allowance()).collect();
     let query = flights.engine.plan(&statement, &terms(asked), views).await?;
-    // An answer that is made row by row is pulled in parallel, and its streams count as pulls.
+    // An answer that is made row by row is pulled in parallel, and its streams count as pulls. With a turn
+    // for each, one shard would wait for the end of another, and in the end in vain.
     let reservation = if query.is_by_row() {
         flights.admission.reserve_shard(call.partner(), &allowances).await?
     } else {
