@@ -21,6 +21,12 @@ VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 # Named by what is in it, so that a change of a pin makes it again.
 VENV_READY := $(VENV)/ready-$(shell cksum < requirements.txt | tr -d ' ')
+# What only the tests need, and is large.
+VENV_WHOLE := $(VENV)/whole-$(shell cat requirements.txt requirements-source.txt | cksum | tr -d ' ')
+PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check
+# The peer of the benchmark of SQL, apart from the clients.
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/ready-$(shell cksum < requirements-bench.txt | tr -d ' ')
 
 .PHONY: help demo test bench check format lint doc test-rust test-python venv clean
 
@@ -36,14 +42,15 @@ test: test-rust test-python ## every test
 test-rust:
 	$(CARGO) test
 
-test-python: $(VENV_READY)
-	$(CARGO) build
+test-python: $(VENV_WHOLE)
+	$(CARGO) build --bins --examples
 	$(VENV_PYTHON) -m pytest tests/python $(ARGS)
 
-bench: $(VENV_READY) ## kernels, then a pull beside a raw pyarrow server; ROWS=5000000, ARGS=--memory
+bench: $(VENV_READY) $(BENCH_READY) ## kernels, pulls and SQL, each beside a peer; ROWS=5000000, ARGS=--memory
 	$(CARGO) build $(OPTIMIZED)
 	$(CARGO) bench --profile dev $(OPTIMIZED) --bench kernels
 	$(VENV_PYTHON) benches/flight.py --rows $(ROWS) $(ARGS)
+	$(VENV_PYTHON) benches/sql.py --rows $(ROWS)
 
 check: format lint doc test ## what the continuous integration runs
 
@@ -56,14 +63,24 @@ lint: ## clippy, where a warning is an error
 doc: ## the documentation, where a warning is an error
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
 
-venv: $(VENV_READY) ## the Python clients, at the versions of requirements.txt
+venv: $(VENV_WHOLE) ## the Python clients, at the versions of requirements*.txt
 
 $(VENV_READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'Python 3.11 or newer is needed; name one with PYTHON=...' >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements.txt
+	$(PIP_INSTALL) --only-binary :all: -r requirements.txt
+	touch $@
+
+$(VENV_WHOLE): requirements-source.txt $(VENV_READY)
+	$(PIP_INSTALL) --no-deps --no-build-isolation -r requirements-source.txt
+	touch $@
+
+$(BENCH_READY): requirements-bench.txt
+	$(PYTHON) -m venv --clear $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		-r requirements-bench.txt
 	touch $@
 
 clean: ## remove what the demo and the Python environment made
-	rm -rf demo-data bench-data $(VENV)
+	rm -rf demo-data bench-data $(VENV) $(BENCH_VENV)

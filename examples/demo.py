@@ -20,8 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import sample_jobs
+from access import Access
 from custodian import PROJECT, Custodian, Failed, Server, lines
 from partner import Partner, Pulled
+from pyarrow_sql import query
 from show import beside
 
 MARK = ".made-by-the-demo"
@@ -29,6 +31,9 @@ POLICY = PROJECT / "policies" / "htcondor-jobs.yaml"
 DATASET = "htcondor_jobs"
 PARTNERS = ["cern", "nersc"]
 JOB = ["ClusterId", "ProcId"]
+SQL = f"""\
+SELECT "Experiment", count(*) AS jobs, count(DISTINCT "User") AS users
+FROM "{DATASET}" GROUP BY "Experiment" ORDER BY jobs DESC, "Experiment" LIMIT 3"""
 
 
 @contextmanager
@@ -111,6 +116,22 @@ def compare(home: Path, pulled: dict[str, Pulled]) -> None:
     print("Neither can join their table with the other's.")
 
 
+def ask(custodian: Custodian, server: Server) -> None:
+    """Ask in SQL as a partner: pseudonyms group as the persons do."""
+    name = PARTNERS[0]
+    access = Access(server.uri, custodian.token(name), custodian.authority)
+    print(f"\nWhat {name} may also ask in SQL, of the table that they see:\n\n{SQL}\n")
+    answer = query(access, SQL)
+    for row in answer.to_pylist():
+        print(f"  {row['Experiment']:10} {row['jobs']:8,} jobs {row['users']:6,} users")
+    raw = ds.dataset(custodian.home / "htcondor").to_table(columns=["Experiment", "User"])
+    counts = raw.group_by("Experiment").aggregate([([], "count_all"), ("User", "count_distinct")])
+    order = [("count_all", "descending"), ("Experiment", "ascending")]
+    expected = [list(row.values()) for row in counts.sort_by(order).slice(0, 3).to_pylist()]
+    if [list(row.values()) for row in answer.to_pylist()] != expected:
+        raise Failed(f"the files say {expected}")
+
+
 def one_row(table: pa.Table, job: list[pa.Scalar]) -> dict[str, object]:
     """The row of one job."""
     found = [pc.equal(table[column], value) for column, value in zip(JOB, job)]
@@ -132,7 +153,7 @@ def tell(custodian: Custodian) -> None:
 
 
 def snippet(server: Server, custodian: Custodian, last: str) -> str:
-    """Lines to paste that end with a table in the form that the last line gives it."""
+    """Lines to paste that pull by path and end with a table in the form of the last lines."""
     return f"""\
 import pyarrow.flight as flight
 token = open("{custodian.token_file(PARTNERS[0])}").read().strip()
@@ -143,8 +164,24 @@ info = client.get_flight_info(flight.FlightDescriptor.for_path("{DATASET}"), opt
 {last}"""
 
 
+def statement_snippet(server: Server, custodian: Custodian) -> str:
+    """Lines to paste that ask in SQL."""
+    return f"""\
+from adbc_driver_flightsql.dbapi import connect
+token = open("{custodian.token_file(PARTNERS[0])}").read().strip()
+options = {{
+    "adbc.flight.sql.authorization_header": f"Bearer {{token}}",
+    "adbc.flight.sql.client_option.tls_root_certs": open("{custodian.authority}").read(),
+}}
+with connect("{server.uri}", db_kwargs=options, autocommit=True) as connection:
+    with connection.cursor() as cursor:
+        cursor.execute('SELECT "Site", count(*) FROM "{DATASET}" WHERE "User" LIKE ? GROUP BY "Site"',
+                       parameters=("%@cern.ch",))
+        print(cursor.fetch_arrow_table().to_pandas())"""
+
+
 def paste(server: Server, custodian: Custodian) -> None:
-    """Print lines for pyarrow and Polars, after running each as it stands."""
+    """Print lines for pyarrow, Polars and ADBC, after running each as it stands."""
     endings = {
         "pyarrow": """\
 import pyarrow as pa
@@ -155,8 +192,9 @@ import polars as pl
 jobs = pl.concat(pl.from_arrow(client.do_get(e.ticket, options).read_all()) for e in info.endpoints)
 print(jobs.head())""",
     }
-    for client, ending in endings.items():
-        text = snippet(server, custodian, ending)
+    texts = {client: snippet(server, custodian, ending) for client, ending in endings.items()}
+    texts["ADBC, in SQL"] = statement_snippet(server, custodian)
+    for client, text in texts.items():
         command = [sys.executable, "-c", text]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode != 0:
@@ -195,6 +233,7 @@ def main() -> int:
             done.append(server.uri)
         try:
             compare(custodian.home, pull(custodian, server))
+            ask(custodian, server)
             tell(custodian)
             paste(server, custodian)
             if not arguments.once:

@@ -12,9 +12,11 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
+use crate::budget::Quotas;
 use crate::diagnostic::render;
 use crate::error::{Code, Context, Error, Result};
 use crate::keys::provider::Source;
+use crate::pipeline::query::QueryLimits;
 use crate::pipeline::stream::Limits;
 use crate::policy::flat;
 use crate::server::tls::TlsFiles;
@@ -42,6 +44,7 @@ pub struct Setting {
 const PLACES: &str = "Where things are";
 const TLS: &str = "TLS";
 const BOUNDS: &str = "Limits";
+const QUERIES: &str = "Queries";
 const OTHER: &str = "Other";
 
 macro_rules! settings {
@@ -63,6 +66,8 @@ pub static SETTINGS: &[Setting] = settings! {
         "The folder of partners, tokens and the audit log";
     PLACES "key" "key" "KEY" "SOURCE" ""
         "The master key: file:PATH, env:NAME or command:COMMAND [default: file:<state>/master.key]";
+    PLACES "advertise" "advertise" "ADVERTISE" "LOCATIONS" ""
+        "Other addresses of this data, as grpc+tls://HOST:PORT, comma-separated; clients may pull there";
     PLACES "ready_file" "ready-file" "READY_FILE" "FILE" ""
         "Write the address to this file once connections are taken";
     TLS "tls_certificate" "tls-certificate" "TLS_CERTIFICATE" "FILE" ""
@@ -87,10 +92,36 @@ pub static SETTINGS: &[Setting] = settings! {
         "The size that no message passes; most clients take 4 MiB";
     BOUNDS "idle_seconds" "idle-seconds" "IDLE_SECONDS" "SECONDS" "60"
         "How long a partner may stop reading before a stream is closed";
+    BOUNDS "keep_alive_seconds" "keep-alive-seconds" "KEEP_ALIVE_SECONDS" "SECONDS" "10"
+        "How long a stream may have nothing to send before an empty message goes out";
     BOUNDS "ticket_minutes" "ticket-minutes" "TICKET_MINUTES" "MINUTES" "60"
         "How long a ticket is good for";
     BOUNDS "handshake_seconds" "handshake-seconds" "HANDSHAKE_SECONDS" "SECONDS" "10"
         "How long a TLS handshake may take";
+    BOUNDS "rows_day" "rows-day" "ROWS_DAY" "ROWS" ""
+        "Rows that a partner may take a day (UTC), of all datasets; 0 or nothing for no limit";
+    BOUNDS "bytes_day" "bytes-day" "BYTES_DAY" "BYTES" ""
+        "Bytes that a partner may take a day (UTC), of all datasets; 0 or nothing for no limit";
+    QUERIES "queries_max" "queries-max" "QUERIES_MAX" "N" "4"
+        "Statements worked at at a time";
+    QUERIES "queries_partner_max" "queries-partner-max" "QUERIES_PARTNER_MAX" "N" "2"
+        "Statements worked at at a time for one partner";
+    QUERIES "queries_waiting_partner_max" "queries-waiting-partner-max" "QUERIES_WAITING_PARTNER_MAX" "N" "256"
+        "Statements of one partner that may wait for their turn";
+    QUERIES "queue_seconds" "queue-seconds" "QUEUE_SECONDS" "SECONDS" "60"
+        "How long a statement may wait for its turn";
+    QUERIES "query_seconds" "query-seconds" "QUERY_SECONDS" "SECONDS" "300"
+        "How long a statement may be worked at";
+    QUERIES "query_memory_bytes" "query-memory-bytes" "QUERY_MEMORY_BYTES" "BYTES" "1073741824"
+        "Memory for what all statements together hold: sorts, groups, joins";
+    QUERIES "query_spill" "query-spill" "QUERY_SPILL" "FOLDER" ""
+        "Where statements put what memory does not hold [default: <state>/spill]";
+    QUERIES "query_spill_bytes" "query-spill-bytes" "QUERY_SPILL_BYTES" "BYTES" "17179869184"
+        "The size that it does not pass";
+    QUERIES "query_threads" "query-threads" "QUERY_THREADS" "N" "0"
+        "Threads that work at statements; 0 for as many as processors";
+    QUERIES "sql_bytes_max" "sql-bytes-max" "SQL_BYTES_MAX" "BYTES" "65536"
+        "The size that the text of a statement does not pass";
     OTHER "reload_seconds" "reload-seconds" "RELOAD_SECONDS" "SECONDS" "2"
         "How often policies and certificates are looked at for changes; SIGHUP does so at once";
     OTHER "grace_seconds" "grace-seconds" "GRACE_SECONDS" "SECONDS" "30"
@@ -202,10 +233,12 @@ pub struct Settings {
     pub ready_file: Option<PathBuf>,
     /// Certificates; `None` for plain text, which was checked to be allowed.
     pub tls: Option<TlsFiles>,
-    /// Streams in all.
-    pub streams_max: usize,
-    /// Streams of one partner.
-    pub streams_partner_max: usize,
+    /// Other addresses that clients may pull from, as locations of Flight.
+    pub advertise: Vec<String>,
+    /// Streams and statements at a time, rows and bytes a day.
+    pub quotas: Quotas,
+    /// What statements may use of the machine.
+    pub query: QueryLimits,
     /// Connections in all.
     pub connections_max: usize,
     /// Endpoints of a dataset.
@@ -272,18 +305,20 @@ impl Written {
         Ok(Settings {
             listen,
             policies: self.path("policies")?.unwrap_or_default(),
-            state,
             key,
             ready_file: self.path("ready_file")?,
             tls: self.tls(listen)?,
-            streams_max: self.count("streams_max", 1, 100_000)?,
-            streams_partner_max: self.count("streams_partner_max", 1, 100_000)?,
+            advertise: self.advertise()?,
+            quotas: self.quotas()?,
+            query: self.query(&state)?,
+            state,
             connections_max: self.count("connections_max", 1, 1_000_000)?,
             shards_max: u32::try_from(self.count("shards_max", 1, 4_096)?).unwrap_or(1),
             limits: Limits {
                 message_bytes,
                 message_bytes_max,
                 idle: self.seconds("idle_seconds", 1)?,
+                keep_alive: self.seconds("keep_alive_seconds", 1)?,
             },
             ticket: self.seconds("ticket_minutes", 60)?,
             handshake: self.seconds("handshake_seconds", 1)?,
@@ -296,6 +331,70 @@ impl Written {
             log: self.text("log")?.to_owned(),
             origins: self.origins(),
         })
+    }
+
+    fn quotas(&self) -> Result<Quotas> {
+        Ok(Quotas {
+            streams_max: self.count("streams_max", 1, 100_000)?,
+            streams_partner_max: self.count("streams_partner_max", 1, 100_000)?,
+            queries_max: self.count("queries_max", 1, 1_000)?,
+            queries_partner_max: self.count("queries_partner_max", 1, 1_000)?,
+            queries_waiting_partner_max: self.count("queries_waiting_partner_max", 0, 10_000)?,
+            queue: self.seconds("queue_seconds", 1)?,
+            query: self.seconds("query_seconds", 1)?,
+            rows_day: self.a_day("rows_day")?,
+            bytes_day: self.a_day("bytes_day")?,
+        })
+    }
+
+    fn query(&self, state: &Path) -> Result<QueryLimits> {
+        let threads = match self.count("query_threads", 0, 1_024)? {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let spill_bytes = self.count("query_spill_bytes", 0, usize::MAX)?;
+        Ok(QueryLimits {
+            threads,
+            memory_bytes: self.count("query_memory_bytes", 16 << 20, usize::MAX)?,
+            spill: self.path("query_spill")?.unwrap_or_else(|| state.join("spill")),
+            spill_bytes: u64::try_from(spill_bytes).unwrap_or(u64::MAX),
+            // A statement travels in a request and in tickets.
+            sql_bytes_max: self.count("sql_bytes_max", 1, 256 << 10)?,
+        })
+    }
+
+    /// An amount a day; nothing and 0 are no limit.
+    fn a_day(&self, name: &'static str) -> Result<Option<u64>> {
+        if self.text(name)?.is_empty() {
+            return Ok(None);
+        }
+        let amount: u64 = self.parse(name, "is not a whole number")?;
+        Ok(Some(amount).filter(|amount| *amount > 0))
+    }
+
+    /// The locations, each a scheme, a host and a port.
+    fn advertise(&self) -> Result<Vec<String>> {
+        let text = self.text("advertise")?;
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts
+            .map(|part| {
+                let rest = ["grpc+tls://", "grpc+tcp://", "grpc://"]
+                    .iter()
+                    .find_map(|scheme| part.strip_prefix(scheme));
+                let port = rest.and_then(|rest| rest.rsplit_once(':')).filter(|(host, _)| {
+                    !host.is_empty() && !host.contains(['/', '@', '?', '#', ' '])
+                });
+                let good =
+                    port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
+                if good {
+                    Ok(part.to_owned())
+                } else {
+                    let reason =
+                        "is not a list of locations such as grpc+tls://data.example.org:8815";
+                    Err(self.wrong("advertise", text, reason))
+                }
+            })
+            .collect()
     }
 
     /// The value and its origin; the default where nobody gave one.
@@ -431,88 +530,4 @@ fn read_file(path: &Path) -> Result<BTreeMap<&'static str, (String, Origin)>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::{Args, FromArgMatches};
-
-    use super::*;
-
-    fn given(arguments: &[&str]) -> RawSettings {
-        let command = RawSettings::augment_args(Command::new("serve").no_binary_name(true));
-        RawSettings::from_arg_matches(&command.try_get_matches_from(arguments).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn every_default_is_good() {
-        let settings = RawSettings::default().resolve().unwrap();
-        assert_eq!(settings.listen.to_string(), "127.0.0.1:8815");
-        assert_eq!(settings.key, Source::File(PathBuf::from("state/master.key")));
-        assert_eq!((settings.streams_max, settings.streams_partner_max), (64, 16));
-        assert_eq!(settings.limits.message_bytes, 1_572_864);
-        assert_eq!(settings.ticket, Duration::from_secs(3600));
-        assert_eq!(settings.tls, None);
-        assert!(settings.origins.iter().all(|(_, _, origin)| *origin == Origin::Default));
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("server.yaml");
-        std::fs::write(&file, "streams_max: 7\nshards_max: 3\npolicies: here\n").unwrap();
-        let config = file.to_str().unwrap();
-        let settings = given(&["--config", config, "--streams-max", "9"]).resolve().unwrap();
-        assert_eq!((settings.streams_max, settings.shards_max), (9, 3));
-        assert_eq!(settings.policies, folder.path().join("here"));
-        let origin = |wanted: &str| {
-            let found = settings.origins.iter().find(|(name, _, _)| *name == wanted).unwrap();
-            found.2.clone()
-        };
-        assert_eq!(origin("streams_max"), Origin::Flag("streams-max"));
-        assert_eq!(origin("shards_max"), Origin::File(file.clone(), 2));
-        assert_eq!(origin("idle_seconds"), Origin::Default);
-    }
-
-    #[test]
-    fn a_misspelt_setting_in_a_file_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("server.yaml");
-        std::fs::write(&file, "stream_max: 7\n").unwrap();
-        let error = given(&["--config", file.to_str().unwrap()]).resolve().unwrap_err();
-        assert!(error.to_string().contains("did you mean `streams_max`"), "{error}");
-    }
-
-    #[test]
-    fn a_value_that_makes_no_sense_is_told_with_its_origin() {
-        let error = given(&["--idle-seconds", "soon"]).resolve().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "setting `idle_seconds`: `soon` is not a whole number (from flag --idle-seconds)"
-        );
-        let error = given(&["--shards-max", "0"]).resolve().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "setting `shards_max`: `0` is not between 1 and 4096 (from flag --shards-max)"
-        );
-    }
-
-    #[test]
-    fn a_key_has_a_place_and_a_key_in_its_stead_is_not_repeated() {
-        let source = |text: &str| given(&["--key", text]).resolve().map(|settings| settings.key);
-        assert_eq!(source("env:MASTER").unwrap(), Source::Environment("MASTER".to_owned()));
-        assert_eq!(source("command:pass a").unwrap(), Source::Command("pass a".to_owned()));
-        let error = source("00112233445566778899aabbccddeeff").unwrap_err();
-        assert_eq!(error.code(), Code::Config);
-        assert!(!error.to_string().contains("0011"));
-    }
-
-    #[test]
-    fn plain_text_needs_loopback_or_the_word() {
-        assert!(given(&["--listen", "127.0.0.1:0"]).resolve().is_ok());
-        assert!(given(&["--listen", "[::1]:0"]).resolve().is_ok());
-        let open = given(&["--listen", "0.0.0.0:0"]).resolve().unwrap_err();
-        assert_eq!(open.code(), Code::Config);
-        let said = given(&["--listen", "0.0.0.0:0", "--dangerous-plaintext"]);
-        assert!(said.resolve().is_ok());
-        let half = given(&["--tls-certificate", "a.pem"]).resolve().unwrap_err();
-        assert_eq!(half.code(), Code::Config);
-    }
-}
+mod tests;

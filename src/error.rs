@@ -104,6 +104,46 @@ pub enum Code {
 }
 
 impl Code {
+    /// All codes, in the order of the manuals.
+    pub const ALL: &[Self] = &[
+        Self::CredentialsMissing,
+        Self::CredentialsRefused,
+        Self::TicketInvalid,
+        Self::TicketExpired,
+        Self::TicketForeign,
+        Self::TicketStale,
+        Self::DatasetUnknown,
+        Self::DatasetUnavailable,
+        Self::SchemaDrift,
+        Self::SourceUnreadable,
+        Self::SourceValue,
+        Self::StreamsPartner,
+        Self::StreamsTotal,
+        Self::StreamIdle,
+        Self::RowTooLarge,
+        Self::ShuttingDown,
+        Self::QueryTime,
+        Self::QueryMemory,
+        Self::QueriesPartner,
+        Self::QueryQueue,
+        Self::RowsDay,
+        Self::BytesDay,
+        Self::SqlInvalid,
+        Self::SqlRefused,
+        Self::QueryFailed,
+        Self::AggregatesOnly,
+        Self::ParametersInvalid,
+        Self::RequestInvalid,
+        Self::Unsupported,
+        Self::Cancelled,
+        Self::Keys,
+        Self::State,
+        Self::Policy,
+        Self::Config,
+        Self::Usage,
+        Self::Internal,
+    ];
+
     /// The code as partners and logs see it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -4,6 +4,9 @@
 use std::fs;
 use std::path::Path;
 
+#[cfg(feature = "server")]
+#[path = "../fuzz/entry/command.rs"]
+mod command_entry;
 #[path = "../fuzz/entry/policy.rs"]
 mod policy_entry;
 #[cfg(feature = "server")]
@@ -111,5 +114,56 @@ fn every_single_bit_of_a_ticket_counts() {
         let mut change = vec![0; 200];
         change[bit / 8] = 1 << (bit % 8);
         ticket_entry::ticket(&change);
+    }
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn any_command_is_read_or_refused() {
+    use arrow_flight::sql::{
+        CommandGetTables, CommandPreparedStatementQuery, CommandStatementQuery,
+        CommandStatementUpdate, ProstMessageExt,
+    };
+    use prost::Message;
+
+    let query = "SELECT 1".to_owned();
+    let pattern = Some("a%".to_owned());
+    let tables = CommandGetTables { table_name_filter_pattern: pattern, ..Default::default() };
+    let prepared = CommandPreparedStatementQuery { prepared_statement_handle: "handle".into() };
+    let mut dice = Dice(0xc0_33a4d);
+    for seed in [
+        b"\nSELECT a FROM b".to_vec(),
+        CommandStatementQuery { query: query.clone(), transaction_id: None }
+            .as_any()
+            .encode_to_vec(),
+        CommandStatementUpdate { query, transaction_id: None }.as_any().encode_to_vec(),
+        tables.as_any().encode_to_vec(),
+        prepared.as_any().encode_to_vec(),
+    ] {
+        command_entry::command(&seed);
+        for _ in 0..ROUNDS {
+            command_entry::command(&dice.mutate(&seed));
+        }
+    }
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn any_parameters_are_read_or_refused() {
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+
+    let number: ArrayRef = std::sync::Arc::new(Int64Array::from(vec![7]));
+    let text: ArrayRef = std::sync::Arc::new(StringArray::from(vec!["text"]));
+    let row = RecordBatch::try_from_iter([("$1", number), ("$2", text)]).unwrap();
+    let messages = arrow_flight::utils::batches_to_flight_data(&row.schema(), vec![row]).unwrap();
+    let mut dice = Dice(0x9a7a_3e7e);
+    for at in 0..messages.len() {
+        let header = &messages[at].data_header;
+        let end = u16::try_from(header.len()).unwrap().to_le_bytes();
+        let seed = [&end, header.as_ref(), messages[at].data_body.as_ref()].concat();
+        command_entry::parameters(&messages[..at], &seed);
+        for _ in 0..ROUNDS {
+            command_entry::parameters(&messages[..at], &dice.mutate(&seed));
+        }
     }
 }

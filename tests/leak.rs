@@ -152,7 +152,17 @@ impl Heard {
 
     /// Pulls every endpoint of a dataset to its end or failure.
     async fn pull(&mut self, client: &mut Client, token: &str, dataset: &str) -> usize {
-        let info = match client.get_flight_info(with_token(token, path(dataset))).await {
+        self.ask(client, token, path(dataset)).await
+    }
+
+    /// The same of whatever a descriptor asks for.
+    async fn ask(
+        &mut self,
+        client: &mut Client,
+        token: &str,
+        descriptor: FlightDescriptor,
+    ) -> usize {
+        let info = match client.get_flight_info(with_token(token, descriptor)).await {
             Ok(info) => info.into_inner(),
             Err(status) => {
                 self.status(&status);
@@ -278,7 +288,27 @@ async fn no_raw_value_leaves_by_any_way() {
         heard.pull(&mut client, &token, name).await;
         let said = String::from_utf8_lossy(&heard.0[before..]).into_owned();
         assert!(said.contains("S002"), "{name} fails on a value: {said}");
+        let before = heard.0.len();
+        let failing = format!("SELECT max(\"T0_0\") FROM {name}");
+        heard.ask(&mut client, &token, FlightDescriptor::new_cmd(failing)).await;
+        let said = String::from_utf8_lossy(&heard.0[before..]).into_owned();
+        assert!(said.contains("S002"), "{name} fails on a value in SQL: {said}");
     }
+    for sql in [
+        "SELECT * FROM marked",
+        "SELECT \"T0_3\", count(*) FROM marked GROUP BY 1 ORDER BY 1 LIMIT 3",
+        "SELECT substr(\"T0_3\", 1, 3), \"T1_1\" || 'x' FROM marked WHERE \"T0_3\" IS NOT NULL",
+        "SELECT CASE WHEN length(\"T0_3\") > 99 THEN \"T0_3\" END FROM marked LIMIT 10",
+        "SELECT DISTINCT a.\"T1_3\" FROM marked a JOIN marked b ON a.\"T1_3\" = b.\"T1_3\"",
+    ] {
+        let messages = heard.ask(&mut client, &token, FlightDescriptor::new_cmd(sql)).await;
+        assert!(messages >= 2, "{sql}: a schema and a batch");
+    }
+    // What fails on a value that the statement computes.
+    let cast = "SELECT CAST(\"T0_3\" AS BIGINT) FROM marked WHERE \"T0_3\" IS NOT NULL";
+    let before = heard.0.len();
+    heard.ask(&mut client, &token, FlightDescriptor::new_cmd(cast)).await;
+    assert!(String::from_utf8_lossy(&heard.0[before..]).contains("Q003"));
     // A file that breaks after its footer was read.
     let info = client.get_flight_info(with_token(&token, path("marked"))).await.unwrap();
     let tickets: Vec<Ticket> =
@@ -306,8 +336,11 @@ async fn no_raw_value_leaves_by_any_way() {
     let infos: Vec<_> = listed.into_inner().try_collect().await.unwrap();
     write!(heard.0, "{infos:?}").unwrap();
     let command = FlightDescriptor::new_cmd("SELECT * FROM marked");
-    let status = client.get_schema(with_token(&token, command)).await.unwrap_err();
-    heard.status(&status);
+    match client.get_schema(with_token(&token, command.clone())).await {
+        Ok(schema) => heard.0.extend_from_slice(&schema.into_inner().schema),
+        Err(status) => heard.status(&status),
+    }
+    heard.ask(&mut client, &token, command).await;
     heard.assert_clean("what the partner heard");
 
     let mut audit = Heard::default();

@@ -110,11 +110,29 @@ impl Site {
         clock: ManualClock,
         store: Arc<Sqlite>,
     ) -> Self {
-        let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([0x5a; 32]))]).unwrap());
         let policies = folder.path().join("policies");
+        Self::serve(folder, &policies, settings, clock, store).await
+    }
+
+    /// A second server over the same policies, data, keys and state.
+    pub(crate) async fn replica(&self) -> Self {
+        let own = tempfile::tempdir().unwrap();
+        let policies = self.folder.path().join("policies");
+        Self::serve(own, &policies, &[], self.clock.clone(), Arc::clone(&self.store)).await
+    }
+
+    async fn serve(
+        folder: TempDir,
+        policies: &Path,
+        settings: &[(&str, &str)],
+        clock: ManualClock,
+        store: Arc<Sqlite>,
+    ) -> Self {
+        let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([0x5a; 32]))]).unwrap());
         let mut raw = RawSettings::default()
             .set("listen", "127.0.0.1:0")
             .and_then(|raw| raw.set("policies", policies.to_str().unwrap()))
+            .and_then(|raw| raw.set("state", folder.path().join("state").to_str().unwrap()))
             .and_then(|raw| raw.set("reload_seconds", "3600"))
             .and_then(|raw| raw.set("grace_seconds", "1"))
             .unwrap();

@@ -3,7 +3,8 @@
 
 use veilflight::error::Code;
 use veilflight::keys::{KeyRing, Secret};
-use veilflight::wire::ticket::{Ticket, Tickets};
+use veilflight::pipeline::format::Format;
+use veilflight::wire::ticket::{Asked, Read, Seen, Subject, Ticket, Tickets};
 
 /// No bytes open as a ticket but those that were sealed: neither the bytes themselves, nor a genuine
 /// ticket changed by them.
@@ -39,13 +40,21 @@ fn tickets() -> Tickets {
 }
 
 fn sample() -> Ticket {
-    Ticket {
-        partner: "partner".to_owned(),
+    let seen = Seen {
         dataset: "dataset".to_owned(),
         policy_digest: "ab".repeat(32),
         data_version: "cd".repeat(32),
-        shard: 3,
+    };
+    let asked = Asked { sql: "SELECT 1".to_owned(), ..Asked::default() };
+    Ticket {
+        partner: "partner".to_owned(),
+        subject: Subject::Query {
+            asked,
+            reads: vec![Read { seen, columns: vec!["Id".to_owned()] }],
+            shard: 3,
+        },
         plan: [7; 16],
+        format: Format::default(),
         expires_seconds: i64::MAX,
     }
 }

@@ -40,8 +40,8 @@ pub(super) fn follow(
     let (seq, previous) = head.map_or((1, GENESIS), |head| (head.seq + 1, head.hash));
     let epoch = ring.newest();
     let (opens, closes) = links(&event);
-    let record =
-        Record { seq, previous: hex(&previous), epoch, time: time_text(now_micros), event };
+    let (version, time) = (event.version(), time_text(now_micros));
+    let record = Record { seq, previous: hex(&previous), epoch, version, time, event };
     let body = record.to_body()?;
     let hash = link(&previous, &body);
     let mac = record_mac(ring, epoch, &hash)?.finalize().into_bytes().into();

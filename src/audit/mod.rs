@@ -19,6 +19,8 @@ pub mod show;
 mod tests;
 pub mod verify;
 
+pub use self::record::{Read, Statement};
+
 /// What a request asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
@@ -38,6 +40,11 @@ pub struct Request {
     pub columns: Vec<String>,
     /// The shard of a stream.
     pub shard: Option<u32>,
+    /// The statement, where the request is one. Then `reads` says which datasets it is asked of, and
+    /// `dataset`, `policy_digest` and `columns` stay empty.
+    pub statement: Option<Statement>,
+    /// What the statement reads.
+    pub reads: Vec<Read>,
 }
 
 /// How a request ended.

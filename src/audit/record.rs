@@ -3,7 +3,9 @@
 
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use super::chain::hex;
 use super::{Outcome, Request};
 use crate::error::{Code, Context, Error, Result};
 
@@ -17,10 +19,22 @@ pub struct Record {
     pub previous: String,
     /// The epoch of the key that seals this record.
     pub epoch: u32,
+    /// The first version of records that has all fields which this one uses.
+    #[serde(default = "first_version", skip_serializing_if = "is_first_version")]
+    pub version: u32,
     /// When, in UTC (RFC 3339).
     pub time: String,
     /// What happened.
     pub event: Event,
+}
+
+const fn first_version() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_first_version(version: &u32) -> bool {
+    *version == 1
 }
 
 /// What happened.
@@ -59,6 +73,69 @@ pub struct Subject {
     /// The shard of a stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<u32>,
+    /// The statement (from version 2 on).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Statement>,
+    /// What the statement reads (from version 2 on).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<Read>,
+}
+
+/// A statement as it is recorded: the partner's own text, and what its parameters were hashed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// The beginning of the text, up to 4,000 characters.
+    text: String,
+    /// SHA-256 of the whole text, in hexadecimal.
+    sha256: String,
+    /// SHA-256 of the parameters as they came, in hexadecimal. They are the partner's as well, but may
+    /// be large, and name persons that nobody looks for in the text of a statement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parameters_sha256: Option<String>,
+}
+
+impl Statement {
+    /// A statement with its parameters; no bytes for none.
+    pub fn new(sql: &str, parameters: &[u8]) -> Self {
+        let sha256 = |bytes: &[u8]| hex(&Sha256::digest(bytes));
+        Self {
+            text: sql
+                .chars()
+                .take(STATEMENT_CHARS_MAX)
+                .map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c })
+                .collect(),
+            sha256: sha256(sql.as_bytes()),
+            parameters_sha256: (!parameters.is_empty()).then(|| sha256(parameters)),
+        }
+    }
+
+    /// The beginning of the text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// What a statement reads of one dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Read {
+    /// The dataset.
+    pub dataset: String,
+    /// The digest of the policy that answers.
+    pub policy_digest: String,
+    /// The columns that are read.
+    pub columns: Vec<String>,
+}
+
+impl Read {
+    fn cleaned(&self) -> Self {
+        Self {
+            dataset: clean(&self.dataset),
+            policy_digest: clean(&self.policy_digest),
+            columns: self.columns.iter().map(|column| clean(column)).collect(),
+        }
+    }
 }
 
 impl Subject {
@@ -73,7 +150,22 @@ impl Subject {
             policy_digest: request.policy_digest.as_deref().map(clean),
             columns: request.columns.iter().map(|column| clean(column)).collect(),
             shard: request.shard,
+            statement: request.statement.clone(),
+            reads: request.reads.iter().map(Read::cleaned).collect(),
         }
+    }
+}
+
+impl Subject {
+    /// The datasets that the request is about, by name.
+    pub fn datasets(&self) -> Vec<&str> {
+        let read = self.reads.iter().map(|read| read.dataset.as_str());
+        self.dataset.as_deref().into_iter().chain(read).collect()
+    }
+
+    /// Whether the request is about this dataset, alone or beside others.
+    pub fn is_about(&self, dataset: &str) -> bool {
+        self.datasets().contains(&dataset)
     }
 }
 
@@ -145,6 +237,18 @@ pub struct Refuse {
     pub count: u64,
 }
 
+impl Event {
+    /// The first version of records that has all fields which this event uses.
+    pub const fn version(&self) -> u32 {
+        let subject = match self {
+            Self::Close(_) => return 1,
+            Self::Open(subject) => subject,
+            Self::Refuse(refuse) => &refuse.subject,
+        };
+        if subject.statement.is_some() || !subject.reads.is_empty() { 2 } else { 1 }
+    }
+}
+
 impl Record {
     /// The record as it is hashed and stored.
     ///
@@ -189,3 +293,9 @@ fn clean(text: &str) -> String {
 
 /// The longest text in a record, in characters.
 const TEXT_CHARS_MAX: usize = 256;
+
+/// The most that a record holds of a statement's text, in characters.
+const STATEMENT_CHARS_MAX: usize = 4_000;
+
+#[cfg(test)]
+mod tests;

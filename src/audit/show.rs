@@ -7,7 +7,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::chain::hex;
-use super::record::{Event, Record, Subject};
+use super::record::{Event, Record, Statement, Subject};
 use crate::error::{Code, Context, Result};
 use crate::state::Store;
 
@@ -88,10 +88,7 @@ pub fn lines(store: &dyn Store, filter: &Filter) -> Result<Vec<Line>> {
             },
         };
         let wanted = filter.partner.as_ref().is_none_or(|partner| *partner == line.subject.partner)
-            && filter
-                .dataset
-                .as_ref()
-                .is_none_or(|dataset| Some(dataset) == line.subject.dataset.as_ref())
+            && filter.dataset.as_ref().is_none_or(|dataset| line.subject.is_about(dataset))
             && filter
                 .since_micros
                 .is_none_or(|since| time_micros.is_some_and(|time| time >= since));
@@ -111,12 +108,23 @@ pub fn lines(store: &dyn Store, filter: &Filter) -> Result<Vec<Line>> {
 /// # Errors
 /// [`Code::Config`] when `out` cannot be written.
 pub fn write_table(lines: &[Line], out: &mut dyn Write) -> Result<()> {
+    let any_statement = lines.iter().any(|line| line.subject.statement.is_some());
     let heads = [
-        "seq", "time", "partner", "peer", "method", "dataset", "outcome", "rows", "bytes", "ms",
+        "seq",
+        "time",
+        "partner",
+        "peer",
+        "method",
+        "dataset",
+        "outcome",
+        "rows",
+        "bytes",
+        "ms",
         "request",
+        if any_statement { "statement" } else { "" },
     ];
     let number = |value: Option<u64>| value.map_or_else(String::new, |value| value.to_string());
-    let rows: Vec<[String; 11]> = lines
+    let rows: Vec<[String; 12]> = lines
         .iter()
         .map(|line| {
             let mut outcome = line.outcome.to_owned();
@@ -126,7 +134,7 @@ pub fn write_table(lines: &[Line], out: &mut dyn Write) -> Result<()> {
             if line.count > 1 {
                 outcome = format!("{outcome} x{}", line.count);
             }
-            let dataset = line.subject.dataset.clone().unwrap_or_default();
+            let dataset = line.subject.datasets().join("+");
             let dataset = match line.subject.shard {
                 Some(shard) => format!("{dataset}#{shard}"),
                 None => dataset,
@@ -145,6 +153,7 @@ pub fn write_table(lines: &[Line], out: &mut dyn Write) -> Result<()> {
                 number(line.bytes),
                 number(line.duration_ms),
                 line.subject.request.clone(),
+                line.subject.statement.as_ref().map(in_one_line).unwrap_or_default(),
             ]
         })
         .collect();
@@ -158,7 +167,19 @@ pub fn write_table(lines: &[Line], out: &mut dyn Write) -> Result<()> {
     rows.iter().try_for_each(|row| write_row(row, &widths, out))
 }
 
-fn write_row(cells: &[String; 11], widths: &[usize; 11], out: &mut dyn Write) -> Result<()> {
+/// The beginning of a statement; all of it is in the JSON.
+fn in_one_line(statement: &Statement) -> String {
+    let text = statement.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(STATEMENT_CHARS_SHOWN) {
+        Some((at, _)) => format!("{}...", text.get(..at).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// How much of a statement the table shows, in characters.
+const STATEMENT_CHARS_SHOWN: usize = 72;
+
+fn write_row(cells: &[String; 12], widths: &[usize; 12], out: &mut dyn Write) -> Result<()> {
     let mut text = String::new();
     for (position, (cell, width)) in cells.iter().zip(widths).enumerate() {
         if position > 0 {

@@ -15,16 +15,16 @@ use crate::keys::Secret;
 use crate::state::Sqlite;
 
 /// A log in a file that an editor can get at. The time is 2027-01-15 08:00 UTC.
-struct World {
+pub(super) struct World {
     path: PathBuf,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     clock: ManualClock,
-    log: Log,
+    pub(super) log: Log,
     _folder: TempDir,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.sqlite");
         let clock = ManualClock::new(1_800_000_000_000_000);
@@ -45,7 +45,7 @@ impl World {
         world
     }
 
-    fn verify(&self) -> Report {
+    pub(super) fn verify(&self) -> Report {
         verify(&*self.store, &ring(&[(1, 5)]), None).unwrap()
     }
 
@@ -58,7 +58,7 @@ impl World {
         Connection::open(&self.path).unwrap().execute_batch(sql).unwrap();
     }
 
-    fn body(&self, seq: u64) -> String {
+    pub(super) fn body(&self, seq: u64) -> String {
         let mut body = String::new();
         self.store
             .audit_read(&mut |row| {
@@ -75,17 +75,17 @@ impl World {
         self.verify().end.unwrap()
     }
 
-    fn lines(&self, filter: &Filter) -> Vec<Line> {
+    pub(super) fn lines(&self, filter: &Filter) -> Vec<Line> {
         lines(&*self.store, filter).unwrap()
     }
 }
 
-fn ring(epochs: &[(u32, u8)]) -> Arc<KeyRing> {
+pub(super) fn ring(epochs: &[(u32, u8)]) -> Arc<KeyRing> {
     let epochs = epochs.iter().map(|(epoch, seed)| (*epoch, Secret::new([*seed; 32]))).collect();
     Arc::new(KeyRing::new(epochs).unwrap())
 }
 
-fn request(id: &str) -> Request {
+pub(super) fn request(id: &str) -> Request {
     Request {
         id: id.to_owned(),
         partner: "cern".to_owned(),
@@ -95,6 +95,7 @@ fn request(id: &str) -> Request {
         policy_digest: Some("sha256:ab".to_owned()),
         columns: vec!["User".to_owned(), "Site".to_owned()],
         shard: Some(3),
+        ..Request::default()
     }
 }
 

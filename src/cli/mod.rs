@@ -15,6 +15,7 @@ pub mod place;
 pub mod policy;
 mod serve;
 mod tls;
+mod usage;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Code, Error, Result};

@@ -10,13 +10,14 @@ use anyhow::Context;
 use chrono::NaiveDate;
 
 use super::place::Place;
+use super::usage;
 use crate::clock::Clock;
 use crate::identity::certificate::{parse_fingerprint, parse_subject};
 use crate::identity::enrol::{self, Enrolment};
 use crate::identity::token::Token;
 use crate::state::PartnerRecord;
 
-/// Add, list, disable and re-key partners
+/// Add, list, disable and re-key partners, see what they took
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  veilflight partner add cern --expires 2027-06-30 --token-file cern.token\n  \
@@ -50,6 +51,8 @@ enum Verb {
         /// The partner
         name: String,
     },
+    /// Show what partners took today of what is limited
+    Usage(usage::Show),
     /// Make a new token; the old one stops counting at once
     Rotate {
         /// The partner
@@ -124,6 +127,7 @@ pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> any
             enrol::set_disabled(&*place.open(clock)?, &name, false)?;
             writeln!(out, "partner `{name}` is let in again")?;
         }
+        Verb::Usage(show) => usage::run(&show, &place, clock, out)?,
         Verb::Rotate { name, token_file } => {
             let store = place.open(clock)?;
             hand_over(&name, token_file.as_deref(), "re-keyed", out, || {

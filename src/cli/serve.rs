@@ -47,7 +47,7 @@ impl Serve {
             .enable_all()
             .thread_name("veilflight-io")
             // A thread a stream, and some for looks at files.
-            .max_blocking_threads(settings.streams_max + 64)
+            .max_blocking_threads(settings.quotas.streams_max + 64)
             .build()
             .context(Code::Config, || "the runtime cannot start".to_owned())?;
         runtime.block_on(serve(settings))?;

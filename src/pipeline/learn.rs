@@ -26,14 +26,25 @@ const KNOWN_MAX: usize = 256;
 impl School {
     /// The lessons for a plan over a snapshot; learns them when they are not known. `cancelled` is
     /// asked between batches.
+    ///
+    /// INVARIANT: where one of the `wanted` columns learns, all of the plan learn, so that the numbers
+    /// of tokens do not depend on which columns were asked for first. Where none does, nothing is read.
     pub(super) fn attend(
         &self,
         plan: &Plan,
         snapshot: &Snapshot,
         epoch: u32,
+        wanted: &[usize],
         bind: &dyn Fn(usize) -> Result<BoundColumn>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Lessons> {
+        let mut learns = false;
+        for at in wanted {
+            learns = learns || learner(plan, *at, &bind(*at)?)?.is_some();
+        }
+        if !learns {
+            return Ok(Arc::new(vec![None; plan.columns().len()]));
+        }
         let key = format!(
             "{}|{}|{}|{}|{epoch}",
             plan.dataset(),
@@ -96,6 +107,13 @@ struct Pupil {
     learner: Box<dyn Learner>,
 }
 
+/// The learner of a column, where it has one.
+fn learner(plan: &Plan, at: usize, bound: &BoundColumn) -> Result<Option<Box<dyn Learner>>> {
+    let column =
+        plan.columns().get(at).ok_or_else(|| Error::new(Code::Internal, "no such column"))?;
+    column.rule.transform.learner(&column.rule.args, &bound.bind(plan, at, None)?)
+}
+
 fn learn(
     plan: &Plan,
     snapshot: &Snapshot,
@@ -106,9 +124,7 @@ fn learn(
     let mut pupils = Vec::new();
     for (at, column) in plan.columns().iter().enumerate() {
         let bound = bind(at)?;
-        if let Some(learner) =
-            column.rule.transform.learner(&column.rule.args, &bound.bind(plan, at, None)?)?
-        {
+        if let Some(learner) = learner(plan, at, &bound)? {
             let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
             pupils.push(Pupil { at, column: column.name.clone(), reads, learner });
         }
@@ -128,6 +144,9 @@ fn learn(
                 return Err(Error::new(Code::Cancelled, "cancelled while learning"));
             }
             let batch = batch?;
+            if batch.rows() == 0 {
+                continue;
+            }
             for pupil in &mut pupils {
                 let values = to_canonical(&batch.column(&pupil.column)?)?;
                 let reads = pupil

@@ -7,9 +7,15 @@ mod encode;
 #[cfg(feature = "server")]
 pub mod format;
 #[cfg(feature = "server")]
+mod keep_alive;
+#[cfg(feature = "server")]
 mod learn;
 #[cfg(feature = "server")]
+mod message;
+#[cfg(feature = "server")]
 pub mod query;
+#[cfg(feature = "server")]
+mod rows;
 #[cfg(feature = "server")]
 pub mod scan;
 #[cfg(feature = "server")]

@@ -8,18 +8,25 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, SchemaRef};
-use arrow_ipc::{
-    Buffer, FieldNode, MessageBuilder, MessageHeader, MetadataVersion, RecordBatchBuilder,
-};
+use arrow::array::{Array, ArrayRef, RecordBatch, new_empty_array};
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use flatbuffers::FlatBufferBuilder;
 
-use super::encode::{Body, Run};
+use super::encode::{Body, Compressor, Encoded, Run, means, row_bytes};
+use super::format::Format;
+use super::message::Layout;
+pub use super::message::{schema_encapsulated, schema_message};
+use super::stream::SealedStream;
 use crate::error::{Code, Error, Result};
 
-/// One encoded Arrow IPC record-batch message that holds only what the plan lets out.
+/// The size that messages made from plans aim at, in bytes.
+const METADATA_BYTES: usize = 1_572_864;
+
+/// The size that no message made from plans passes, in bytes.
+const METADATA_BYTES_MAX: usize = 3_670_016;
+
+/// One encoded Arrow IPC message that holds only what the plan lets out: rows, or the values of a
+/// dictionary that the next message of rows uses.
 ///
 /// INVARIANT: made in this file alone, from fresh buffers, under the plan's schema.
 #[derive(Debug, Clone)]
@@ -27,6 +34,7 @@ pub struct Sealed {
     header: Bytes,
     body: Bytes,
     rows: u64,
+    dictionary: bool,
 }
 
 impl Sealed {
@@ -40,18 +48,42 @@ impl Sealed {
         &self.body
     }
 
-    /// The number of rows.
+    /// The number of rows; none in a dictionary.
     pub const fn rows(&self) -> u64 {
         self.rows
     }
+
+    /// Whether these are the values of a dictionary: the message of rows that they are for comes after.
+    pub const fn is_dictionary(&self) -> bool {
+        self.dictionary
+    }
+}
+
+/// Seals a table that was made from plans: names of datasets, columns and types, and what this server can
+/// do.
+///
+/// PRIVACY: no value of any dataset may be in such a table. What is sealed here passes no policy, so one
+/// file alone may call this, and it has nothing but plans to make tables from.
+///
+/// # Errors
+/// [`Code::Internal`] when the table cannot be sealed.
+pub fn metadata(table: RecordBatch, format: Format) -> Result<SealedStream> {
+    let mut sealer = Sealer::new(table.schema(), format, METADATA_BYTES, METADATA_BYTES_MAX);
+    let mut sealed = sealer.push(table.columns().to_vec(), table.num_rows())?;
+    sealed.extend(sealer.finish()?);
+    Ok(Box::pin(futures::stream::iter(sealed.into_iter().map(Ok))))
 }
 
 /// Cuts transformed batches into messages of about equal size and seals them.
 ///
-/// Message boundaries follow from the data that leaves, not from row groups or raw batches.
+/// Message boundaries follow from the data that leaves, not from row groups or raw batches. Rows are cut
+/// by their size in plain form, so the cut is the same in every format.
 #[derive(Debug)]
 pub(super) struct Sealer {
-    schema: SchemaRef,
+    plain: SchemaRef,
+    wire: SchemaRef,
+    format: Format,
+    compressor: Compressor,
     message_bytes: usize,
     message_bytes_max: usize,
     queue: Vec<Batch>,
@@ -64,13 +96,43 @@ struct Batch {
     columns: Vec<ArrayRef>,
     start: usize,
     rows: usize,
+    /// About how many bytes a row takes.
+    width: usize,
 }
 
 impl Sealer {
-    /// A sealer for a plan's schema; messages aim at `message_bytes` and never pass the maximum.
-    pub(super) fn new(schema: SchemaRef, message_bytes: usize, message_bytes_max: usize) -> Self {
-        let memory = Memory::default();
-        Self { schema, message_bytes, message_bytes_max, queue: Vec::new(), memory }
+    /// A sealer for a schema of plain types, in whose wire form ([`Format::schema`]) it writes.
+    ///
+    /// Messages aim at `message_bytes`, before compression, and none passes `message_bytes_max`, neither
+    /// before compression nor after.
+    pub(super) fn new(
+        plain: SchemaRef,
+        format: Format,
+        message_bytes: usize,
+        message_bytes_max: usize,
+    ) -> Self {
+        Self {
+            wire: format.schema(&plain),
+            plain,
+            format,
+            compressor: Compressor::new(format.compression),
+            message_bytes,
+            message_bytes_max,
+            queue: Vec::new(),
+            memory: Memory::default(),
+        }
+    }
+
+    /// The messages of a batch without rows, for [`super::keep_alive`].
+    ///
+    /// # Errors
+    /// [`Code::Internal`] when the schema has a type that cannot be sent.
+    pub(super) fn empty(plain: SchemaRef, format: Format) -> Result<Vec<Sealed>> {
+        let columns = plain.fields().iter().map(|field| new_empty_array(field.data_type()));
+        let batch = Batch { columns: columns.collect(), start: 0, rows: 0, width: 0 };
+        let mut sealed = Vec::new();
+        Self::new(plain, format, 0, usize::MAX).seal(&[batch], &mut sealed)?;
+        Ok(sealed)
     }
 
     /// Takes a batch and returns the messages that are full.
@@ -79,7 +141,8 @@ impl Sealer {
     /// [`Code::Internal`] when a column is not of the plan's type, [`Code::RowTooLarge`].
     pub(super) fn push(&mut self, columns: Vec<ArrayRef>, rows: usize) -> Result<Vec<Sealed>> {
         self.admit(&columns, rows)?;
-        self.queue.push(Batch { columns, start: 0, rows });
+        let width = columns.iter().map(row_bytes).sum();
+        self.queue.push(Batch { columns, start: 0, rows, width });
         self.drain(false)
     }
 
@@ -93,16 +156,12 @@ impl Sealer {
 
     /// INVARIANT: nothing is queued that is not exactly what the plan's schema says.
     fn admit(&self, columns: &[ArrayRef], rows: usize) -> Result<()> {
-        let wrong = |what: &str| Err(Error::new(Code::Internal, format!("sealing: {what}")));
-        if columns.len() != self.schema.fields().len() {
+        let wrong = |what: &str| Err(internal(what));
+        if columns.len() != self.plain.fields().len() {
             return wrong("the number of columns is not the plan's");
         }
-        for (field, column) in self.schema.fields().iter().zip(columns) {
-            let kind = match column.data_type() {
-                DataType::Dictionary(_, values) => values.as_ref(),
-                other => other,
-            };
-            if kind != field.data_type() {
+        for (field, column) in self.plain.fields().iter().zip(columns) {
+            if !means(column.data_type(), field.data_type()) {
                 return wrong("a column is not of the plan's type");
             }
             if column.len() != rows {
@@ -127,7 +186,7 @@ impl Sealer {
 
     /// How many rows a message should have, by the size of what is waiting.
     fn rows_that_fit(&self, waiting: usize) -> usize {
-        let bytes: usize = self.queue.iter().map(estimate).sum();
+        let bytes: usize = self.queue.iter().map(|batch| batch.width * batch.rows).sum();
         match bytes.checked_div(waiting) {
             Some(width) => (self.message_bytes / width.max(1)).max(1),
             None => 1,
@@ -141,7 +200,7 @@ impl Sealer {
         while missing > 0 && !self.queue.is_empty() {
             let Some(first) = self.queue.first_mut() else { break };
             let part = missing.min(first.rows);
-            taken.push(Batch { columns: first.columns.clone(), start: first.start, rows: part });
+            taken.push(Batch { columns: first.columns.clone(), rows: part, ..*first });
             missing -= part;
             if part == first.rows {
                 self.queue.remove(0);
@@ -153,13 +212,15 @@ impl Sealer {
         taken
     }
 
-    /// Seals batches into one message, or into several where one would be too large.
-    fn seal(&self, batches: &[Batch], sealed: &mut Vec<Sealed>) -> Result<()> {
-        let message = self.encode(batches)?;
-        if message.header.len() + message.body.len() <= self.message_bytes_max {
-            sealed.push(message);
+    /// Seals batches into one message of rows, or into several where one would be too large, each behind
+    /// the dictionaries it needs.
+    fn seal(&mut self, batches: &[Batch], sealed: &mut Vec<Sealed>) -> Result<()> {
+        let (messages, largest) = self.encode(batches)?;
+        if largest <= self.message_bytes_max {
+            sealed.extend(messages);
             return Ok(());
         }
+        drop(messages);
         let rows: usize = batches.iter().map(|batch| batch.rows).sum();
         if rows <= 1 {
             return Err(Error::new(Code::RowTooLarge, "a row is larger than a message may be"));
@@ -169,10 +230,12 @@ impl Sealer {
         self.seal(&back, sealed)
     }
 
-    fn encode(&self, batches: &[Batch]) -> Result<Sealed> {
+    /// The messages of batches, and the bytes of the largest, before compression or after.
+    fn encode(&mut self, batches: &[Batch]) -> Result<(Vec<Sealed>, usize)> {
         let rows: usize = batches.iter().map(|batch| batch.rows).sum();
-        let mut body = Body::new(self.memory.take(self.message_bytes + self.message_bytes / 4));
-        for (at, field) in self.schema.fields().iter().enumerate() {
+        let mut body = Body::new(self.fresh());
+        let wire = Arc::clone(&self.wire);
+        for (at, field) in wire.fields().iter().enumerate() {
             let runs: Vec<Run<'_>> = batches
                 .iter()
                 .filter_map(|batch| {
@@ -182,10 +245,53 @@ impl Sealer {
                 .collect();
             body.column(field, &runs)?;
         }
-        let (body, nodes, buffers) = body.finish();
-        let header = header(rows, body.len(), &nodes, &buffers)?;
-        Ok(Sealed { header, body: self.memory.lend(body), rows: rows as u64 })
+        let mut body = body.finish();
+        let (mut messages, mut largest) = (Vec::new(), 0);
+        // INVARIANT: the number of a dictionary is its place in the schema, as in `schema_message`; every
+        // message of rows has its own values, so none shows what an earlier one did.
+        for (id, dictionary) in std::mem::take(&mut body.dictionaries).iter().enumerate() {
+            let values = dictionary.encode()?;
+            let id = i64::try_from(id).map_err(|_| internal("too many dictionaries"))?;
+            messages.push(self.message(values, dictionary.len(), Some(id), &mut largest)?);
+        }
+        messages.push(self.message(body, rows, None, &mut largest)?);
+        Ok((messages, largest))
     }
+
+    fn message(
+        &mut self,
+        mut body: Encoded,
+        len: usize,
+        dictionary: Option<i64>,
+        largest: &mut usize,
+    ) -> Result<Sealed> {
+        let before = body.bytes.len();
+        // Dictionaries are small and would fill the stream's memory with many small pieces.
+        let small = dictionary.is_some();
+        if self.compressor.compresses() {
+            let out = if small { Vec::new() } else { self.fresh() };
+            let spent = self.compressor.compress(&mut body, out)?;
+            if !small {
+                self.memory.give(spent);
+            }
+        }
+        let Encoded { bytes, nodes, buffers, variadic, .. } = body;
+        let compression = self.format.compression;
+        let layout = Layout { rows: len, nodes, buffers, variadic, compression, body: bytes.len() };
+        let header = layout.header(dictionary)?;
+        *largest = (*largest).max(header.len() + before.max(bytes.len()));
+        let body = if small { Bytes::from(bytes) } else { self.memory.lend(bytes) };
+        Ok(Sealed { header, body, rows: if small { 0 } else { len as u64 }, dictionary: small })
+    }
+
+    /// Memory for a body.
+    fn fresh(&self) -> Vec<u8> {
+        self.memory.take(self.message_bytes + self.message_bytes / 4)
+    }
+}
+
+fn internal(what: &str) -> Error {
+    Error::new(Code::Internal, format!("sealing: {what}"))
 }
 
 /// The memory of one stream's messages, used again once a message is sent: fetching fresh pages for
@@ -200,6 +306,10 @@ impl Memory {
     fn take(&self, capacity: usize) -> Vec<u8> {
         let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         spare.unwrap_or_else(|| Vec::with_capacity(capacity))
+    }
+
+    fn give(&self, bytes: Vec<u8>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
     }
 
     fn lend(&self, bytes: Vec<u8>) -> Bytes {
@@ -221,8 +331,7 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        self.home.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+        self.home.give(std::mem::take(&mut self.bytes));
     }
 }
 
@@ -236,6 +345,7 @@ fn halves(batches: &[Batch], rows: usize) -> (Vec<Batch>, Vec<Batch>) {
             columns: batch.columns.iter().map(Arc::clone).collect(),
             start,
             rows,
+            width: batch.width,
         };
         if part > 0 {
             front.push(slice(batch.start, part));
@@ -246,61 +356,6 @@ fn halves(batches: &[Batch], rows: usize) -> (Vec<Batch>, Vec<Batch>) {
         missing -= part;
     }
     (front, back)
-}
-
-/// About how many bytes a waiting batch will take; the same for the same data.
-fn estimate(batch: &Batch) -> usize {
-    batch.columns.iter().map(|column| width(column) * batch.rows).sum()
-}
-
-/// About how many bytes a row of a column takes.
-fn width(column: &ArrayRef) -> usize {
-    let kind = column.data_type();
-    if let DataType::Dictionary(_, value) = kind {
-        let values =
-            column.as_any_dictionary_opt().map(|dictionary| Arc::clone(dictionary.values()));
-        return values.filter(|values| !values.is_empty()).map_or(4, |values| {
-            let text = if value.is_primitive() { 0 } else { 4 };
-            text + window(&values).div_ceil(values.len())
-        });
-    }
-    match kind.primitive_width() {
-        Some(width) => width,
-        None if column.is_empty() => 1,
-        None => window(column).div_ceil(column.len()).max(1),
-    }
-}
-
-/// The bytes that an array's own window covers.
-fn window(array: &ArrayRef) -> usize {
-    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_buffer_memory_size())
-}
-
-/// The flatbuffer message that describes a body.
-fn header(rows: usize, body: usize, nodes: &[FieldNode], buffers: &[Buffer]) -> Result<Bytes> {
-    let signed = |length: usize| {
-        i64::try_from(length).map_err(|_| Error::new(Code::Internal, "a message is too long"))
-    };
-    let mut builder = FlatBufferBuilder::with_capacity(1024);
-    let nodes = builder.create_vector(nodes);
-    let buffers = builder.create_vector(buffers);
-    let batch = {
-        let mut batch = RecordBatchBuilder::new(&mut builder);
-        batch.add_length(signed(rows)?);
-        batch.add_nodes(nodes);
-        batch.add_buffers(buffers);
-        batch.finish().as_union_value()
-    };
-    let message = {
-        let mut message = MessageBuilder::new(&mut builder);
-        message.add_version(MetadataVersion::V5);
-        message.add_header_type(MessageHeader::RecordBatch);
-        message.add_bodyLength(signed(body)?);
-        message.add_header(batch);
-        message.finish()
-    };
-    builder.finish(message, None);
-    Ok(Bytes::copy_from_slice(builder.finished_data()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Schema};
 use super::load::Loaded;
 use super::problem::{Problem, Problems};
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::pipeline::transform::column::canonical;
+use crate::pipeline::transform::column::{canonical, carried};
 
 /// Every way in which the policy and the raw schema do not fit together.
 pub fn check_schema(loaded: &Loaded, raw: &Schema) -> Vec<Diagnostic> {
@@ -50,7 +50,11 @@ pub fn check_schema(loaded: &Loaded, raw: &Schema) -> Vec<Diagnostic> {
         };
         let transform = column.rule.transform;
         let input = canonical(field.data_type());
-        if let Err(reason) = transform.output(&column.rule.args, &input) {
+        let fits = transform.output(&column.rule.args, &input).and_then(|output| match output {
+            Some(output) => carried(field.data_type()).and_then(|()| carried(&output)),
+            None => Ok(()),
+        });
+        if let Err(reason) = fits {
             problems
                 .add(
                     Problem::TypeMisfit,

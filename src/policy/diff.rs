@@ -10,7 +10,7 @@ use super::args::{Kind, Value};
 use super::explain::class_name;
 use super::load::leaves;
 use super::problem::listed;
-use super::{Access, Column, DpGrant, Grant, Linkage, Nulls, Policy, Release};
+use super::{Access, Column, DpGrant, Grant, Limits, Linkage, Nulls, Policy, Release};
 use crate::pipeline::transform::Change;
 
 /// One change.
@@ -311,6 +311,7 @@ impl Found {
                 (_, Some(new)) => self.add(&subject, Change::Weakens, format!("lasts until {new}")),
                 (_, None) => self.add(&subject, Change::Weakens, "no longer ends"),
             }
+            self.limits(&subject, before.limits, after.limits);
             match (&before.access, &after.access) {
                 (Access::Aggregates { group_min: old }, Access::Aggregates { group_min: new }) => {
                     self.count(&format!("{subject}, group_min"), *old, *new)
@@ -321,6 +322,32 @@ impl Found {
         }
         for key in new.keys().filter(|key| !old.contains_key(*key)) {
             self.add(format!("grant of `{}` ({})", key.0, key.1), Change::Weakens, "is new");
+        }
+    }
+
+    fn limits(&mut self, subject: &str, old: Limits, new: Limits) {
+        let count = |queries: Option<usize>| queries.map(|queries| queries as u64);
+        for (name, old, new) in [
+            ("rows_day", old.rows_day, new.rows_day),
+            ("bytes_day", old.bytes_day, new.bytes_day),
+            ("queries", count(old.queries), count(new.queries)),
+            ("seconds", old.seconds, new.seconds),
+        ] {
+            let subject = format!("{subject}, {name}");
+            match (old, new) {
+                (None, None) => {}
+                (None, Some(new)) => {
+                    self.add(subject, Change::Strengthens, format!("limited to {new}"));
+                }
+                (Some(_), None) => self.add(subject, Change::Weakens, "no longer limited"),
+                (Some(old), Some(new)) if old < new => {
+                    self.add(subject, Change::Weakens, format!("raised from {old} to {new}"));
+                }
+                (Some(old), Some(new)) if old > new => {
+                    self.add(subject, Change::Strengthens, format!("lowered from {old} to {new}"));
+                }
+                (Some(_), Some(_)) => {}
+            }
         }
     }
 

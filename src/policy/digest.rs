@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::args::{Kind, Value};
-use super::{Access, Class, FieldType, Grant, Linkage, Nulls, Policy, Source};
+use super::{Access, Class, FieldType, Grant, Limits, Linkage, Nulls, Policy, Source};
 
 /// The digest in lower-case hexadecimal. Files that rules name are read and hashed along.
 pub(super) fn digest(policy: &Policy) -> String {
@@ -91,6 +91,16 @@ fn grant(grant: &Grant) -> String {
                 writer.number(*low);
                 writer.number(*high);
             }
+        }
+    }
+    // How much may leave is a part of what may leave: an auditor who compares digests sees it, and tickets
+    // of the old limits are stale. Without limits nothing is written, so digests of old stay as they were.
+    let Limits { rows_day, bytes_day, queries, seconds } = grant.limits;
+    if grant.limits != Limits::default() {
+        writer.text("limits");
+        let queries = queries.map(|queries| queries as u64);
+        for limit in [rows_day, bytes_day, queries, seconds] {
+            writer.option(limit.map(|limit| limit.to_string()).as_deref());
         }
     }
     HEXLOWER.encode(&writer.0.finalize())

@@ -356,6 +356,7 @@ fn grant(
         partner: raw.partner.as_ref()?.value.clone(),
         access,
         until: raw.until.as_ref().map(|until| until.value),
+        limits: raw.limits,
     })
 }
 

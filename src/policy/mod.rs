@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::NaiveDate;
 
@@ -201,6 +202,49 @@ pub struct Grant {
     pub access: Access,
     /// The last day, in UTC; `None` for no end.
     pub until: Option<NaiveDate>,
+    /// How much of it; the server's settings may say less.
+    pub limits: Limits,
+}
+
+/// How much a grant gives; `None` where it does not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Rows of the dataset a day (UTC).
+    pub rows_day: Option<u64>,
+    /// Bytes of the dataset a day (UTC).
+    pub bytes_day: Option<u64>,
+    /// Statements at a time.
+    pub queries: Option<usize>,
+    /// How long a statement may be worked at, in seconds.
+    pub seconds: Option<u64>,
+}
+
+/// What one plan may take of one dataset: what the budget keeps count of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// The dataset.
+    pub dataset: String,
+    /// Rows a day (UTC).
+    pub rows_day: Option<u64>,
+    /// Bytes a day (UTC).
+    pub bytes_day: Option<u64>,
+    /// Statements at a time.
+    pub queries: Option<usize>,
+    /// How long a statement may be worked at.
+    pub query_time: Option<Duration>,
+}
+
+impl Limits {
+    /// The same for a dataset.
+    pub fn of(self, dataset: &str) -> Allowance {
+        Allowance {
+            dataset: dataset.to_owned(),
+            rows_day: self.rows_day,
+            bytes_day: self.bytes_day,
+            queries: self.queries,
+            query_time: self.seconds.map(Duration::from_secs),
+        }
+    }
 }
 
 /// Whether a text can be a partner's name, in grants and where partners are registered: 1 to 63 of `a-z`,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::NaiveDate;
 
-use super::{Access, Linkage, Policy, Rule};
+use super::{Access, Allowance, Grant, Limits, Linkage, Policy, Rule};
 use crate::error::{Code, Error, Result};
-use crate::pipeline::transform::column::canonical;
+use crate::pipeline::transform::column::{canonical, carried};
 
 /// What will be sent to one partner from one dataset.
 ///
@@ -19,6 +19,7 @@ pub struct Plan {
     policy: Arc<Policy>,
     partner: String,
     access: Access,
+    limits: Limits,
     columns: Vec<PlannedColumn>,
     schema: SchemaRef,
 }
@@ -69,6 +70,11 @@ impl Plan {
         &self.schema
     }
 
+    /// How much of it the grant gives that this was planned under.
+    pub fn allowance(&self) -> Allowance {
+        self.limits.of(self.dataset())
+    }
+
     /// The name that keys and tokens are derived with: the partner, or nothing where linkage is shared.
     pub fn audience(&self) -> Option<&str> {
         match self.policy.linkage {
@@ -85,19 +91,14 @@ impl Plan {
 /// [`Code::DatasetUnknown`] without a grant for rows or aggregates, [`Code::DatasetUnavailable`] where the
 /// policy asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
 pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate) -> Result<Plan> {
-    let Some(access) = access(policy, partner, today) else {
-        return Err(Error::new(
-            Code::DatasetUnknown,
-            format!("`{partner}` has no grant for rows or aggregates of `{}`", policy.dataset),
-        ));
-    };
+    let grant = grant(policy, partner, today)?;
     if policy.release.is_some() {
         return Err(Error::new(
             Code::DatasetUnavailable,
             format!("`{}` asks for a release, which this version does not build", policy.dataset),
         ));
     }
-    if matches!(access, Access::Aggregates { .. }) && policy.unit.is_none() {
+    if matches!(grant.access, Access::Aggregates { .. }) && policy.unit.is_none() {
         // The loader refuses such a policy; a group whose persons cannot be counted must not be answered.
         return Err(Error::new(
             Code::DatasetUnavailable,
@@ -105,21 +106,45 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
         ));
     }
     let (columns, schema) = columns(policy, raw)?;
-    let access = access.clone();
-    Ok(Plan { policy: Arc::clone(policy), partner: partner.to_owned(), access, columns, schema })
+    Ok(Plan {
+        policy: Arc::clone(policy),
+        partner: partner.to_owned(),
+        access: grant.access.clone(),
+        limits: grant.limits,
+        columns,
+        schema,
+    })
 }
 
-/// What a partner may have of a dataset as this version serves it: rows before aggregates, or nothing.
+/// What [`Plan::allowance`] will be, before the data are looked at.
+///
+/// # Errors
+/// [`Code::DatasetUnknown`] without a grant for rows or aggregates.
+pub fn allowance(policy: &Policy, partner: &str, today: NaiveDate) -> Result<Allowance> {
+    Ok(grant(policy, partner, today)?.limits.of(&policy.dataset))
+}
+
+/// What a partner may have of a dataset as this version serves it, or nothing.
 pub fn access<'a>(policy: &'a Policy, partner: &str, today: NaiveDate) -> Option<&'a Access> {
+    grant(policy, partner, today).ok().map(|grant| &grant.access)
+}
+
+/// The grant that is planned under: rows before aggregates, of aggregates the largest groups.
+fn grant<'a>(policy: &'a Policy, partner: &str, today: NaiveDate) -> Result<&'a Grant> {
     let valid = policy
         .grants
         .iter()
         .filter(|grant| grant.partner == partner && grant.until.is_none_or(|until| today <= until));
-    let served = valid.map(|grant| &grant.access).filter(|access| match access {
-        Access::Rows | Access::Aggregates { .. } => true,
-        Access::Dp(_) => false,
+    let served = valid.filter_map(|grant| match grant.access {
+        Access::Rows => Some((u64::MAX, grant)),
+        Access::Aggregates { group_min } => Some((group_min, grant)),
+        Access::Dp(_) => None,
     });
-    served.min_by_key(|access| !matches!(access, Access::Rows))
+    served.max_by_key(|(rank, _)| *rank).map(|(_, grant)| grant).ok_or_else(|| {
+        let what =
+            format!("`{partner}` has no grant for rows or aggregates of `{}`", policy.dataset);
+        Error::new(Code::DatasetUnknown, what)
+    })
 }
 
 /// Whether a policy can be served over data with these columns.
@@ -162,6 +187,9 @@ fn columns(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, SchemaR
             .output(&column.rule.args, &input)
             .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
         let Some(output) = output else { continue };
+        carried(field.data_type())
+            .and_then(|()| carried(&output))
+            .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
         let nullable = field.is_nullable() || transform.adds_nulls(&column.rule.args);
         fields.push(
             Field::new(&column.name, output.clone(), nullable).with_metadata(

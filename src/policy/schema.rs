@@ -146,6 +146,11 @@ fn grant() -> Value {
         properties.insert("access".to_owned(), json!({ "const": access }));
         json!({ "properties": properties, "required": required, "additionalProperties": false })
     };
+    let described = |mut value: Value, description: &str| {
+        put(&mut value, "description", json!(description));
+        value
+    };
+    let aggregates = [raw::AGGREGATES_KEYS, raw::LIMITED_KEYS].concat();
     json!({
         "type": "object",
         "required": ["partner", "access"],
@@ -163,6 +168,16 @@ fn grant() -> Value {
                 "type": "boolean",
                 "description": "Allows rows beside differentially private answers, which protects nobody.",
             },
+            "limits": {
+                "description": "How much of it; the server's settings may say less.",
+                "type": "object", "additionalProperties": false,
+                "properties": {
+                    "rows_day": described(count(1), "Rows of the dataset a day (UTC)."),
+                    "bytes_day": described(count(1), "Bytes of the dataset a day (UTC)."),
+                    "queries": described(count(1), "Statements at a time."),
+                    "seconds": described(count(1), "How long a statement may be worked at."),
+                },
+            },
             "group_min": count(2),
             "epsilon": { "type": "number", "exclusiveMinimum": 0, "maximum": 20 },
             "delta": { "type": "number", "minimum": 0, "maximum": 1e-5 },
@@ -177,8 +192,8 @@ fn grant() -> Value {
             },
         },
         "oneOf": [
-            kind("rows", &[], &[]),
-            kind("aggregates", raw::AGGREGATES_KEYS, &["group_min"]),
+            kind("rows", raw::LIMITED_KEYS, &[]),
+            kind("aggregates", &aggregates, &["group_min"]),
             kind("dp", raw::DP_KEYS, &["epsilon", "groups_max", "rows_max"]),
         ],
     })

@@ -289,7 +289,10 @@ fn the_digest_sees_meaning_and_not_writing() {
          keep\nlinkage: per_partner\n"
             .to_owned(),
     ];
-    for text in &same {
+    let limited = |limits: &str| {
+        SMALL.replace("access: rows}", &format!("access: rows, limits: {{{limits}}}}}"))
+    };
+    for text in same.iter().chain([&limited("")]) {
         assert_eq!(digest(text), digest(SMALL), "{text}");
     }
     let different = [
@@ -299,6 +302,12 @@ fn the_digest_sees_meaning_and_not_writing() {
         SMALL.replace("a: keep, b: drop", "b: drop, a: keep"),
         SMALL.replace("2027-01-01", "2027-01-02"),
         SMALL.replace("partner: p,", "partner: r,"),
+        limited("rows_day: 10"),
+        limited("rows_day: 11"),
+        limited("bytes_day: 10"),
+        limited("queries: 10"),
+        limited("seconds: 10"),
+        limited("rows_day: 10, seconds: 10"),
         format!("{SMALL}nulls: token\n"),
         format!("{SMALL}linkage: shared\n"),
         format!("{SMALL}rows: a = 1\n"),

@@ -24,6 +24,7 @@ use crate::diagnostic::render;
 use crate::error::{Code, Context, Result};
 use crate::identity::Identity;
 use crate::keys::KeyRing;
+use crate::pipeline::query::Engine;
 use crate::pipeline::stream::Pipeline;
 use crate::policy::load::load_bytes;
 use crate::policy::plan;
@@ -33,6 +34,8 @@ use crate::wire::catalog::{Catalog, Loader, Reload};
 use crate::wire::encode::Wire;
 use crate::wire::flights::Flights;
 use crate::wire::service::Service;
+use crate::wire::session::Sessions;
+use crate::wire::sql::prepared::Handles;
 use crate::wire::ticket::Tickets;
 use listener::Bounds;
 use tls::{Registered, Tls};
@@ -83,6 +86,7 @@ pub struct Server {
     tls: Option<Arc<Tls>>,
     flights: Arc<Flights>,
     identity: Arc<Identity>,
+    sessions: Sessions,
     log: Log,
     settings: Settings,
 }
@@ -111,12 +115,21 @@ impl Server {
             None => None,
         };
         let tokens = Arc::<dyn Store>::clone(&store);
+        let sessions = Sessions::new(&ring)?;
+        let admission = Admission::new(settings.quotas.clone(), store, Arc::clone(&clock));
+        let handles = Handles::new(&ring)?;
+        let tickets = Tickets::new(&ring)?;
+        let pipeline = Arc::new(Pipeline::new(ring, tokens, settings.limits));
+        let engine = Arc::new(Engine::new(Arc::clone(&pipeline), settings.query.clone())?);
         let flights = Arc::new(Flights {
             catalog: Arc::new(catalog),
-            tickets: Tickets::new(&ring)?,
+            tickets,
+            handles,
             ticket_seconds: i64::try_from(settings.ticket.as_secs()).unwrap_or(i64::MAX),
-            pipeline: Arc::new(Pipeline::new(ring, tokens, settings.limits)),
-            admission: Admission::new(settings.streams_max, settings.streams_partner_max),
+            advertise: settings.advertise.clone(),
+            pipeline,
+            engine,
+            admission,
             register: Arc::default(),
             clock,
             closing: AtomicBool::new(false),
@@ -127,7 +140,7 @@ impl Server {
         let address = listener
             .local_addr()
             .context(Code::Config, || "the address that was taken is unknown".to_owned())?;
-        Ok(Self { listener, address, tls, flights, identity, log, settings })
+        Ok(Self { listener, address, tls, flights, identity, sessions, log, settings })
     }
 
     /// The address that was taken.
@@ -165,7 +178,7 @@ impl Server {
         mut look_now: watch::Receiver<()>,
     ) -> Result<()> {
         let uri = self.uri();
-        let Self { listener, tls, flights, identity, log, settings, .. } = self;
+        let Self { listener, tls, flights, identity, sessions, log, settings, .. } = self;
         let bounds = Bounds { handshake: settings.handshake };
         let places = Arc::new(Semaphore::new(settings.connections_max));
         let service = Service::new(Arc::clone(&flights), Arc::clone(&identity), log.clone());
@@ -176,7 +189,7 @@ impl Server {
             .max_concurrent_streams(CALLS_CONNECTION_MAX)
             .http2_keepalive_interval(Some(PING_EVERY))
             .http2_keepalive_timeout(Some(settings.limits.idle.max(Duration::from_secs(20))))
-            .layer(Authenticate::new(identity, log.clone()))
+            .layer(Authenticate::new(identity, sessions, log.clone()))
             .add_service(Wire::new(service))
             .serve_with_incoming_shutdown(connections, async move {
                 let _ = stopping.wait_for(|stop| *stop).await;
@@ -247,9 +260,9 @@ impl Server {
     }
 }
 
-/// Waits until no stream is open.
+/// Waits until no stream is open and none has anything to give back.
 async fn streams_end(admission: &Admission) {
-    while admission.open_streams() > 0 {
+    while !admission.is_idle() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

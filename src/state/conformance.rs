@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{AuditHead, AuditRow, PartnerRecord, Store};
+use chrono::NaiveDate;
+
+use super::{Amount, AuditHead, AuditRow, PartnerRecord, Store, Usage};
 use crate::error::{Code, Error};
 
 /// Runs the suite. Each call of `open` opens the same state again, as another process would; `fresh`
@@ -23,6 +25,12 @@ pub(crate) fn all(fresh: &dyn Fn() -> Opener) {
     a_failed_append_changes_nothing(&*fresh()());
     concurrent_appends_leave_no_gap(&fresh());
     unclosed_rows_are_told(&*fresh()());
+    what_was_taken_is_kept_by_day_partner_and_dataset(&*fresh()());
+    a_refused_claim_changes_nothing(&*fresh()());
+    a_day_does_not_come_back(&*fresh()());
+    what_is_given_back_goes_down_to_nothing_and_no_further(&*fresh()());
+    what_is_forgotten_is_that_of_one_partner(&*fresh()());
+    concurrent_claims_never_pass_a_limit(&fresh());
 }
 
 /// Opens the same state, each time anew.
@@ -277,4 +285,152 @@ fn unclosed_rows_are_told(store: &dyn Store) {
     let unclosed: Vec<u64> =
         store.audit_unclosed().unwrap().into_iter().map(|row| row.seq).collect();
     assert_eq!(unclosed, [2, 5]);
+}
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+const fn amount(rows: u64, bytes: u64) -> Amount {
+    Amount { rows, bytes }
+}
+
+/// Adds the same to each counter; gives the day that it was counted on.
+fn take(
+    store: &dyn Store,
+    partner: &str,
+    today: &str,
+    counters: &[Option<&str>],
+    more: Amount,
+) -> NaiveDate {
+    let mut claim = |_, taken: &mut [Amount]| {
+        taken.iter_mut().for_each(|taken| *taken = taken.plus(more));
+        Ok(())
+    };
+    store.claim_usage(partner, day(today), counters, &mut claim).unwrap()
+}
+
+fn usage(partner: &str, on: &str, dataset: Option<&str>, amount: Amount) -> Usage {
+    let dataset = dataset.map(str::to_owned);
+    Usage { partner: partner.to_owned(), day: day(on), dataset, amount }
+}
+
+fn what_was_taken_is_kept_by_day_partner_and_dataset(store: &dyn Store) {
+    let (first, second) = ("2027-01-15", "2027-01-16");
+    assert_eq!(store.usage(None, NaiveDate::MIN).unwrap(), []);
+    let all_and_jobs = [None, Some("jobs")];
+    assert_eq!(take(store, "cern", first, &all_and_jobs, amount(1, 10)), day(first));
+    take(store, "cern", first, &[Some("jobs")], amount(2, 20));
+    take(store, "lab", first, &[Some("jobs")], amount(4, 40));
+    take(store, "cern", second, &all_and_jobs, amount(8, 80));
+    let expected = [
+        usage("cern", first, None, amount(1, 10)),
+        usage("cern", first, Some("jobs"), amount(3, 30)),
+        usage("lab", first, Some("jobs"), amount(4, 40)),
+        usage("cern", second, None, amount(8, 80)),
+        usage("cern", second, Some("jobs"), amount(8, 80)),
+    ];
+    assert_eq!(store.usage(None, NaiveDate::MIN).unwrap(), expected);
+    assert_eq!(store.usage(None, day(second)).unwrap(), expected[3..]);
+    assert_eq!(store.usage(Some("lab"), day(first)).unwrap(), expected[2..3]);
+    assert_eq!(store.usage(Some("LAB"), day(first)).unwrap(), []);
+}
+
+fn a_refused_claim_changes_nothing(store: &dyn Store) {
+    take(store, "cern", "2027-01-15", &[None], amount(5, 5));
+    let before = store.usage(None, NaiveDate::MIN).unwrap();
+    let counters = [None, Some("jobs")];
+    let refused = store.claim_usage("cern", day("2027-01-15"), &counters, &mut |_, taken| {
+        assert_eq!(taken, [amount(5, 5), amount(0, 0)]);
+        taken.fill(amount(100, 100));
+        Err(Error::new(Code::RowsDay, "refused"))
+    });
+    assert_eq!(refused.unwrap_err().code(), Code::RowsDay);
+    // Nor does one that the store cannot hold.
+    let too_much = store.claim_usage("cern", day("2027-01-15"), &counters, &mut |_, taken| {
+        taken[1].rows = u64::MAX;
+        taken[0].rows = 6;
+        Ok(())
+    });
+    assert_eq!(too_much.unwrap_err().code(), Code::State);
+    assert_eq!(store.usage(None, NaiveDate::MIN).unwrap(), before);
+}
+
+fn a_day_does_not_come_back(store: &dyn Store) {
+    take(store, "cern", "2027-01-15", &[None], amount(5, 5));
+    let counted = take(store, "cern", "2026-12-31", &[None, Some("jobs")], amount(1, 1));
+    assert_eq!(counted, day("2027-01-15"));
+    // Another partner took nothing later.
+    let counted = take(store, "lab", "2026-12-31", &[None], amount(1, 1));
+    assert_eq!(counted, day("2026-12-31"));
+    let expected = [
+        usage("lab", "2026-12-31", None, amount(1, 1)),
+        usage("cern", "2027-01-15", None, amount(6, 6)),
+        usage("cern", "2027-01-15", Some("jobs"), amount(1, 1)),
+    ];
+    assert_eq!(store.usage(None, NaiveDate::MIN).unwrap(), expected);
+}
+
+fn what_is_given_back_goes_down_to_nothing_and_no_further(store: &dyn Store) {
+    let (first, second) = ("2027-01-15", "2027-01-16");
+    take(store, "cern", first, &[None, Some("jobs")], amount(5, 50));
+    take(store, "cern", second, &[None], amount(5, 50));
+    let back = [(None, amount(2, 20)), (Some("jobs".to_owned()), amount(9, 1))];
+    store.return_usage("cern", day(first), &back).unwrap();
+    store.return_usage("lab", day(first), &[(None, amount(1, 1))]).unwrap();
+    let cern = store.usage(Some("cern"), NaiveDate::MIN).unwrap();
+    let expected = [
+        usage("cern", first, None, amount(3, 30)),
+        usage("cern", first, Some("jobs"), amount(0, 49)),
+        usage("cern", second, None, amount(5, 50)),
+    ];
+    assert_eq!(cern, expected);
+    let lab = store.usage(Some("lab"), NaiveDate::MIN).unwrap();
+    assert_eq!(lab, []);
+}
+
+fn what_is_forgotten_is_that_of_one_partner(store: &dyn Store) {
+    take(store, "cern", "2027-01-15", &[None, Some("jobs")], amount(5, 50));
+    take(store, "lab", "2027-01-15", &[None], amount(7, 70));
+    store.forget_usage("cern").unwrap();
+    store.forget_usage("nobody").unwrap();
+    let left = [usage("lab", "2027-01-15", None, amount(7, 70))];
+    assert_eq!(store.usage(None, NaiveDate::MIN).unwrap(), left);
+    // Its days begin anew.
+    assert_eq!(take(store, "cern", "2026-12-31", &[None], amount(1, 1)), day("2026-12-31"));
+}
+
+/// Eight threads, half of them with their own connection, take threes of a thousand.
+fn concurrent_claims_never_pass_a_limit(open: &Opener) {
+    const LIMIT: u64 = 1000;
+    let shared = open();
+    let mut claims = 0;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|thread| {
+                let shared = &shared;
+                scope.spawn(move || {
+                    let store = if thread % 2 == 0 { Arc::clone(shared) } else { open() };
+                    let today = day("2027-01-15");
+                    let mut claims = 0;
+                    let mut claim = |_, taken: &mut [Amount]| {
+                        taken[0].rows += 3;
+                        if taken[0].rows <= LIMIT {
+                            Ok(())
+                        } else {
+                            Err(Error::new(Code::RowsDay, "no more"))
+                        }
+                    };
+                    while store.claim_usage("cern", today, &[None], &mut claim).is_ok() {
+                        claims += 1;
+                    }
+                    claims
+                })
+            })
+            .collect();
+        claims = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    });
+    assert_eq!(claims, LIMIT / 3);
+    let taken = shared.usage(None, NaiveDate::MIN).unwrap();
+    assert_eq!(taken, [usage("cern", "2027-01-15", None, amount(LIMIT / 3 * 3, 0))]);
 }

@@ -1,4 +1,4 @@
-//! WHERE it is remembered: partners, tokens and the audit log, behind one trait. SQLite implements it;
+//! WHERE it is remembered: partners, tokens, the audit log and what was taken a day, behind one trait. SQLite implements it;
 //! PostgreSQL will, for several servers. The trait speaks of records, never of SQL, and knows nothing
 //! of credentials, of hashes of the audit chain, or of what a record means: that is for the rooms.
 
@@ -104,10 +104,97 @@ pub trait Store: TokenMap + Send + Sync + Debug {
     /// # Errors
     /// [`crate::error::Code::State`] when the store cannot be read.
     fn audit_unclosed(&self) -> Result<Vec<AuditRow>>;
+
+    /// Rewrites what a partner took on a day, in one step: `claim` gets the day and the amounts of
+    /// `counters` in their order, each a dataset or `None` for all of them together, and edits them.
+    /// Returns the day.
+    ///
+    /// The day is `today`, or the latest one of which this partner took anything, if that is later: a
+    /// clock that goes back opens no new day.
+    ///
+    /// # Errors
+    /// What `claim` returns, and [`crate::error::Code::State`] when the store cannot be read or written.
+    fn claim_usage(
+        &self,
+        partner: &str,
+        today: NaiveDate,
+        counters: &[Option<&str>],
+        claim: &mut Claim<'_>,
+    ) -> Result<NaiveDate>;
+
+    /// Takes amounts off what a partner took on a day, down to nothing.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read or written.
+    fn return_usage(
+        &self,
+        partner: &str,
+        day: NaiveDate,
+        amounts: &[(Option<String>, Amount)],
+    ) -> Result<()>;
+
+    /// What one partner took, or all did, from a day on; by day, partner and dataset, with the amount of
+    /// all datasets first.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn usage(&self, partner: Option<&str>, since: NaiveDate) -> Result<Vec<Usage>>;
+
+    /// Forgets what a partner took, of all days. For the command line on the custodian's machine only.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read or written.
+    fn forget_usage(&self, partner: &str) -> Result<()>;
 }
 
 /// Says which row and head follow a head.
 pub type Compose<'a> = dyn FnMut(Option<&AuditHead>) -> Result<(AuditRow, AuditHead)> + 'a;
+
+/// Edits what was taken on a day.
+pub type Claim<'a> = dyn FnMut(NaiveDate, &mut [Amount]) -> Result<()> + 'a;
+
+/// Rows and bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Amount {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        let rows = self.rows.saturating_add(other.rows);
+        Self { rows, bytes: self.bytes.saturating_add(other.bytes) }
+    }
+
+    /// What is left, nothing where there is less.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        let rows = self.rows.saturating_sub(other.rows);
+        Self { rows, bytes: self.bytes.saturating_sub(other.bytes) }
+    }
+
+    /// Whether there is at least as much of both.
+    pub const fn covers(self, other: Self) -> bool {
+        self.rows >= other.rows && self.bytes >= other.bytes
+    }
+}
+
+/// What a partner took on a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// Who.
+    pub partner: String,
+    /// When (UTC).
+    pub day: NaiveDate,
+    /// Of which dataset; `None` for all together.
+    pub dataset: Option<String>,
+    /// How much; part of it may be claimed and not taken yet.
+    pub amount: Amount,
+}
 
 /// A partner as remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]

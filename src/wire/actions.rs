@@ -1,76 +1,145 @@
-//! The actions: cancel, renew, and what the server and a policy say of themselves. Lists only what is
-//! offered.
+//! The actions: cancel, renew, prepare, the session's, and what the server and a policy say of themselves.
+//! Lists only what is offered.
 
+use arrow_flight::sql::{
+    ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
+    ActionCreatePreparedStatementRequest, ProstMessageExt,
+};
 use arrow_flight::{
-    Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus,
+    Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo,
     RenewFlightEndpointRequest,
 };
 use bytes::Bytes;
 use prost::Message;
 use serde_json::{Value, json};
+use tonic::metadata::{Ascii, MetadataValue};
 
 use super::authenticate::Call;
 use super::flights::Flights;
 use super::record::Record;
+use super::session;
+use super::sql::{command, prepared};
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::transform::Exposure;
+use crate::policy::Access;
 use crate::policy::plan::Plan;
 
 const CANCEL: &str = "CancelFlightInfo";
+const CANCEL_QUERY: &str = "CancelQuery";
 const RENEW: &str = "RenewFlightEndpoint";
+const PREPARE: &str = "CreatePreparedStatement";
+const CLOSE_PREPARED: &str = "ClosePreparedStatement";
 const SERVER_INFO: &str = "veilflight.server_info";
 const POLICY_INFO: &str = "veilflight.policy_info";
 
+/// What is offered beside the session's own.
+const ACTIONS: [(&str, &str); 7] = [
+    (CANCEL, "Stop the streams of a flight and void its tickets. Body: CancelFlightInfoRequest."),
+    (CANCEL_QUERY, "The same, as older clients say it. Body: ActionCancelQueryRequest."),
+    (RENEW, "Get a ticket with a later expiry. Body: RenewFlightEndpointRequest."),
+    (
+        PREPARE,
+        "Check a statement and get a handle for it. Body: ActionCreatePreparedStatementRequest.",
+    ),
+    (
+        CLOSE_PREPARED,
+        "Let go of a handle; nothing is kept for it. Body: ActionClosePreparedStatementRequest.",
+    ),
+    (SERVER_INFO, "Name, version and what is offered, as JSON. No body."),
+    (
+        POLICY_INFO,
+        "What was done to each column of a dataset, and what can still be learned from it, as JSON. \
+         Body: the dataset's name.",
+    ),
+];
+
 /// What is offered.
 pub fn all() -> Vec<ActionType> {
-    [
-        (
-            CANCEL,
-            "Stop the streams of a flight and void its tickets. Body: CancelFlightInfoRequest.",
-        ),
-        (RENEW, "Get a ticket with a later expiry. Body: RenewFlightEndpointRequest."),
-        (SERVER_INFO, "Name, version and what is offered, as JSON. No body."),
-        (
-            POLICY_INFO,
-            "What was done to each column of a dataset, and what can still be learned from it, as \
-             JSON. Body: the dataset's name.",
-        ),
-    ]
-    .map(|(name, description)| ActionType {
-        r#type: name.to_owned(),
-        description: description.to_owned(),
-    })
-    .into()
+    ACTIONS
+        .iter()
+        .chain(&session::ACTIONS)
+        .map(|(name, description)| ActionType {
+            r#type: (*name).to_owned(),
+            description: (*description).to_owned(),
+        })
+        .collect()
+}
+
+/// What came of an action.
+#[derive(Debug, Default)]
+pub struct Acted {
+    /// The result; some actions have none.
+    pub body: Option<Bytes>,
+    /// For the answer's `set-cookie` header.
+    pub cookie: Option<MetadataValue<Ascii>>,
+}
+
+impl Acted {
+    const fn result(body: Bytes) -> Self {
+        Self { body: Some(body), cookie: None }
+    }
 }
 
 /// Carries out one action.
 ///
 /// # Errors
-/// [`Code::Unsupported`] for an unknown one, [`Code::RequestInvalid`] for a body that does not fit.
+/// [`Code::Unsupported`] for one that is not offered, [`Code::RequestInvalid`] for a body that does not
+/// fit.
 pub async fn act(
     flights: &Flights,
     call: &Call,
     action: &Action,
     record: &mut Record,
-) -> Result<Bytes> {
-    match action.r#type.as_str() {
-        CANCEL => cancel(flights, call, &action.body),
-        RENEW => renew(flights, call, &action.body),
-        SERVER_INFO => Ok(server_info()),
-        POLICY_INFO => policy_info(flights, call, &action.body, record).await,
-        _ => Err(Error::new(Code::Unsupported, "an action that is not offered")),
-    }
+) -> Result<Acted> {
+    let body = &action.body;
+    let result = match action.r#type.as_str() {
+        CANCEL => cancel(flights, call, body)?,
+        CANCEL_QUERY => cancel_query(flights, call, body)?,
+        RENEW => renew(flights, call, body)?,
+        PREPARE => {
+            let request: ActionCreatePreparedStatementRequest = command::body(body)?;
+            prepared::create(flights, call, request, record).await?
+        }
+        CLOSE_PREPARED => {
+            let request: ActionClosePreparedStatementRequest = command::body(body)?;
+            prepared::close(flights, call, &request)?;
+            return Ok(Acted::default());
+        }
+        SERVER_INFO => server_info(),
+        POLICY_INFO => policy_info(flights, call, body, record).await?,
+        session::SET | session::GET | session::CLOSE => {
+            let session::Answer { body, cookie } = session::act(call, action)?;
+            return Ok(Acted { body: Some(body), cookie });
+        }
+        // Transactions, savepoints and Substrait plans among them.
+        _ => return Err(Error::new(Code::Unsupported, "an action that is not offered")),
+    };
+    Ok(Acted::result(result))
 }
 
 fn malformed(what: &str) -> Error {
     Error::new(Code::RequestInvalid, what)
 }
 
-/// Cancels every plan that the tickets of an info belong to.
 fn cancel(flights: &Flights, call: &Call, body: &Bytes) -> Result<Bytes> {
     let request = CancelFlightInfoRequest::decode(body.clone())
         .context(Code::RequestInvalid, || "not a cancel request".to_owned())?;
     let info = request.info.ok_or_else(|| malformed("a cancel request without an info"))?;
+    let status = cancelled(flights, call, &info)?;
+    Ok(CancelFlightInfoResult { status: status.into() }.encode_to_vec().into())
+}
+
+fn cancel_query(flights: &Flights, call: &Call, body: &Bytes) -> Result<Bytes> {
+    let request: ActionCancelQueryRequest = command::body(body)?;
+    let info = FlightInfo::decode(request.info)
+        .context(Code::RequestInvalid, || "a cancel request without an info".to_owned())?;
+    // The words of the two results have the same numbers.
+    let result = cancelled(flights, call, &info)?.into();
+    Ok(ActionCancelQueryResult { result }.as_any().encode_to_vec().into())
+}
+
+/// Cancels every plan that the tickets of an info belong to.
+fn cancelled(flights: &Flights, call: &Call, info: &FlightInfo) -> Result<CancelStatus> {
     let mut tickets = Vec::new();
     for endpoint in &info.endpoint {
         let sealed = endpoint.ticket.as_ref().ok_or_else(|| malformed("no ticket"))?;
@@ -82,9 +151,7 @@ fn cancel(flights: &Flights, call: &Call, body: &Bytes) -> Result<Bytes> {
     for ticket in &tickets {
         flights.register.cancel(ticket.plan, until.max(ticket.expires_seconds), now);
     }
-    let status =
-        if tickets.is_empty() { CancelStatus::NotCancellable } else { CancelStatus::Cancelled };
-    Ok(CancelFlightInfoResult { status: status.into() }.encode_to_vec().into())
+    Ok(if tickets.is_empty() { CancelStatus::NotCancellable } else { CancelStatus::Cancelled })
 }
 
 fn renew(flights: &Flights, call: &Call, body: &Bytes) -> Result<Bytes> {
@@ -93,7 +160,7 @@ fn renew(flights: &Flights, call: &Call, body: &Bytes) -> Result<Bytes> {
     let endpoint = request.endpoint.ok_or_else(|| malformed("no endpoint"))?;
     let sealed = endpoint.ticket.ok_or_else(|| malformed("no ticket"))?;
     let ticket = flights.ticket(call.partner().name(), &sealed)?;
-    Ok(flights.renewed(ticket)?.encode_to_vec().into())
+    Ok(flights.renewed(call, ticket)?.encode_to_vec().into())
 }
 
 fn server_info() -> Bytes {
@@ -101,7 +168,7 @@ fn server_info() -> Bytes {
         "name": "veilflight",
         "version": env!("CARGO_PKG_VERSION"),
         "arrow_flight": "path descriptors",
-        "flight_sql": false,
+        "flight_sql": true,
     });
     info.to_string().into()
 }
@@ -143,8 +210,16 @@ fn describe(plan: &Plan) -> Value {
             })
         })
         .collect();
+    let (access, group_min) = match plan.access() {
+        Access::Rows => ("rows", None),
+        Access::Aggregates { group_min } => ("aggregates", Some(group_min)),
+        // Not planned; it would say too much to say anything.
+        Access::Dp(_) => ("none", None),
+    };
     json!({
         "dataset": plan.dataset(),
+        "access": access,
+        "group_min": group_min,
         "description": plan.policy().description,
         "policy_digest": plan.policy().digest,
         "linkage": if plan.audience().is_some() { "per_partner" } else { "shared" },

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::task::{Context as Poller, Poll};
 
 use futures::future::BoxFuture;
-use http::header::AUTHORIZATION;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::status;
+use super::session::{Options, Session, Sessions};
+use super::{session, status};
 use crate::audit::{Log, Request as Record};
 use crate::error::{Code, Context, Error, Result};
 use crate::identity::{Credentials, Identity, Partner};
@@ -35,6 +37,7 @@ pub struct Peer {
 #[derive(Debug, Clone)]
 pub struct Call {
     partner: Partner,
+    session: Session,
     id: String,
     peer: String,
 }
@@ -57,6 +60,16 @@ impl Call {
         &self.partner
     }
 
+    /// The session that its cookie carries.
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What the answer shall look like.
+    pub const fn options(&self) -> &Options {
+        self.session.options()
+    }
+
     /// The request's id.
     pub fn id(&self) -> &str {
         &self.id
@@ -72,6 +85,7 @@ impl Call {
 #[derive(Clone)]
 pub struct Authenticate {
     identity: Arc<Identity>,
+    sessions: Sessions,
     log: Log,
     /// One refusal is written at a time: a flood of bad credentials waits for itself.
     refusals: Arc<tokio::sync::Mutex<()>>,
@@ -84,13 +98,22 @@ impl fmt::Debug for Authenticate {
 }
 
 impl Authenticate {
-    /// A layer that asks `identity` and records refusals in `log`.
-    pub fn new(identity: Arc<Identity>, log: Log) -> Self {
-        Self { identity, log, refusals: Arc::default() }
+    /// A layer that asks `identity`, opens cookies with `sessions` and records refusals in `log`.
+    pub fn new(identity: Arc<Identity>, sessions: Sessions, log: Log) -> Self {
+        Self { identity, sessions, log, refusals: Arc::default() }
+    }
+
+    /// The call of these headers. What the sender asks for is looked at after who they are.
+    async fn call(&self, parts: &Parts, id: &str) -> Result<Call, Refused> {
+        let partner = self.partner(parts).await?;
+        let session = self.sessions.of(&parts.headers, partner.name());
+        let session =
+            session.map_err(|error| Refused { error, partner: partner.name().to_owned() })?;
+        Ok(Call { partner, session, id: id.to_owned(), peer: parts.address() })
     }
 
     /// Who sends the call of these headers.
-    async fn call(&self, parts: &Parts, id: &str) -> Result<Call> {
+    async fn partner(&self, parts: &Parts) -> Result<Partner> {
         let peer = parts
             .peer
             .clone()
@@ -103,8 +126,7 @@ impl Authenticate {
             }
         };
         let identity = Arc::clone(&self.identity);
-        let address = peer.address;
-        let partner = tokio::task::spawn_blocking(move || {
+        tokio::task::spawn_blocking(move || {
             identity.authenticate(&Credentials {
                 authorization: authorization.as_deref(),
                 certificates: &peer.certificates,
@@ -112,16 +134,21 @@ impl Authenticate {
             })
         })
         .await
-        .context(Code::Internal, || "authentication did not finish".to_owned())??;
-        Ok(Call { partner, id: id.to_owned(), peer: address.to_string() })
+        .context(Code::Internal, || "authentication did not finish".to_owned())?
     }
 
     /// Tells the log and the operator of a refusal, and makes the answer.
-    async fn refuse(&self, parts: &Parts, id: String, error: Error) -> http::Response<Body> {
-        let peer = parts.peer.as_ref().map(|peer| peer.address.to_string()).unwrap_or_default();
-        tracing::debug!(peer, id, "credentials refused");
-        let record =
-            Record { id: id.clone(), peer, method: parts.method.clone(), ..Record::default() };
+    async fn refuse(&self, parts: &Parts, id: String, refused: Refused) -> http::Response<Body> {
+        let Refused { error, partner } = refused;
+        let peer = parts.address();
+        tracing::debug!(peer, id, "a call refused at the door");
+        let record = Record {
+            id: id.clone(),
+            partner: partner.clone(),
+            peer,
+            method: parts.method.clone(),
+            ..Record::default()
+        };
         let (log, code) = (self.log.clone(), error.code());
         let turn = self.refusals.lock().await;
         let recorded = tokio::task::spawn_blocking(move || log.refused(&record, code)).await;
@@ -129,7 +156,19 @@ impl Authenticate {
         if !matches!(recorded, Ok(Ok(()))) {
             tracing::error!(request_id = id, "a refusal could not be recorded");
         }
-        status::refuse(&error, &id, &parts.method, "").into_http()
+        status::refuse(&error, &id, &parts.method, &partner).into_http()
+    }
+}
+
+/// Why a call goes no further, and who sent it where that is known.
+struct Refused {
+    error: Error,
+    partner: String,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { error, partner: String::new() }
     }
 }
 
@@ -137,6 +176,8 @@ impl Authenticate {
 struct Parts {
     peer: Option<Peer>,
     authorization: Vec<Vec<u8>>,
+    /// Those that say how the answer shall look.
+    headers: HeaderMap,
     method: String,
 }
 
@@ -146,8 +187,14 @@ impl Parts {
         Self {
             peer: request.extensions().get::<Peer>().cloned(),
             authorization: headers.iter().map(|value| value.as_bytes().to_vec()).collect(),
+            headers: session::headers(request.headers()),
             method: known_method(request.uri().path()).to_owned(),
         }
+    }
+
+    /// From where it comes.
+    fn address(&self) -> String {
+        self.peer.as_ref().map(|peer| peer.address.to_string()).unwrap_or_default()
     }
 }
 
@@ -216,17 +263,20 @@ where
         let parts = Parts::of(&request);
         // PRIVACY: nobody further in sees the secret.
         request.headers_mut().remove(AUTHORIZATION);
+        request.headers_mut().remove(COOKIE);
         Box::pin(async move {
             let id = match new_request_id() {
                 Ok(id) => id,
-                Err(error) => return Ok(layer.refuse(&parts, "none".to_owned(), error).await),
+                Err(error) => {
+                    return Ok(layer.refuse(&parts, "none".to_owned(), error.into()).await);
+                }
             };
             match layer.call(&parts, &id).await {
                 Ok(call) => {
                     request.extensions_mut().insert(call);
                     inner.call(request).await
                 }
-                Err(error) => Ok(layer.refuse(&parts, id, error).await),
+                Err(refused) => Ok(layer.refuse(&parts, id, refused).await),
             }
         })
     }

@@ -1,31 +1,41 @@
-//! What one partner may pull: planning a dataset, the answer that describes it, and opening one shard
-//! of it from a ticket. Speaks Flight's messages, not gRPC.
+//! What one partner may pull: datasets and statements, the answers that describe them, and opening one
+//! stream of them from a ticket. Speaks Flight's messages, not gRPC; what is special to statements is in
+//! `sql`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::datatypes::Schema;
+use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{
-    FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc,
-    Ticket as SealedTicket,
+    FlightDescriptor, FlightEndpoint, FlightInfo, Location, Ticket as SealedTicket,
 };
-use arrow_ipc::writer::IpcWriteOptions;
+use bytes::Bytes;
+use prost::Message as _;
 
 use super::authenticate::Call;
 use super::catalog::Catalog;
 use super::outgoing::{Outgoing, Register};
 use super::record::Record;
-use super::ticket::{Ticket, Tickets, new_plan_id};
+use super::service::ANSWER_BYTES_MAX;
+use super::sql::command::Command;
+use super::sql::prepared::Handles;
+use super::sql::{self, statement};
+use super::ticket::{Seen, Subject, Ticket, Tickets, new_plan_id};
 use crate::budget::Admission;
 use crate::clock::Clock;
-use crate::error::{Code, Context, Error, Result};
+use crate::error::{Code, Error, Hint, Result};
+use crate::pipeline::query::Engine;
+use crate::pipeline::seal::{schema_encapsulated, schema_message};
 use crate::pipeline::source::Snapshot;
-use crate::pipeline::stream::Pipeline;
-use crate::policy::plan::{Plan, plan};
+use crate::pipeline::stream::{Pipeline, SealedStream};
+use crate::policy::plan::{Plan, access, allowance, plan};
 use crate::policy::{Access, Policy};
 
 /// How many characters of an unknown name are logged.
 const NAME_SHOWN_MAX: usize = 80;
+
+/// The location that says "where you asked".
+const REUSE_CONNECTION: &str = "arrow-flight-reuse-connection://?";
 
 /// The rooms that answering needs.
 #[derive(Debug)]
@@ -34,10 +44,16 @@ pub struct Flights {
     pub catalog: Arc<Catalog>,
     /// Makes and opens tickets.
     pub tickets: Tickets,
+    /// Makes and opens handles of prepared statements.
+    pub handles: Handles,
     /// How long a ticket is good for.
     pub ticket_seconds: i64,
-    /// Opens streams.
+    /// Other addresses that clients may pull from; empty for none but this.
+    pub advertise: Vec<String>,
+    /// Opens streams of datasets.
     pub pipeline: Arc<Pipeline>,
+    /// Plans and opens statements.
+    pub engine: Arc<Engine>,
     /// Counts open streams.
     pub admission: Arc<Admission>,
     /// The streams under way.
@@ -48,30 +64,46 @@ pub struct Flights {
     pub closing: AtomicBool,
 }
 
+/// A stream that was opened: its schema as a message, then what it gives.
+pub(super) type Opened = (Bytes, SealedStream);
+
 impl Flights {
-    /// The policy of a dataset that `partner` may read.
+    /// The policy of a dataset of which `partner` may have something: rows, or aggregates.
     ///
     /// # Errors
-    /// [`Code::DatasetUnknown`] when there is none, or the partner has no grant for rows of it. The
-    /// two are not told apart, and neither looks at the data.
+    /// [`Code::DatasetUnknown`] when there is none, or the partner has no grant. The two are not told
+    /// apart, and neither looks at the data.
     pub fn granted(&self, partner: &str, dataset: &str) -> Result<Arc<Policy>> {
         let policy = self.catalog.policy(dataset);
-        policy.filter(|policy| self.may_read(partner, policy)).ok_or_else(|| {
+        policy.filter(|policy| self.may_ask(partner, policy)).ok_or_else(|| {
             // The name is the partner's text, of any length; the log takes so much of it.
             let name: String = dataset.chars().take(NAME_SHOWN_MAX).collect();
             Error::new(Code::DatasetUnknown, format!("no dataset `{name}` for `{partner}`"))
         })
     }
 
-    /// All policies that `partner` may read, by name.
-    pub fn all_granted(&self, partner: &str) -> Vec<Arc<Policy>> {
-        let policies = self.catalog.policies();
-        policies.values().filter(|policy| self.may_read(partner, policy)).cloned().collect()
+    /// The policy of a dataset whose rows `partner` may pull.
+    ///
+    /// # Errors
+    /// As [`Self::granted`], and [`Code::AggregatesOnly`].
+    pub fn granted_rows(&self, partner: &str, dataset: &str) -> Result<Arc<Policy>> {
+        let policy = self.granted(partner, dataset)?;
+        if self.may_pull(partner, &policy) { Ok(policy) } else { Err(aggregates_only()) }
     }
 
-    fn may_read(&self, partner: &str, policy: &Policy) -> bool {
-        let today = self.clock.today();
-        policy.grants_of(partner, today).any(|grant| grant.access == Access::Rows)
+    /// All policies of which `partner` may have something, by name.
+    pub fn all_granted(&self, partner: &str) -> Vec<Arc<Policy>> {
+        let policies = self.catalog.policies();
+        policies.values().filter(|policy| self.may_ask(partner, policy)).cloned().collect()
+    }
+
+    /// Whether `partner` may pull the rows of a dataset.
+    pub fn may_pull(&self, partner: &str, policy: &Policy) -> bool {
+        access(policy, partner, self.clock.today()) == Some(&Access::Rows)
+    }
+
+    fn may_ask(&self, partner: &str, policy: &Policy) -> bool {
+        access(policy, partner, self.clock.today()).is_some()
     }
 
     /// What `partner` gets of a dataset as its files are now.
@@ -84,41 +116,96 @@ impl Flights {
         Ok((plan, snapshot))
     }
 
+    /// What a ticket's partner gets of a dataset in the state that the ticket names.
+    ///
+    /// # Errors
+    /// [`Code::TicketStale`] when the data changed, and those of [`Self::planned`].
+    pub(super) async fn planned_as(
+        &self,
+        partner: &str,
+        policy: &Arc<Policy>,
+        seen: &Seen,
+    ) -> Result<(Plan, Snapshot)> {
+        let snapshot = self.catalog.snapshot_of(policy, &seen.data_version).await?;
+        let plan = plan(policy, partner, snapshot.schema(), self.clock.today())?;
+        if snapshot.version() != seen.data_version {
+            return Err(stale(&format!("the data of `{}` changed", seen.dataset)));
+        }
+        Ok((plan, snapshot))
+    }
+
     /// The answer that describes a planned dataset: one endpoint a shard.
     ///
     /// # Errors
-    /// [`Code::Internal`] when a ticket cannot be sealed.
-    pub fn info(&self, plan: &Plan, snapshot: &Snapshot) -> Result<FlightInfo> {
-        let mut ticket = Ticket {
-            partner: plan.partner().to_owned(),
-            dataset: plan.dataset().to_owned(),
-            policy_digest: plan.policy().digest.clone(),
-            data_version: snapshot.version().to_owned(),
-            shard: 0,
-            plan: new_plan_id()?,
-            expires_seconds: self.clock.now_seconds().saturating_add(self.ticket_seconds),
-        };
+    /// Those of [`Self::answer`].
+    pub fn info(&self, call: &Call, plan: &Plan, snapshot: &Snapshot) -> Result<FlightInfo> {
+        let seen = Seen::of(plan, snapshot);
+        let subjects = (0..snapshot.shards())
+            .map(|shard| Subject::Dataset { seen: seen.clone(), shard })
+            .collect();
+        let info = self.answer(
+            call,
+            FlightDescriptor::new_path(vec![plan.dataset().to_owned()]),
+            schema_encapsulated(plan.schema(), call.options().format)?,
+            subjects,
+        )?;
+        Ok(FlightInfo { app_metadata: plan.policy().digest.clone().into(), ..info })
+    }
+
+    /// An answer with one endpoint for each subject.
+    ///
+    /// # Errors
+    /// [`Code::RequestInvalid`] when the answer would be larger than clients take, [`Code::Internal`]
+    /// when a ticket cannot be sealed.
+    pub(super) fn answer(
+        &self,
+        call: &Call,
+        descriptor: FlightDescriptor,
+        schema: Bytes,
+        subjects: Vec<Subject>,
+    ) -> Result<FlightInfo> {
+        let plan = new_plan_id()?;
+        let expires_seconds = self.clock.now_seconds().saturating_add(self.ticket_seconds);
         let mut endpoints = Vec::new();
-        for shard in 0..snapshot.shards() {
-            ticket.shard = shard;
-            endpoints.push(self.endpoint(&ticket)?);
+        for subject in subjects {
+            let ticket = Ticket {
+                partner: call.partner().name().to_owned(),
+                subject,
+                plan,
+                format: call.options().format,
+                expires_seconds,
+            };
+            endpoints.push(self.endpoint(call, &ticket)?);
         }
         // PRIVACY: neither the number of records nor of bytes is told, here or anywhere.
-        Ok(FlightInfo {
-            schema: encapsulated(plan.schema())?.0,
-            flight_descriptor: Some(FlightDescriptor::new_path(vec![plan.dataset().to_owned()])),
+        let info = FlightInfo {
+            schema,
+            flight_descriptor: Some(descriptor),
             endpoint: endpoints,
             total_records: -1,
             total_bytes: -1,
             ordered: false,
-            app_metadata: plan.policy().digest.clone().into(),
-        })
+            app_metadata: Bytes::new(),
+        };
+        if info.encoded_len() > ANSWER_BYTES_MAX {
+            let shards = info.endpoint.len();
+            let hint = format!("the statement is too long for an answer of {shards} endpoints");
+            return Err(Error::new(Code::RequestInvalid, "an answer that is too large")
+                .hinting(Hint::new(&hint)));
+        }
+        Ok(info)
     }
 
-    /// An endpoint on this very service, for a ticket.
-    fn endpoint(&self, ticket: &Ticket) -> Result<FlightEndpoint> {
+    /// An endpoint for a ticket: on this very service, or where the settings say.
+    fn endpoint(&self, call: &Call, ticket: &Ticket) -> Result<FlightEndpoint> {
+        let location = |uri: &str| Location { uri: uri.to_owned() };
         let mut endpoint = FlightEndpoint {
             ticket: Some(SealedTicket { ticket: self.tickets.seal(ticket)?.into() }),
+            location: if call.options().reuse_connection {
+                vec![location(REUSE_CONNECTION)]
+            } else {
+                self.advertise.iter().map(|uri| location(uri)).collect()
+            },
             ..FlightEndpoint::default()
         };
         endpoint.expiration_time.get_or_insert_default().seconds = ticket.expires_seconds;
@@ -135,13 +222,16 @@ impl Flights {
         Ok(ticket)
     }
 
-    /// The policy a ticket was issued under, where it is still in force and still grants.
-    fn policy_of(&self, ticket: &Ticket) -> Result<Arc<Policy>> {
-        let policy = self.granted(&ticket.partner, &ticket.dataset)?;
-        if policy.digest == ticket.policy_digest {
+    /// The policy that a ticket was issued under, where it is still in force and still grants.
+    ///
+    /// # Errors
+    /// [`Code::TicketStale`], and those of [`Self::granted`].
+    pub(super) fn policy_of(&self, partner: &str, seen: &Seen) -> Result<Arc<Policy>> {
+        let policy = self.granted(partner, &seen.dataset)?;
+        if policy.digest == seen.policy_digest {
             Ok(policy)
         } else {
-            Err(Error::new(Code::TicketStale, "the policy changed since the ticket was issued"))
+            Err(stale("the policy changed"))
         }
     }
 
@@ -149,16 +239,30 @@ impl Flights {
     ///
     /// # Errors
     /// As for opening it; what can no longer be pulled is not renewed.
-    pub fn renewed(&self, mut ticket: Ticket) -> Result<FlightEndpoint> {
-        self.policy_of(&ticket)?;
+    pub fn renewed(&self, call: &Call, mut ticket: Ticket) -> Result<FlightEndpoint> {
+        for seen in ticket.subject.seen() {
+            self.policy_of(&ticket.partner, seen)?;
+        }
+        self.under_way(&ticket)?;
+        ticket.expires_seconds = self.clock.now_seconds().saturating_add(self.ticket_seconds);
+        self.endpoint(call, &ticket)
+    }
+
+    /// Whether a ticket's plan may have more streams.
+    ///
+    /// # Errors
+    /// [`Code::ShuttingDown`], [`Code::Cancelled`].
+    pub(super) fn under_way(&self, ticket: &Ticket) -> Result<()> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(Error::new(Code::ShuttingDown, "no new streams"));
+        }
         if self.register.is_cancelled(&ticket.plan) {
             return Err(Error::new(Code::Cancelled, "the plan was cancelled"));
         }
-        ticket.expires_seconds = self.clock.now_seconds().saturating_add(self.ticket_seconds);
-        self.endpoint(&ticket)
+        Ok(())
     }
 
-    /// Opens the stream of the ticket's shard.
+    /// Opens the stream of a ticket.
     ///
     /// # Errors
     /// When the ticket is not good any more, there is no place for a stream, the entry cannot be
@@ -169,53 +273,84 @@ impl Flights {
         ticket: Ticket,
         record: &mut Record,
     ) -> Result<Outgoing> {
-        if self.closing.load(Ordering::Acquire) {
-            return Err(Error::new(Code::ShuttingDown, "no new streams"));
-        }
-        record.of_shard(ticket.shard);
-        let policy = self.policy_of(&ticket)?;
-        record.about(&policy);
-        if self.register.is_cancelled(&ticket.plan) {
-            return Err(Error::new(Code::Cancelled, "the plan was cancelled"));
-        }
-        let reservation = self.admission.reserve(call.partner())?;
-        record.open().await?;
-        let snapshot = self.catalog.snapshot_of(&policy, &ticket.data_version).await?;
-        let plan = plan(&policy, &ticket.partner, snapshot.schema(), self.clock.today())?;
-        if snapshot.version() != ticket.data_version || ticket.shard >= snapshot.shards() {
-            return Err(Error::new(
-                Code::TicketStale,
-                format!("the data of `{}` changed since the ticket was issued", ticket.dataset),
-            ));
-        }
-        let options = IpcWriteOptions::default();
-        let schema = FlightData::from(SchemaAsIpc::new(plan.schema(), &options)).data_header;
-        let entry = record.hand_over()?;
-        let sealed =
-            self.pipeline.open(call.partner(), plan, snapshot, ticket.shard, reservation, entry)?;
+        self.under_way(&ticket)?;
+        let (schema, sealed) = match &ticket.subject {
+            Subject::Dataset { seen, shard } => {
+                self.rows(call, &ticket, seen, *shard, record).await?
+            }
+            Subject::Query { asked, reads, shard } => {
+                statement::open(self, call, &ticket, (asked, reads), *shard, record).await?
+            }
+            Subject::Metadata(command) => sql::open(self, &ticket, command, record).await?,
+        };
         Ok(self.register.send(call.clone(), ticket.plan, schema, sealed))
+    }
+
+    /// Opens the stream of a dataset's shard.
+    async fn rows(
+        &self,
+        call: &Call,
+        ticket: &Ticket,
+        seen: &Seen,
+        shard: u32,
+        record: &mut Record,
+    ) -> Result<Opened> {
+        record.of_shard(shard);
+        let policy = self.policy_of(&ticket.partner, seen)?;
+        if !self.may_pull(&ticket.partner, &policy) {
+            // A grant is part of the policy's digest, but its last day is not a change of the policy.
+            return Err(aggregates_only());
+        }
+        record.about(&policy);
+        let allowance = allowance(&policy, &ticket.partner, self.clock.today())?;
+        let reservation = self.admission.reserve(call.partner(), &[allowance])?;
+        record.open().await?;
+        let (plan, snapshot) = self.planned_as(&ticket.partner, &policy, seen).await?;
+        if shard >= snapshot.shards() {
+            return Err(stale(&format!("there is no shard {shard}")));
+        }
+        let schema = schema_message(plan.schema(), ticket.format);
+        let (partner, entry) = (call.partner(), record.hand_over()?);
+        let sealed = self.pipeline.open(
+            partner,
+            plan,
+            snapshot,
+            shard,
+            ticket.format,
+            reservation,
+            entry,
+        )?;
+        Ok((schema, sealed))
     }
 }
 
-/// A schema as an encapsulated IPC message.
-///
-/// # Errors
-/// [`Code::Internal`] when it cannot be encoded.
-pub fn encapsulated(schema: &Schema) -> Result<IpcMessage> {
-    SchemaAsIpc::new(schema, &IpcWriteOptions::default())
-        .try_into()
-        .context(Code::Internal, || "a schema cannot be encoded".to_owned())
+fn aggregates_only() -> Error {
+    let hint = Hint::new("ask in SQL, with GROUP BY or with aggregates alone");
+    Error::new(Code::AggregatesOnly, "a pull of rows").hinting(hint)
 }
 
-/// The dataset that a descriptor names.
+fn stale(what: &str) -> Error {
+    Error::new(Code::TicketStale, format!("{what} since the ticket was issued"))
+}
+
+/// What a descriptor asks for.
+#[derive(Debug, PartialEq)]
+pub(super) enum Asks {
+    /// A dataset, by its name.
+    Dataset(String),
+    /// Something in SQL, or about it.
+    Command(Command),
+}
+
+/// Reads a descriptor.
 ///
 /// # Errors
-/// [`Code::Unsupported`] for commands, [`Code::RequestInvalid`] for anything but a path of one name.
-pub fn dataset_of(descriptor: &FlightDescriptor) -> Result<&str> {
-    use arrow_flight::flight_descriptor::DescriptorType;
+/// [`Code::RequestInvalid`] for anything but a path of one name or a command, and those of
+/// [`Command::parse`].
+pub(super) fn asks(descriptor: &FlightDescriptor) -> Result<Asks> {
     match (descriptor.r#type(), descriptor.path.as_slice()) {
-        (DescriptorType::Cmd, _) => Err(Error::new(Code::Unsupported, "a command, not a path")),
-        (DescriptorType::Path, [name]) => Ok(name),
+        (DescriptorType::Cmd, _) => Command::parse(&descriptor.cmd).map(Asks::Command),
+        (DescriptorType::Path, [name]) => Ok(Asks::Dataset(name.clone())),
         (DescriptorType::Path, _) => {
             Err(Error::new(Code::RequestInvalid, "a path of other than one name"))
         }
@@ -230,15 +365,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_of_one_name_is_a_dataset_and_nothing_else_is() {
+    fn a_path_of_one_name_is_a_dataset_and_other_paths_are_nothing() {
         let path = |names: &[&str]| {
             FlightDescriptor::new_path(names.iter().map(|&name| name.to_owned()).collect())
         };
-        assert_eq!(dataset_of(&path(&["jobs"])).unwrap(), "jobs");
+        assert_eq!(asks(&path(&["jobs"])).unwrap(), Asks::Dataset("jobs".to_owned()));
         for wrong in [path(&[]), path(&["a", "b"]), FlightDescriptor::default()] {
-            assert_eq!(dataset_of(&wrong).unwrap_err().code(), Code::RequestInvalid);
+            assert_eq!(asks(&wrong).unwrap_err().code(), Code::RequestInvalid);
         }
         let command = FlightDescriptor::new_cmd("SELECT 1");
-        assert_eq!(dataset_of(&command).unwrap_err().code(), Code::Unsupported);
+        let expected = Asks::Command(Command::Statement("SELECT 1".to_owned()));
+        assert_eq!(asks(&command).unwrap(), expected);
     }
 }

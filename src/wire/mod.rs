@@ -12,5 +12,7 @@ pub mod flights;
 pub mod outgoing;
 pub mod record;
 pub mod service;
+pub mod session;
+pub mod sql;
 pub mod status;
 pub mod ticket;

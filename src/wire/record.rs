@@ -2,7 +2,8 @@
 //! is recorded of a stream; the pipeline closes that entry.
 
 use super::authenticate::Call;
-use crate::audit::{Entry, Log, Outcome, Request};
+use super::ticket::Asked;
+use crate::audit::{Entry, Log, Outcome, Read, Request, Statement};
 use crate::error::{Code, Context, Error, Result};
 use crate::policy::Policy;
 
@@ -38,6 +39,22 @@ impl Record {
             .filter(|column| column.rule.transform.spec().verb != "drop")
             .map(|column| column.name.clone())
             .collect();
+    }
+
+    /// Adds the statement that is asked, with the hash of its parameters.
+    pub fn asks(&mut self, asked: &Asked) {
+        self.request.statement = Some(Statement::new(&asked.sql, &asked.parameters));
+    }
+
+    /// Adds what the statement reads. The columns are known once it was planned; an answer that only
+    /// describes reads none.
+    pub fn reads<'a>(&mut self, reads: impl IntoIterator<Item = (&'a str, &'a str, &'a [String])>) {
+        let read = |(dataset, policy_digest, columns): (&str, &str, &[String])| Read {
+            dataset: dataset.to_owned(),
+            policy_digest: policy_digest.to_owned(),
+            columns: columns.to_vec(),
+        };
+        self.request.reads = reads.into_iter().map(read).collect();
     }
 
     /// Adds which shard is asked for.

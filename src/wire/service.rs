@@ -1,5 +1,5 @@
 //! The Flight service: each method takes the call that the layer made, records it, answers it. Methods
-//! that write, and SQL, are not offered.
+//! that write are not offered; what is asked in SQL goes to `sql`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,17 +14,25 @@ use arrow_flight::{
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::actions::Acted;
 use super::authenticate::Call;
-use super::flights::{Flights, dataset_of, encapsulated};
+use super::flights::{Asks, Flights, asks};
 use super::outgoing::Outgoing;
 use super::record::Record;
-use super::{actions, status};
+use super::sql::prepared;
+use super::{actions, sql, status};
 use crate::audit::{Log, Outcome};
 use crate::error::{Code, Context, Error, Result};
 use crate::identity::Identity;
+use crate::pipeline::seal::schema_encapsulated;
+use crate::pipeline::source::Snapshot;
+use crate::policy::plan::Plan;
 
-/// No request is larger, in bytes.
-pub(super) const REQUEST_BYTES_MAX: usize = 1 << 20;
+/// No message of a request is larger, in bytes: who cancels a flight sends its whole info back.
+pub(super) const REQUEST_BYTES_MAX: usize = 2 << 20;
+
+/// No info of a flight is larger, in bytes: it fits a request, and what clients take by default.
+pub(super) const ANSWER_BYTES_MAX: usize = REQUEST_BYTES_MAX - (64 << 10);
 
 /// How long a caller may take to say the one thing that a handshake has to say.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
@@ -77,12 +85,31 @@ impl Service {
         begun: &mut Begun,
         descriptor: &FlightDescriptor,
     ) -> Result<FlightInfo> {
-        let partner = begun.call.partner().name();
-        let policy = self.flights.granted(partner, dataset_of(descriptor)?)?;
-        begun.record.about(&policy);
-        begun.record.open().await?;
-        let (plan, snapshot) = self.flights.planned(partner, &policy).await?;
-        self.flights.info(&plan, &snapshot)
+        let (flights, call, record) = (&self.flights, &begun.call, &mut begun.record);
+        match asks(descriptor)? {
+            Asks::Dataset(name) => {
+                let (plan, snapshot) = self.dataset(call, record, &name).await?;
+                flights.info(call, &plan, &snapshot)
+            }
+            Asks::Command(command) => {
+                let descriptor = FlightDescriptor::new_cmd(descriptor.cmd.clone());
+                sql::describe(flights, call, record, descriptor, command).await
+            }
+        }
+    }
+
+    /// Plans the dataset of a path.
+    async fn dataset(
+        &self,
+        call: &Call,
+        record: &mut Record,
+        name: &str,
+    ) -> Result<(Plan, Snapshot)> {
+        let partner = call.partner().name();
+        let policy = self.flights.granted_rows(partner, name)?;
+        record.about(&policy);
+        record.open().await?;
+        self.flights.planned(partner, &policy).await
     }
 
     async fn list(&self, begun: &mut Begun, criteria: &Criteria) -> Result<Vec<FlightInfo>> {
@@ -92,11 +119,11 @@ impl Service {
         let partner = begun.call.partner().name();
         let mut infos = Vec::new();
         for policy in self.flights.all_granted(partner) {
-            if !policy.dataset.starts_with(prefix) {
+            if !policy.dataset.starts_with(prefix) || !self.flights.may_pull(partner, &policy) {
                 continue;
             }
             let info = match self.flights.planned(partner, &policy).await {
-                Ok((plan, snapshot)) => self.flights.info(&plan, &snapshot),
+                Ok((plan, snapshot)) => self.flights.info(&begun.call, &plan, &snapshot),
                 Err(error) => Err(error),
             };
             match info {
@@ -118,12 +145,15 @@ impl Service {
         begun: &mut Begun,
         descriptor: &FlightDescriptor,
     ) -> Result<SchemaResult> {
-        let partner = begun.call.partner().name();
-        let policy = self.flights.granted(partner, dataset_of(descriptor)?)?;
-        begun.record.about(&policy);
-        begun.record.open().await?;
-        let (plan, _) = self.flights.planned(partner, &policy).await?;
-        Ok(SchemaResult { schema: encapsulated(plan.schema())?.0 })
+        let (call, record) = (&begun.call, &mut begun.record);
+        let schema = match asks(descriptor)? {
+            Asks::Dataset(name) => {
+                let (plan, _) = self.dataset(call, record, &name).await?;
+                schema_encapsulated(plan.schema(), call.options().format)?
+            }
+            Asks::Command(command) => sql::schema(&self.flights, call, record, command).await?,
+        };
+        Ok(SchemaResult { schema })
     }
 }
 
@@ -249,9 +279,12 @@ impl FlightService for Service {
         }))
     }
 
+    /// Binds parameters to a prepared statement; nothing else is put.
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answered<Self::DoPutStream> {
-        let begun = self.begin(&request, "DoPut")?;
-        begun.end(Err(Error::new(Code::Unsupported, "partners do not write"))).await
+        let mut begun = self.begin(&request, "DoPut")?;
+        let messages = request.into_inner();
+        let bound = prepared::bind(&self.flights, &begun.call, messages, &mut begun.record).await;
+        begun.end(bound.map(|bound| ready(vec![bound]))).await
     }
 
     async fn do_exchange(
@@ -264,9 +297,20 @@ impl FlightService for Service {
 
     async fn do_action(&self, request: Request<Action>) -> Answered<Self::DoActionStream> {
         let mut begun = self.begin(&request, "DoAction")?;
-        let body =
+        let acted =
             actions::act(&self.flights, &begun.call, request.get_ref(), &mut begun.record).await;
-        begun.end(body.map(|body| ready(vec![ActionResult { body }]))).await
+        let (results, cookie) = match acted {
+            Ok(Acted { body, cookie }) => (Ok(body), cookie),
+            Err(error) => (Err(error), None),
+        };
+        let results = results.map(|body| {
+            ready(body.into_iter().map(|body| ActionResult { body }).collect::<Vec<_>>())
+        });
+        let mut response = begun.end(results).await?;
+        if let Some(cookie) = cookie {
+            response.metadata_mut().insert("set-cookie", cookie);
+        }
+        Ok(response)
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Answered<Self::ListActionsStream> {

@@ -60,7 +60,7 @@ pub fn request_id_value(request_id: &str) -> Option<MetadataValue<Ascii>> {
 ///
 /// INVARIANT: no catch-all arm; a new code does not compile until someone decides what a partner may
 /// hear.
-const fn sentence(code: Code) -> (Grpc, &'static str) {
+pub const fn sentence(code: Code) -> (Grpc, &'static str) {
     match code {
         Code::CredentialsMissing => (
             Grpc::Unauthenticated,
@@ -164,6 +164,84 @@ const fn sentence(code: Code) -> (Grpc, &'static str) {
     }
 }
 
+/// What a partner does who hears a code, for the manual.
+///
+/// INVARIANT: no catch-all arm, as for the sentence.
+pub const fn advice(code: Code) -> &'static str {
+    match code {
+        Code::CredentialsMissing => {
+            "Send the token with every call; ADBC, for example, takes it as `authorization_header`."
+        }
+        Code::CredentialsRefused => {
+            "Look at the token, the certificate and their last day; ask the custodian for new ones. \
+             A session token is good for an hour."
+        }
+        Code::TicketInvalid => {
+            "Use tickets and cookies as they came, on the service that gave them. After a rebuilt \
+             service, ask for the flight's info again, or connect anew."
+        }
+        Code::TicketExpired | Code::TicketStale => {
+            "Ask for the flight's info again and use the new tickets."
+        }
+        Code::TicketForeign => {
+            "Come with the credentials that asked for the info. Tickets, prepared statements and \
+             cookies are one partner's."
+        }
+        Code::DatasetUnknown => {
+            "List what you may read: `ListFlights`, or the tables of the catalogue. If the dataset \
+             is missing, ask the custodian for a grant."
+        }
+        Code::DatasetUnavailable
+        | Code::SchemaDrift
+        | Code::SourceUnreadable
+        | Code::SourceValue
+        | Code::RowTooLarge => "Tell the custodian the number of the request.",
+        Code::StreamsPartner => {
+            "Finish or close a stream, then try again; pull with fewer threads."
+        }
+        Code::StreamsTotal | Code::QueryQueue | Code::ShuttingDown => {
+            "Try again, and wait longer each time."
+        }
+        Code::StreamIdle => "Read streams as they come; pull again if you need the rest.",
+        Code::QueryTime => {
+            "Ask for less: fewer rows by `WHERE`, fewer columns, less to sort or join; or pull the \
+             rows and compute at home."
+        }
+        Code::QueryMemory => {
+            "Sort, group or join less at a time; pull the rows and compute at home."
+        }
+        Code::QueriesPartner => "Wait until one of your statements is done, then try again.",
+        Code::RowsDay | Code::BytesDay => {
+            "Come back tomorrow (days are in UTC), or ask the custodian for more."
+        }
+        Code::SqlInvalid => {
+            "Mend the statement: the hint names the place or the word. `GetTables` and \
+             `information_schema` have the names."
+        }
+        Code::SqlRefused => {
+            "Ask in one `SELECT` over your tables; the hint names what is not offered."
+        }
+        Code::QueryFailed => {
+            "Guard casts and divisions: `TRY_CAST`, `NULLIF(x, 0)`, `WHERE`. The value is not told."
+        }
+        Code::AggregatesOnly => {
+            "Ask for aggregates of groups (`GROUP BY`, `count`, `avg`, ...), not for rows."
+        }
+        Code::ParametersInvalid => {
+            "Bind as many values as the statement has parameters, of the types that preparing it \
+             told."
+        }
+        Code::RequestInvalid => "Mend the request: the hint says where it is wrong.",
+        Code::Unsupported => {
+            "Leave it out; clients need no writing, transactions or Substrait here."
+        }
+        Code::Cancelled => "Nothing, if you cancelled; else try again.",
+        Code::Keys | Code::State | Code::Policy | Code::Config | Code::Usage | Code::Internal => {
+            "Tell the custodian the number of the request."
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +287,8 @@ mod tests {
 
     #[test]
     fn every_code_has_its_status_and_says_code_and_request() {
+        let codes: Vec<Code> = ALL.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes, Code::ALL);
         for (code, grpc) in ALL {
             let status = status(*code, "r-17");
             assert_eq!(status.code(), *grpc, "{code}");

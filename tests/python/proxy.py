@@ -24,10 +24,15 @@ class Recorder:
         """Where clients connect to."""
         return f"grpc+tcp://127.0.0.1:{self.listener.getsockname()[1]}"
 
-    def bytes(self) -> bytes:
-        """Everything the server has sent so far."""
+    def bytes(self, first: int = 0) -> bytes:
+        """Everything the server has sent so far, from a place on."""
         with self.lock:
-            return bytes(self.sent)
+            return bytes(self.sent[first:])
+
+    def count(self) -> int:
+        """How many bytes that is."""
+        with self.lock:
+            return len(self.sent)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

@@ -106,10 +106,19 @@ def test_unknown_and_ungranted_datasets_cannot_be_told_apart(cern: Partner) -> N
     assert unknown.sentence == odd.sentence
 
 
-def test_a_command_is_answered_by_its_code(cern: Partner) -> None:
-    command = flight.FlightDescriptor.for_command(b"SELECT * FROM jobs")
-    with cern.connect() as client:
-        assert refused(lambda: client.get_flight_info(command, cern.options)).code == "R002"
+def test_a_command_is_a_statement_and_what_is_not_one_is_answered_by_its_code(
+    cern: Partner,
+) -> None:
+    def info(command: bytes) -> flight.FlightInfo:
+        with cern.connect() as client:
+            return client.get_flight_info(
+                flight.FlightDescriptor.for_command(command), cern.options
+            )
+
+    assert info(b"SELECT * FROM jobs").schema.equals(cern.info("jobs").schema)
+    for command, code in ((b"DROP TABLE jobs", "Q002"), (b"SELECT", "Q001"), (b"\xff", "R001")):
+        with pytest.raises((flight.FlightError, pa.ArrowException), match=rf"\[{code}, request"):
+            info(command)
 
 
 def test_a_forged_ticket_opens_nothing(cern: Partner) -> None:

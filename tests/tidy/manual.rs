@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use veilflight::error::Code;
 use veilflight::pipeline::transform::{ALL, Spec};
 use veilflight::policy::args::{Default, Kind, Param};
 use veilflight::policy::problem::Problem;
@@ -169,6 +170,40 @@ fn the_operations_manual_lists_every_error_code() {
     let codes = codes(&source);
     assert!(codes.contains(&"I001") && codes.contains(&"X001"), "{codes:?}");
     assert_eq!(without_row(&codes, &sources::read("docs/operations.md")), [] as [String; 0]);
+}
+
+#[test]
+fn the_list_of_codes_is_whole() {
+    let all: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(all, codes(&sources::read("src/error.rs")));
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn the_page_for_partners_lists_every_error_code() {
+    use veilflight::wire::status::{advice, sentence};
+
+    let mut table =
+        "| code | gRPC status | what you hear | what to do |\n|---|---|---|---|\n".to_owned();
+    for code in Code::ALL {
+        let (grpc, told) = sentence(*code);
+        writeln!(table, "| `{code}` | {} | {} | {} |", name(grpc), cell(told), cell(advice(*code)))
+            .unwrap();
+    }
+    expect("docs/partners.md", "codes", &table);
+}
+
+/// The name of a gRPC status as the specification writes it.
+#[cfg(feature = "server")]
+fn name(grpc: tonic::Code) -> String {
+    let mut name = String::new();
+    for c in format!("{grpc:?}").chars() {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
 }
 
 #[cfg(feature = "server")]

@@ -143,7 +143,7 @@ async fn a_header_that_never_ends_is_cut_early() {
 }
 
 #[tokio::test]
-async fn a_request_over_one_mebibyte_is_refused() {
+async fn a_request_over_two_mebibytes_is_refused() {
     let site = Site::start().await;
     let token = site.partner("cern");
     let mut client = site.client().await;

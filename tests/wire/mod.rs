@@ -3,7 +3,13 @@
 mod access;
 mod audit;
 mod bounds;
+mod limits;
+mod metadata;
+mod prepared;
 mod process;
 mod pull;
+mod sql;
 mod tickets;
 mod tls;
+mod turns;
+mod types;

@@ -122,9 +122,15 @@ async fn actions_are_listed_and_a_policy_explains_itself() {
         names,
         [
             "CancelFlightInfo",
+            "CancelQuery",
             "RenewFlightEndpoint",
+            "CreatePreparedStatement",
+            "ClosePreparedStatement",
             "veilflight.server_info",
-            "veilflight.policy_info"
+            "veilflight.policy_info",
+            "SetSessionOptions",
+            "GetSessionOptions",
+            "CloseSession",
         ]
     );
     let mut json = Vec::new();
@@ -135,6 +141,7 @@ async fn actions_are_listed_and_a_policy_explains_itself() {
         json.push(serde_json::from_slice::<Value>(&body).unwrap());
     }
     assert_eq!(json[0]["name"], "veilflight");
+    assert_eq!(json[0]["flight_sql"], true);
     assert_eq!(json[1]["columns"].as_array().unwrap().len(), 1, "what is dropped is not named");
     assert_eq!(json[1]["columns"][0]["name"], "Id");
     assert_eq!(json[1]["columns"][0]["protection"], "keep");
@@ -149,6 +156,8 @@ async fn data_that_drifted_or_went_away_fail_with_fixed_words() {
     let mut client = site.client().await;
     let data = site.folder.path().join("policies/jobs.parquet");
     std::fs::write(&data, CANARY).unwrap();
+    // The server looked at the files when it started, and a look is good for a second.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let status = info(&mut client, &token, "jobs").await.unwrap_err();
     assert_eq!((status.code(), code(&status)), (Code::Internal, "S001"));
     assert!(!format!("{status:?}").contains(CANARY) && !format!("{status:?}").contains("parquet"));

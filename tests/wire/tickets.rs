@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use veilflight::clock::Clock;
 use veilflight::identity::enrol;
 use veilflight::keys::{KeyRing, Secret};
-use veilflight::wire::ticket::{Ticket as Plain, Tickets};
+use veilflight::wire::ticket::{Subject, Ticket as Plain, Tickets};
 
 use crate::site::{
     Client, JOBS, ROWS, Site, code, folder, info, ticket, with_token, write_jobs, write_policy,
@@ -92,7 +92,9 @@ async fn a_shard_that_does_not_exist_is_stale() {
     let mut client = site.client().await;
     let genuine = ticket(&info(&mut client, &token, "jobs").await.unwrap(), 0);
     let tickets = Tickets::new(&site.ring).unwrap();
-    let plain = Plain { shard: 99, ..tickets.open(&genuine.ticket).unwrap() };
+    let plain = tickets.open(&genuine.ticket).unwrap();
+    let Subject::Dataset { seen, .. } = plain.subject.clone() else { panic!("{plain:?}") };
+    let plain = Plain { subject: Subject::Dataset { seen, shard: 99 }, ..plain };
     let beyond = Ticket { ticket: tickets.seal(&plain).unwrap().into() };
     assert_eq!(code(&get(&mut client, &token, beyond).await.unwrap_err()), "T004");
     site.stop().await;

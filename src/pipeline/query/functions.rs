@@ -381,6 +381,11 @@ fn keep<T>(
     }
 }
 
+/// All functions that a statement may call, under all their names; a name may come twice.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    allowed().names()
+}
+
 /// Refuses a query that calls anything else.
 ///
 /// # Errors

@@ -35,7 +35,7 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Reads `columns` of the rows that `plan` lets out.
-    pub(super) fn new(plan: &Plan, snapshot: &Snapshot, columns: &[String]) -> Result<Self> {
+    pub(super) fn new(plan: &Plan, snapshot: &Snapshot, columns: &[String]) -> Result<Arc<Self>> {
         let required = match plan.policy().nulls {
             Nulls::SuppressRow => plan.columns().iter().map(|column| column.name.clone()).collect(),
             Nulls::Keep | Nulls::Token => Vec::new(),
@@ -48,20 +48,14 @@ impl Scan {
         }
         all.sort();
         all.dedup();
-        Ok(Self { columns: all, filter, required })
+        Ok(Arc::new(Self { columns: all, filter, required }))
     }
 
-    /// The batches of one piece; batches without rows are left out.
-    pub(super) fn read<'a>(
-        &'a self,
-        piece: &Piece,
-    ) -> Result<impl Iterator<Item = Result<RawBatch>> + use<'a>> {
+    /// The batches of one piece. One without a row is given too, so that whoever reads a piece of which
+    /// the filter leaves nothing can stop between two batches.
+    pub(super) fn read(self: &Arc<Self>, piece: &Piece) -> Result<Batches> {
         let reader = Reader::open(piece, &self.columns, BATCH_ROWS)?;
-        Ok(reader.filter_map(move |batch| match batch.and_then(|batch| self.retain(batch)) {
-            Ok(batch) if batch.num_rows() == 0 => None,
-            Ok(batch) => Some(Ok(RawBatch(batch))),
-            Err(error) => Some(Err(error)),
-        }))
+        Ok(Batches { scan: Arc::clone(self), reader })
     }
 
     fn retain(&self, batch: RecordBatch) -> Result<RecordBatch> {
@@ -82,6 +76,21 @@ impl Scan {
             }
             _ => Ok(batch),
         }
+    }
+}
+
+/// The raw batches of one piece.
+pub(super) struct Batches {
+    scan: Arc<Scan>,
+    reader: Reader,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RawBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        Some(batch.and_then(|batch| self.scan.retain(batch)).map(RawBatch))
     }
 }
 

@@ -19,8 +19,16 @@ const BATCH_BYTES: u64 = 32 << 20;
 
 /// Reads a piece of a file.
 pub(super) enum Reader {
-    Parquet { reader: Box<ParquetRecordBatchReader>, place: String },
-    Text { reader: Box<arrow_csv::reader::BufReader<BufReader<File>>>, place: String },
+    Parquet {
+        reader: Box<ParquetRecordBatchReader>,
+        /// The columns whose texts nobody has checked to be text.
+        unchecked: Vec<String>,
+        place: String,
+    },
+    Text {
+        reader: Box<arrow_csv::reader::BufReader<BufReader<File>>>,
+        place: String,
+    },
 }
 
 impl Reader {
@@ -31,6 +39,7 @@ impl Reader {
                 let metadata = file.reader_metadata(*index)?;
                 let roots = positions(columns, metadata.schema())?;
                 let batch_rows = fitting(batch_rows, file.row_bytes(*index, &roots));
+                let unchecked = file.unchecked_texts(&roots);
                 let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
                 let reader =
                     ParquetRecordBatchReaderBuilder::new_with_metadata(file.reopen()?, metadata)
@@ -39,7 +48,7 @@ impl Reader {
                         .with_batch_size(batch_rows)
                         .build()
                         .context(Code::SourceUnreadable, || format!("open {place}"))?;
-                Ok(Self::Parquet { reader: Box::new(reader), place })
+                Ok(Self::Parquet { reader: Box::new(reader), unchecked, place })
             }
             Piece::Text(file) => Ok(Self::Text {
                 reader: Box::new(open_text(file, columns, fitting(batch_rows, file.row_bytes()))?),
@@ -59,11 +68,20 @@ impl Iterator for Reader {
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Self::Parquet { reader, place } => Some(reader.next()?.map_err(|error| {
-                // PRIVACY: the library's words may quote what it could not decode.
-                drop(error);
-                Error::new(Code::SourceUnreadable, format!("{place} cannot be decoded"))
-            })),
+            Self::Parquet { reader, unchecked, place } => {
+                let batch = reader.next()?.and_then(|batch| {
+                    let columns = unchecked.iter().filter_map(|name| batch.column_by_name(name));
+                    columns
+                        .map(|column| column.to_data().validate_full())
+                        .collect::<Result<(), _>>()?;
+                    Ok(batch)
+                });
+                Some(batch.map_err(|error| {
+                    // PRIVACY: the library's words may quote what it could not decode.
+                    drop(error);
+                    Error::new(Code::SourceUnreadable, format!("{place} cannot be decoded"))
+                }))
+            }
             Self::Text { reader, place } => {
                 Some(reader.next()?.map_err(|error| unreadable(&error, place)))
             }

@@ -16,7 +16,7 @@ use crate::pipeline::source::snapshot;
 use crate::pipeline::transform::find;
 use crate::policy::args::Args;
 use crate::policy::plan::plan;
-use crate::policy::{Access, Column, FieldType, Grant, Linkage, Rule, Source};
+use crate::policy::{Access, Column, FieldType, Grant, Limits, Linkage, Rule, Source};
 
 fn policy(folder: &Path, source: Source, columns: &[&str]) -> Policy {
     let keep = Rule { transform: find("keep", None).unwrap(), args: Args::new() };
@@ -34,7 +34,12 @@ fn policy(folder: &Path, source: Source, columns: &[&str]) -> Policy {
             .map(|name| Column { name: (*name).to_owned(), class: None, rule: keep.clone() })
             .collect(),
         release: None,
-        grants: vec![Grant { partner: "cern".to_owned(), access: Access::Rows, until: None }],
+        grants: vec![Grant {
+            partner: "cern".to_owned(),
+            access: Access::Rows,
+            until: None,
+            limits: Limits::default(),
+        }],
         digest: String::new(),
         path: folder.join("jobs.yaml"),
     }
@@ -435,4 +440,62 @@ fn wide_lines_are_read_few_at_a_time() {
     let rows: Vec<usize> = reader.map(|batch| batch.unwrap().num_rows()).collect();
     assert_eq!(rows.iter().sum::<usize>(), 600);
     assert!(rows.iter().all(|rows| *rows <= 256), "{rows:?}");
+}
+
+#[test]
+fn intervals_of_a_unit_that_the_file_does_not_say_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.parquet");
+    let column: ArrayRef = Arc::new(arrow::array::IntervalYearMonthArray::from(vec![Some(14)]));
+    let batch = RecordBatch::try_from_iter([("Since", column)]).unwrap();
+    let source = Source::Parquet { paths: vec![path.display().to_string()] };
+    let policy = policy(folder.path(), source, &["Since"]);
+    let write = |told: bool| {
+        let options = parquet::arrow::arrow_writer::ArrowWriterOptions::new();
+        let options = options.with_skip_arrow_metadata(!told);
+        let file = fs::File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new_with_options(file, batch.schema(), options).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        snapshot(&policy, 1)
+    };
+    assert!(write(true).is_ok());
+    let refused = write(false).unwrap_err();
+    assert_eq!(refused.code(), Code::SourceUnreadable);
+    assert!(refused.to_string().contains("`Since`"), "{refused}");
+}
+
+/// A column of bytes that parquet calls JSON: text to us, which the library does not check.
+fn write_json(path: &Path, values: &[&[u8]]) {
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
+    let schema = parse_message_type("message m { required binary Note (JSON); }").unwrap();
+    let file = fs::File::create(path).unwrap();
+    let properties = Arc::new(WriterProperties::default());
+    let mut writer = SerializedFileWriter::new(file, Arc::new(schema), properties).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let values: Vec<_> = values.iter().map(|value| ByteArray::from(value.to_vec())).collect();
+    column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn json_is_read_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jobs.parquet");
+    write_json(&path, &[b"{}", b"[1]", b"{}"]);
+    let source = Source::Parquet { paths: vec![path.display().to_string()] };
+    let policy = policy(folder.path(), source, &["Note"]);
+    let snapshot = snapshot(&policy, 1).unwrap();
+    let piece = snapshot.pieces().next().unwrap();
+    let reader = Reader::open(piece, &["Note".to_owned()], BATCH_ROWS).unwrap();
+    assert!(matches!(&reader, Reader::Parquet { unchecked, .. } if unchecked == &["Note"]));
+    let read: Vec<_> = reader.map(|batch| batch.unwrap()).collect();
+    let expected: ArrayRef = Arc::new(StringArray::from(vec!["{}", "[1]", "{}"]));
+    assert_eq!(read[0].column(0), &expected);
 }

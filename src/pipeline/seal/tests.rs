@@ -12,9 +12,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod formats;
+mod messages;
+
 /// Seals batches and reads the messages back with Arrow's own reader.
 fn round_trip(schema: &SchemaRef, batches: &[Vec<ArrayRef>], message_bytes: usize) -> RecordBatch {
-    let mut sealer = Sealer::new(Arc::clone(schema), message_bytes, 3_500_000);
+    let mut sealer = Sealer::new(Arc::clone(schema), Format::default(), message_bytes, 3_500_000);
     let mut sealed = Vec::new();
     for columns in batches {
         let rows = columns.first().map_or(0, |column| column.len());
@@ -212,9 +215,11 @@ fn holds_canary(bytes: &[u8]) -> bool {
 fn what_no_row_shows_is_not_in_the_message() {
     for column in hiding() {
         let columns = vec![Arc::clone(&column)];
-        let mut sealer = Sealer::new(schema_of(&columns), 1_500_000, 3_500_000);
-        sealer.push(columns, 3).unwrap();
-        for sealed in sealer.finish().unwrap() {
+        let mut sealer = Sealer::new(schema_of(&columns), Format::default(), 1_500_000, 3_500_000);
+        assert!(sealer.push(columns, 3).unwrap().is_empty());
+        let messages = sealer.finish().unwrap();
+        assert_eq!(messages.iter().map(Sealed::rows).collect::<Vec<_>>(), [3]);
+        for sealed in messages {
             assert!(!holds_canary(sealed.body()), "{}", column.data_type());
             assert!(!holds_canary(sealed.header()), "{}", column.data_type());
         }
@@ -240,11 +245,11 @@ fn arrows_own_writer_would_have_sent_it() {
 fn a_row_larger_than_a_message_is_refused_and_smaller_ones_are_cut() {
     let long = "x".repeat(2_000);
     let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(vec![long.as_str(); 10]))];
-    let mut sealer = Sealer::new(schema_of(&columns), 8_000, 5_000);
+    let mut sealer = Sealer::new(schema_of(&columns), Format::default(), 8_000, 5_000);
     let sealed = [sealer.push(columns.clone(), 10).unwrap(), sealer.finish().unwrap()].concat();
     assert!(sealed.iter().all(|sealed| sealed.header().len() + sealed.body().len() <= 5_000));
     assert_eq!(sealed.iter().map(Sealed::rows).sum::<u64>(), 10);
-    let mut sealer = Sealer::new(schema_of(&columns), 8_000, 1_000);
+    let mut sealer = Sealer::new(schema_of(&columns), Format::default(), 8_000, 1_000);
     let refused = sealer.push(columns, 10).and_then(|_| sealer.finish()).unwrap_err();
     assert_eq!(refused.code(), Code::RowTooLarge);
 }
@@ -252,7 +257,7 @@ fn a_row_larger_than_a_message_is_refused_and_smaller_ones_are_cut() {
 #[test]
 fn a_column_of_another_type_or_with_unplanned_nulls_is_refused() {
     let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("c", DataType::Int64, false)]));
-    let mut sealer = Sealer::new(Arc::clone(&schema), 1_000, 10_000);
+    let mut sealer = Sealer::new(Arc::clone(&schema), Format::default(), 1_000, 10_000);
     let text: Vec<ArrayRef> = vec![Arc::new(StringArray::from(vec!["a"]))];
     assert_eq!(sealer.push(text, 1).unwrap_err().code(), Code::Internal);
     let null: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![None]))];
@@ -336,7 +341,7 @@ fn what_is_nested_leaves_in_plain_form_and_shows_nothing_else() {
         let fixture = Fixture::new("c", raw.data_type());
         let keep = find("keep", None).unwrap();
         let out = fixture.kernel(keep, &Args::new()).unwrap().apply(&raw, &[]).unwrap();
-        let mut sealer = Sealer::new(Arc::clone(&schema), 1_500_000, 3_500_000);
+        let mut sealer = Sealer::new(Arc::clone(&schema), Format::default(), 1_500_000, 3_500_000);
         sealer.push(vec![out], raw.len()).unwrap();
         for sealed in sealer.finish().unwrap() {
             assert!(!holds_canary(sealed.body()), "{}", raw.data_type());

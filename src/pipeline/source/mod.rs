@@ -140,7 +140,7 @@ pub fn snapshot(policy: &Policy, shards_max: u32) -> Result<Snapshot> {
 }
 
 /// Splits pieces into runs of about equal weight, keeping their order.
-fn split(pieces: Vec<Piece>, shards_max: u32) -> Vec<Shard> {
+pub(super) fn split(pieces: Vec<Piece>, shards_max: u32) -> Vec<Shard> {
     let total: u64 = pieces.iter().map(|piece| piece.weight().max(1)).sum();
     let count = u64::from(shards_max.max(1)).min(pieces.len() as u64).max(1);
     let mut shards = vec![Shard { pieces: Vec::new() }];

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::Encoding;
+use parquet::basic::{ConvertedType, Encoding, Type as PhysicalType};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use sha2::{Digest, Sha256};
 
@@ -38,12 +39,25 @@ impl ParquetFile {
         // Some writers leave an Arrow schema in the footer that Arrow itself cannot read; the types that
         // parquet knows are enough then.
         let by_parquet = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let loaded = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+        let own = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
+        let by_arrow = own.is_ok();
+        let loaded = own
             .or_else(|_| ArrowReaderMetadata::load(&file, by_parquet()))
             .context(Code::SourceUnreadable, || {
                 format!("read the footer of `{}`", path.display())
             })?;
         let metadata = Arc::clone(loaded.metadata());
+        if let Some(column) = interval_of_unknown_unit(&metadata, by_arrow) {
+            // Read as days and milliseconds, months would be lost and nobody told.
+            return Err(Error::new(
+                Code::SourceUnreadable,
+                format!(
+                    "column `{column}` of `{}` holds intervals, and the file does not say of which \
+                     unit",
+                    path.display()
+                ),
+            ));
+        }
         let fields = loaded.schema().fields().iter().map(|field| strip(field)).collect::<Vec<_>>();
         let mut names = BTreeSet::new();
         if let Some(field) = fields.iter().find(|field| !names.insert(field.name())) {
@@ -121,7 +135,13 @@ impl ParquetFile {
             let leaf = (0..descriptor.num_columns())
                 .find(|leaf| descriptor.get_column_root_idx(*leaf) == root);
             let chunk = leaf.and_then(|leaf| columns.and_then(|columns| columns.get(leaf)));
-            let read = if chunk.is_some_and(all_dictionary) {
+            // The library makes dictionaries of text of columns that parquet calls text, and of no other,
+            // JSON among them.
+            let alike = leaf.is_some_and(|leaf| {
+                let text = descriptor.column(leaf).converted_type() == ConvertedType::UTF8;
+                text == (value == DataType::Utf8)
+            });
+            let read = if alike && chunk.is_some_and(all_dictionary) {
                 DataType::Dictionary(Box::new(DataType::Int32), Box::new(value))
             } else {
                 value
@@ -132,6 +152,42 @@ impl ParquetFile {
             .with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
         ArrowReaderMetadata::try_new(Arc::clone(&self.metadata), options)
             .context(Code::SourceUnreadable, || format!("plan reading `{}`", self.path().display()))
+    }
+}
+
+impl ParquetFile {
+    /// Of these columns, those whose texts the library does not check: texts by the Arrow schema or as
+    /// JSON, which parquet itself does not call text.
+    pub(crate) fn unchecked_texts(&self, roots: &[usize]) -> Vec<String> {
+        let descriptor = self.metadata.file_metadata().schema_descr();
+        let unchecked = |root: usize| {
+            (0..descriptor.num_columns())
+                .filter(|leaf| descriptor.get_column_root_idx(*leaf) == root)
+                .map(|leaf| descriptor.column(leaf))
+                .any(|column| {
+                    column.physical_type() == PhysicalType::BYTE_ARRAY
+                        && column.converted_type() != ConvertedType::UTF8
+                })
+        };
+        roots
+            .iter()
+            .filter(|root| unchecked(**root))
+            .filter_map(|root| self.schema.fields().get(*root))
+            .filter(|field| holds_text(&canonical(field.data_type())))
+            .map(|field| field.name().clone())
+            .collect()
+    }
+}
+
+/// Whether there is text at any depth.
+fn holds_text(plain: &DataType) -> bool {
+    match plain {
+        DataType::Utf8 => true,
+        DataType::List(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => {
+            holds_text(item.data_type())
+        }
+        DataType::Struct(children) => children.iter().any(|child| holds_text(child.data_type())),
+        _ => false,
     }
 }
 
@@ -187,6 +243,8 @@ fn strip(field: &Field) -> Field {
     let kind = match field.data_type() {
         DataType::List(item) => DataType::List(Arc::new(strip(item))),
         DataType::LargeList(item) => DataType::LargeList(Arc::new(strip(item))),
+        DataType::ListView(item) => DataType::ListView(Arc::new(strip(item))),
+        DataType::LargeListView(item) => DataType::LargeListView(Arc::new(strip(item))),
         DataType::FixedSizeList(item, size) => {
             DataType::FixedSizeList(Arc::new(strip(item)), *size)
         }
@@ -209,6 +267,19 @@ fn as_read(field: &Field) -> Field {
         DataType::Dictionary(_, _) => field.clone().with_data_type(canonical(field.data_type())),
         _ => field.clone(),
     }
+}
+
+/// A column of parquet's own intervals (months, days and milliseconds) in a file that no Arrow writer
+/// made: what reads it takes some of the three and drops the rest.
+fn interval_of_unknown_unit(metadata: &ParquetMetaData, by_arrow: bool) -> Option<String> {
+    let file = metadata.file_metadata();
+    let arrow = by_arrow
+        && file.key_value_metadata().is_some_and(|pairs| {
+            pairs.iter().any(|pair| pair.key == ARROW_SCHEMA_META_KEY && pair.value.is_some())
+        });
+    let columns = file.schema_descr().columns();
+    let found = columns.iter().find(|column| column.converted_type() == ConvertedType::INTERVAL);
+    found.filter(|_| !arrow).map(|column| column.path().string())
 }
 
 /// The raw footer: sizes, offsets and statistics of every page chunk, so that two files with equal

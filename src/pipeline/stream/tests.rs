@@ -13,6 +13,7 @@ use super::*;
 use crate::audit::record::{Event, Record};
 use crate::audit::{Log, Request};
 use crate::budget::Admission;
+use crate::budget::tests::admission;
 use crate::clock::SystemClock;
 use crate::identity::tests::partner;
 use crate::keys::Secret;
@@ -38,10 +39,13 @@ grants:
 struct Fragile {
     asked: AtomicUsize,
     asked_max: usize,
+    /// How long it takes to answer.
+    pause: Duration,
 }
 
 impl TokenMap for Fragile {
     fn numbers(&self, _scope: &str, values: &[&str]) -> Result<Vec<u64>> {
+        std::thread::sleep(self.pause);
         assert!(self.asked.fetch_add(1, Ordering::Relaxed) < self.asked_max, "as was to be shown");
         Ok((1..).take(values.len()).collect())
     }
@@ -58,6 +62,10 @@ struct World {
 impl World {
     /// Two row groups of 4000 rows with a user each.
     fn new(asked_max: usize, idle: Duration) -> Self {
+        Self::slow(asked_max, idle, Duration::ZERO, Duration::from_secs(60))
+    }
+
+    fn slow(asked_max: usize, idle: Duration, pause: Duration, keep_alive: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join("jobs.parquet"));
         let clock = Arc::new(SystemClock);
@@ -65,10 +73,11 @@ impl World {
             Arc::new(Sqlite::in_memory(Arc::<SystemClock>::clone(&clock)).unwrap());
         let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([0x5a; 32]))]).unwrap());
         let log = Log::new(Arc::clone(&store), clock, Arc::clone(&ring));
-        let tokens = Arc::new(Fragile { asked: AtomicUsize::new(0), asked_max });
-        let limits = Limits { message_bytes: 4096, message_bytes_max: 1 << 20, idle };
+        let tokens = Arc::new(Fragile { asked: AtomicUsize::new(0), asked_max, pause });
+        let limits = Limits { message_bytes: 4096, message_bytes_max: 1 << 20, idle, keep_alive };
         let pipeline = Arc::new(Pipeline::new(ring, tokens, limits));
-        Self { folder, store, admission: Admission::new(8, 8), log, pipeline }
+        let admission = admission(Arc::clone(&store));
+        Self { folder, store, admission, log, pipeline }
     }
 
     fn policy(&self, text: &str) -> Arc<Policy> {
@@ -81,13 +90,18 @@ impl World {
     }
 
     fn open_under(&self, policy: Arc<Policy>) -> SealedStream {
+        let reservation = self.admission.reserve(&partner("cern"), &[]).unwrap();
+        self.open_with(policy, reservation)
+    }
+
+    fn open_with(&self, policy: Arc<Policy>, reservation: Reservation) -> SealedStream {
         let snapshot = snapshot(&policy, 1).unwrap();
         let today = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
         let plan = plan(&policy, "cern", snapshot.schema(), today).unwrap();
         let partner = partner("cern");
-        let reservation = self.admission.reserve(&partner).unwrap();
         let entry = self.log.open(Request::default()).unwrap();
-        self.pipeline.open(&partner, plan, snapshot, 0, reservation, entry).unwrap()
+        let format = Format::default();
+        self.pipeline.open(&partner, plan, snapshot, 0, format, reservation, entry).unwrap()
     }
 
     /// The code and rows of the record that closes the stream, once there is one.
@@ -178,4 +192,58 @@ async fn the_log_names_the_column_that_a_value_does_not_fit() {
     let error = world.open_under(policy).next().await.unwrap().unwrap_err();
     assert_eq!(error.code(), Code::SourceValue);
     assert_eq!(error.chain(), "column `User`: a value is no IP address");
+}
+
+#[tokio::test]
+async fn a_stream_whose_worker_learns_for_long_is_kept_alive_and_loses_nothing() {
+    let (pause, every) = (Duration::from_millis(200), Duration::from_millis(20));
+    let world = World::slow(usize::MAX, Duration::from_secs(60), pause, every);
+    let messages: Vec<_> = world.open().map(|message| message.unwrap().rows()).collect().await;
+    let empty = messages.iter().take_while(|rows| **rows == 0).count();
+    assert!(empty >= 3, "{empty} empty messages before the first rows");
+    assert_eq!(messages.iter().sum::<u64>(), 8_000);
+    // The log counts what holds rows.
+    assert_eq!(world.closed().await, (None, Some(8_000)));
+    let quick = World::new(usize::MAX, Duration::from_secs(60));
+    let messages: Vec<_> = quick.open().map(|message| message.unwrap().rows()).collect().await;
+    assert!(messages.iter().all(|rows| *rows > 0));
+}
+
+#[tokio::test]
+async fn a_stream_waits_as_long_as_its_partner_reads_another() {
+    let idle = Duration::from_millis(200);
+    let world = World::new(usize::MAX, idle);
+    let (mut read, unread) = (world.open(), world.open());
+    let started = Instant::now();
+    let mut rows = 0;
+    while started.elapsed() < idle * 4 {
+        tokio::time::sleep(idle / 8).await;
+        rows += read.next().await.unwrap().unwrap().rows();
+    }
+    assert!(rows < 8000, "all was read before the limit could pass");
+    for mut stream in [read, unread] {
+        while let Some(message) = stream.next().await {
+            rows += message.unwrap().rows();
+        }
+    }
+    assert_eq!(rows, 16_000);
+}
+
+#[tokio::test]
+async fn a_statement_does_not_keep_its_turn_because_its_partner_reads_elsewhere() {
+    let idle = Duration::from_millis(200);
+    let world = World::new(usize::MAX, idle);
+    let mut read = world.open();
+    let reservation = world.admission.reserve_query(&partner("cern"), &[]).await.unwrap();
+    let mut unread = world.open_with(world.policy(POLICY), reservation);
+    let started = Instant::now();
+    while started.elapsed() < idle * 4 {
+        tokio::time::sleep(idle / 8).await;
+        read.next().await.unwrap().unwrap();
+    }
+    let mut last = None;
+    while let Some(message) = unread.next().await {
+        last = Some(message);
+    }
+    assert_eq!(last.unwrap().unwrap_err().code(), Code::StreamIdle);
 }

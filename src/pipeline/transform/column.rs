@@ -6,21 +6,23 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, DictionaryArray, UInt32Array, UInt32Builder, make_array, new_null_array,
 };
-use arrow::compute::{cast, concat, take};
-use arrow::datatypes::{DataType, Field, FieldRef, Int32Type};
+use arrow::compute::{can_cast_types, cast, concat, take};
+use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, IntervalUnit};
 
 use super::Kernel;
 use crate::error::{Code, Context, Error, Result};
 
 /// The type that kernels see for a raw type: `Utf8` for every string, `Binary` for every
 /// variable-length binary, `List` for every variable-length list, the value type for dictionaries and
-/// run-end encoding. All other types are themselves.
+/// run-end encoding, months, days and nanoseconds for every interval, because clients know no other. All
+/// other types are themselves.
 pub fn canonical(raw: &DataType) -> DataType {
     match raw {
         DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
         DataType::LargeBinary | DataType::BinaryView => DataType::Binary,
         DataType::Dictionary(_, values) => canonical(values),
         DataType::RunEndEncoded(_, values) => canonical(values.data_type()),
+        DataType::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
         DataType::LargeList(item)
         | DataType::ListView(item)
         | DataType::LargeListView(item)
@@ -39,6 +41,38 @@ pub fn canonical(raw: &DataType) -> DataType {
 /// A field of the canonical type, without metadata.
 fn canonical_field(field: &FieldRef) -> FieldRef {
     Arc::new(Field::new(field.name(), canonical(field.data_type()), field.is_nullable()))
+}
+
+/// Whether a raw column has a canonical form that can be sent, at every depth.
+///
+/// # Errors
+/// Why not, in words for who writes the policy.
+pub fn carried(raw: &DataType) -> Result<(), String> {
+    let plain = canonical(raw);
+    if let Some(kind) = unsent(&plain) {
+        return Err(format!("`{kind}` cannot be sent"));
+    }
+    if plain != *raw && !can_cast_types(raw, &plain) {
+        return Err(format!("`{raw}` has no plain form that can be sent"));
+    }
+    Ok(())
+}
+
+/// The first type inside that the seal does not write.
+fn unsent(plain: &DataType) -> Option<&DataType> {
+    match plain {
+        DataType::List(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => {
+            unsent(item.data_type())
+        }
+        DataType::Struct(children) => children.iter().find_map(|child| unsent(child.data_type())),
+        DataType::Null
+        | DataType::Boolean
+        | DataType::Utf8
+        | DataType::Binary
+        | DataType::FixedSizeBinary(_) => None,
+        kind if kind.primitive_width().is_some() => None,
+        kind => Some(kind),
+    }
 }
 
 /// An array of the canonical type with the same values.

@@ -59,6 +59,7 @@ mod text;
 mod times;
 mod token;
 mod truncate;
+pub mod unit;
 
 pub use registry::{ALL, find, suggestions};
 

@@ -8,7 +8,7 @@ use super::check::type_name;
 use super::lint::is_stand_in;
 use super::load::leaves;
 use super::problem::listed;
-use super::{Access, Class, Column, Grant, Linkage, Nulls, Policy};
+use super::{Access, Class, Column, Grant, Limits, Linkage, Nulls, Policy};
 use crate::pipeline::transform::Exposure;
 use crate::pipeline::transform::column::canonical;
 
@@ -134,7 +134,25 @@ fn sentence(policy: &Policy, grant: &Grant, today: NaiveDate) -> String {
         Some(until) if until < today => format!("; expired on {until}"),
         Some(until) => format!(", up to and including {until}"),
     };
-    format!("`{}` {what}{until}.", grant.partner)
+    let limits = limits(grant.limits).map(|limits| format!(" At most {limits}."));
+    format!("`{}` {what}{until}.{}", grant.partner, limits.unwrap_or_default())
+}
+
+/// How much a grant gives; nothing where it does not say.
+fn limits(limits: Limits) -> Option<String> {
+    let Limits { rows_day, bytes_day, queries, seconds } = limits;
+    let one_or = |count: u64, one: &str, more: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {more}"),
+    };
+    let mut parts = Vec::new();
+    parts.extend(rows_day.map(|rows| format!("{} a day", one_or(rows, "row", "rows"))));
+    parts.extend(bytes_day.map(|bytes| format!("{} a day", one_or(bytes, "byte", "bytes"))));
+    let queries = queries.map(|queries| queries as u64);
+    parts.extend(queries.map(|n| format!("{} at a time", one_or(n, "statement", "statements"))));
+    parts.extend(seconds.map(|n| format!("{} a statement", one_or(n, "second", "seconds"))));
+    let last = parts.pop()?;
+    Some(if parts.is_empty() { last } else { format!("{} and {last}", parts.join(", ")) })
 }
 
 /// What holds for the table as a whole.

@@ -3,16 +3,20 @@
 use chrono::NaiveDate;
 
 use crate::diagnostic::Span;
-use crate::policy::is_partner_name;
 use crate::policy::problem::{Problem, Problems, listed, suggestion};
 use crate::policy::read::{self, Fields, Spanned};
 use crate::policy::yaml::{Entry, Node};
+use crate::policy::{Limits, is_partner_name};
 
 /// The words of `access`.
 pub(in crate::policy) const ACCESSES: &[&str] = &["rows", "aggregates", "dp"];
 /// Keys of every grant.
 pub(in crate::policy) const GRANT_KEYS: &[&str] =
     &["partner", "access", "until", "dangerous_rows_and_dp"];
+/// More keys of a grant of rows or aggregates.
+pub(in crate::policy) const LIMITED_KEYS: &[&str] = &["limits"];
+/// Keys of `limits`.
+pub(in crate::policy) const LIMITS_KEYS: &[&str] = &["rows_day", "bytes_day", "queries", "seconds"];
 /// More keys of a grant of aggregates.
 pub(in crate::policy) const AGGREGATES_KEYS: &[&str] = &["group_min"];
 /// More keys of a grant of differentially private answers.
@@ -30,6 +34,8 @@ pub(in crate::policy) struct RawGrant {
     pub(in crate::policy) access: Option<RawAccess>,
     /// The last day.
     pub(in crate::policy) until: Option<Spanned<NaiveDate>>,
+    /// How much.
+    pub(in crate::policy) limits: Limits,
     /// Whether rows and differentially private answers may go to the same partner.
     pub(in crate::policy) dangerous_rows_and_dp: bool,
 }
@@ -70,20 +76,26 @@ pub(super) fn grant(problems: &mut Problems, node: &Node) -> Option<RawGrant> {
         .map(|word| word.value);
     let mut known = GRANT_KEYS.to_vec();
     match access {
-        Some("rows") => {}
-        Some("aggregates") => known.extend(AGGREGATES_KEYS),
+        Some("rows") => known.extend(LIMITED_KEYS),
+        Some("aggregates") => known.extend(AGGREGATES_KEYS.iter().chain(LIMITED_KEYS)),
         Some("dp") => known.extend(DP_KEYS),
-        _ => known.extend(AGGREGATES_KEYS.iter().chain(DP_KEYS)),
+        _ => known.extend(AGGREGATES_KEYS.iter().chain(DP_KEYS).chain(LIMITED_KEYS)),
     }
-    let elsewhere = |key: &str| AGGREGATES_KEYS.contains(&key) || DP_KEYS.contains(&key);
+    let owner = |key: &str| match key {
+        _ if AGGREGATES_KEYS.contains(&key) => Some("`access: aggregates`"),
+        _ if DP_KEYS.contains(&key) => Some("`access: dp`"),
+        _ if LIMITED_KEYS.contains(&key) => Some("`access: rows` and `access: aggregates`"),
+        _ => None,
+    };
     for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
         let access = access.unwrap_or_default();
         let message = format!("a grant with `access: {access}` has no key `{}`", entry.key);
-        let help = if elsewhere(&entry.key) {
-            let owner = if DP_KEYS.contains(&entry.key.as_str()) { "dp" } else { "aggregates" };
-            format!("`{}` belongs to `access: {owner}`", entry.key)
-        } else {
-            suggestion(&entry.key, known.iter().copied())
+        let help = match owner(&entry.key) {
+            Some(owner) => format!("`{}` belongs to {owner}", entry.key),
+            None if LIMITS_KEYS.contains(&entry.key.as_str()) => {
+                format!("`{}` belongs into `limits`", entry.key)
+            }
+            None => suggestion(&entry.key, known.iter().copied()),
         };
         problems.add(Problem::UnknownKey, entry.key_span, message).label("unknown key").help(help);
     }
@@ -99,6 +111,11 @@ pub(super) fn grant(problems: &mut Problems, node: &Node) -> Option<RawGrant> {
         partner: fields.need(problems, "partner").and_then(|node| partner(problems, node)),
         access: access.map(|access| raw_access(problems, &fields, access)),
         until: fields.maybe("until").and_then(|node| read::date(problems, node, "`until`")),
+        limits: fields
+            .maybe("limits")
+            .filter(|_| known.contains(&"limits"))
+            .map(|node| limits(problems, node))
+            .unwrap_or_default(),
         dangerous_rows_and_dp: fields
             .maybe("dangerous_rows_and_dp")
             .and_then(|node| read::flag(problems, node, "`dangerous_rows_and_dp`"))
@@ -147,6 +164,24 @@ fn raw_access(problems: &mut Problems, fields: &Fields<'_>, access: &str) -> Raw
             }
         }
         _ => RawAccess::Rows,
+    }
+}
+
+/// How much, where it is said.
+fn limits(problems: &mut Problems, node: &Node) -> Limits {
+    let Some(fields) = Fields::new(problems, node, "`limits`", LIMITS_KEYS) else {
+        return Limits::default();
+    };
+    let mut count = |key: &str| {
+        let written =
+            read::integer(problems, fields.maybe(key)?, &format!("`{key}`"), 1, i64::MAX)?;
+        u64::try_from(written.value).ok()
+    };
+    Limits {
+        rows_day: count("rows_day"),
+        bytes_day: count("bytes_day"),
+        queries: count("queries").map(|queries| usize::try_from(queries).unwrap_or(usize::MAX)),
+        seconds: count("seconds"),
     }
 }
 

@@ -12,7 +12,9 @@ mod grants;
 mod release;
 mod source;
 
-pub(super) use grants::{ACCESSES, AGGREGATES_KEYS, DP_KEYS, GRANT_KEYS, RawAccess, RawGrant};
+pub(super) use grants::{
+    ACCESSES, AGGREGATES_KEYS, DP_KEYS, GRANT_KEYS, LIMITED_KEYS, RawAccess, RawGrant,
+};
 pub(super) use release::{RELEASE_METHODS, RawRelease};
 pub(super) use source::{FIELD_TYPES, RawSource};
 

@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::{AuditHead, AuditRow, Compose, PartnerRecord, Store, TokenRecord};
+use super::{
+    Amount, AuditHead, AuditRow, Claim, Compose, PartnerRecord, Store, TokenRecord, Usage,
+};
 use crate::clock::Clock;
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::transform::TokenMap;
@@ -19,6 +22,7 @@ use crate::pipeline::transform::TokenMap;
 mod audit;
 mod partners;
 mod tokens;
+mod usage;
 
 /// The state in a SQLite file.
 ///
@@ -158,6 +162,33 @@ impl Store for Sqlite {
 
     fn audit_unclosed(&self) -> Result<Vec<AuditRow>> {
         audit::unclosed(self)
+    }
+
+    fn claim_usage(
+        &self,
+        partner: &str,
+        today: NaiveDate,
+        counters: &[Option<&str>],
+        claim: &mut Claim<'_>,
+    ) -> Result<NaiveDate> {
+        usage::claim(self, partner, today, counters, claim)
+    }
+
+    fn return_usage(
+        &self,
+        partner: &str,
+        day: NaiveDate,
+        amounts: &[(Option<String>, Amount)],
+    ) -> Result<()> {
+        usage::give_back(self, partner, day, amounts)
+    }
+
+    fn usage(&self, partner: Option<&str>, since: NaiveDate) -> Result<Vec<Usage>> {
+        usage::list(self, partner, since)
+    }
+
+    fn forget_usage(&self, partner: &str) -> Result<()> {
+        usage::forget(self, partner)
     }
 }
 
@@ -305,7 +336,8 @@ fn signed(value: u64) -> Result<i64> {
 }
 
 /// The numbered steps of the schema. Never edited after a release; a change is a new step.
-const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("migrations/0001.sql"))];
+const MIGRATIONS: &[(i64, &str)] =
+    &[(1, include_str!("migrations/0001.sql")), (2, include_str!("migrations/0002.sql"))];
 
 /// How long a writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);

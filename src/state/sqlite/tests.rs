@@ -92,7 +92,7 @@ fn the_file_of_a_newer_version_is_refused_and_left_as_it_is() {
         .unwrap();
     drop(store);
     let text = refusal(&path);
-    assert!(text.ends_with("knows 1: it was written by a newer version"), "{text}");
+    assert!(text.ends_with("knows 2: it was written by a newer version"), "{text}");
 }
 
 #[test]
@@ -212,3 +212,55 @@ fn child_that_assigns_tokens() {
 
 /// Tells the test binary that it is the child.
 const CHILD: &str = "VEILFLIGHT_TEST_TOKEN_CHILD";
+
+/// Kills a process that claims, in the middle of its work: what it was given stays claimed.
+#[test]
+fn claims_survive_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.sqlite");
+    drop(open(&path).unwrap());
+    let mut told = 0;
+    for round in 0..3 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "state::sqlite::tests::child_that_claims", "--nocapture"])
+            .env(CLAIMING_CHILD, &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut note = |line: String| {
+            let rows = line.strip_prefix("claimed ").and_then(|rest| rest.strip_suffix(" end"));
+            told = rows.map_or(told, |rows| rows.parse::<u64>().unwrap().max(told));
+        };
+        lines.by_ref().take(20 + 10 * round).for_each(|line| note(line.unwrap()));
+        // SIGKILL.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        lines.for_each(|line| note(line.unwrap()));
+        let kept = open(&path).unwrap().usage(None, NaiveDate::MIN).unwrap()[0].amount;
+        // At most the claim that it could not tell any more.
+        assert!(kept.rows == told || kept.rows == told + 7, "{} of {told}", kept.rows);
+    }
+    assert!(told > 200, "the children did too little: {told}");
+}
+
+/// Not a test of its own: the process that [`claims_survive_kill_9`] kills.
+#[test]
+fn child_that_claims() {
+    let Some(path) = std::env::var_os(CLAIMING_CHILD) else { return };
+    let store = open(Path::new(&path)).unwrap();
+    loop {
+        let mut rows = 0;
+        let mut claim = |_, taken: &mut [Amount]| {
+            taken[0].rows += 7;
+            rows = taken[0].rows;
+            Ok(())
+        };
+        let today = NaiveDate::from_ymd_opt(2027, 1, 15).unwrap();
+        store.claim_usage("cern", today, &[None], &mut claim).unwrap();
+        println!("claimed {rows} end");
+    }
+}
+
+/// Tells the test binary that it is the claiming child.
+const CLAIMING_CHILD: &str = "VEILFLIGHT_TEST_CLAIMING_CHILD";

@@ -1,3 +1,5 @@
+//! Names in statements: exact ones first, then whatever their capitals; and what must stay as written.
+
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};

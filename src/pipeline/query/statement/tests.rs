@@ -1,3 +1,5 @@
+//! What may be asked and what is refused, statement by statement, with the hint that is told.
+
 use super::*;
 
 fn refusal(sql: &str) -> (Code, String) {

@@ -212,3 +212,39 @@ fn every_type_has_one_canonical_form() {
         assert_eq!(canonical(&expected), expected, "{raw} twice");
     }
 }
+
+#[test]
+fn what_cannot_be_sent_is_known_before_any_row_is_read() {
+    use arrow::datatypes::{UnionFields, UnionMode};
+
+    let union = DataType::Union(UnionFields::empty(), UnionMode::Dense);
+    let inside = |kind: DataType| {
+        let item = |kind| Arc::new(Field::new("item", kind, true));
+        DataType::List(item(DataType::Struct(vec![Field::new("x", kind, true)].into())))
+    };
+    assert!(carried(&union).unwrap_err().contains("cannot be sent"));
+    assert!(carried(&inside(union)).is_err());
+    for kind in [DataType::Utf8View, DataType::LargeUtf8, DataType::Null, DataType::Float16] {
+        assert_eq!(carried(&kind), Ok(()));
+        assert_eq!(carried(&inside(kind)), Ok(()));
+    }
+}
+
+#[test]
+fn intervals_become_what_clients_know() {
+    use arrow::array::{IntervalDayTimeArray, IntervalYearMonthArray};
+    use arrow::datatypes::{IntervalDayTime, IntervalMonthDayNano};
+
+    let months: ArrayRef = Arc::new(IntervalYearMonthArray::from(vec![Some(14), None]));
+    let days: ArrayRef =
+        Arc::new(IntervalDayTimeArray::from(vec![Some(IntervalDayTime::new(2, 1_500)), None]));
+    for (raw, expected) in [
+        (months, IntervalMonthDayNano::new(14, 0, 0)),
+        (days, IntervalMonthDayNano::new(0, 2, 1_500_000_000)),
+    ] {
+        assert_eq!(carried(raw.data_type()), Ok(()));
+        let plain = to_canonical(&raw).unwrap();
+        let plain = plain.as_primitive::<arrow::datatypes::IntervalMonthDayNanoType>();
+        assert_eq!(plain.iter().collect::<Vec<_>>(), [Some(expected), None]);
+    }
+}

@@ -1,0 +1,226 @@
+//! The query engine: its threads, its memory, its sessions, and planning. Nothing here reads a row; what a
+//! planned query does is in `run`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::config::ConfigOptions;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionState;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::SessionConfig;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::logical::Logical;
+use super::memory::Memory;
+use super::planned::{Planned, Query, Shape, Work, answer, is_ordered, reads};
+use super::spill::Spill;
+use super::statement::{CATALOGUE, SCHEMA};
+use super::{QueryLimits, Statement, Terms, View, catalogue, functions, logical};
+use crate::error::{Code, Context, Error, Hint, Result};
+use crate::pipeline::stream::Pipeline;
+
+/// How long planning may take: it reads no row.
+const PLANNING_MAX: Duration = Duration::from_secs(30);
+
+/// The stack of a thread: plans are trees, and are walked as such.
+const STACK_BYTES: usize = 8 << 20;
+
+/// Plans and runs queries.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) pipeline: Arc<Pipeline>,
+    limits: QueryLimits,
+    pub(super) environment: Arc<RuntimeEnv>,
+    /// There until the engine is dropped.
+    runtime: Option<Runtime>,
+    _spill: Spill,
+}
+
+impl Engine {
+    /// An engine with threads and memory of its own, so that queries take nothing from the network's.
+    ///
+    /// # Errors
+    /// [`Code::Config`] when the folder for spilled data cannot be used or threads cannot be had.
+    pub fn new(pipeline: Arc<Pipeline>, limits: QueryLimits) -> Result<Self> {
+        let failed = || "the query engine cannot be started".to_owned();
+        let spill = Spill::new(&limits.spill)?;
+        let disk = DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(vec![spill.folder().to_owned()]))
+            .with_max_temp_directory_size(limits.spill_bytes);
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(Memory::new(limits.memory_bytes)))
+            .with_disk_manager_builder(disk)
+            .build_arc()
+            .context(Code::Config, failed)?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(limits.threads.max(1))
+            .thread_name("veilflight-query")
+            .thread_stack_size(STACK_BYTES)
+            .enable_time()
+            .build()
+            .context(Code::Config, failed)?;
+        Ok(Self { pipeline, limits, environment, runtime: Some(runtime), _spill: spill })
+    }
+
+    /// Plans a statement over views, on the engine's threads. Parameters that the statement has and
+    /// the terms lack stay open: such a query can be described and not run.
+    ///
+    /// # Errors
+    /// [`Code::SqlInvalid`], [`Code::SqlRefused`], [`Code::AggregatesOnly`],
+    /// [`Code::ParametersInvalid`], [`Code::QueryTime`].
+    pub async fn plan(
+        self: &Arc<Self>,
+        statement: &Statement,
+        terms: &Terms,
+        views: Vec<View>,
+    ) -> Result<Query> {
+        if statement.sql().len() > self.limits.sql_bytes_max {
+            let most = self.limits.sql_bytes_max;
+            let hint = Hint::new(&format!("a statement may have {most} bytes"));
+            return Err(Error::new(Code::SqlRefused, "the statement is too long").hinting(hint));
+        }
+        let (engine, statement, terms) = (Arc::clone(self), statement.clone(), terms.clone());
+        let planning = async move { engine.planned(&statement, &terms, views).await };
+        let mut planning = Planning(self.runtime()?.spawn(planning));
+        match tokio::time::timeout(PLANNING_MAX, &mut planning.0).await {
+            Ok(Ok(planned)) => planned,
+            Ok(Err(_)) => Err(Error::new(Code::Internal, "planning panicked")),
+            Err(_) => Err(Error::new(Code::QueryTime, "planning took too long")),
+        }
+    }
+
+    async fn planned(
+        &self,
+        statement: &Statement,
+        terms: &Terms,
+        views: Vec<View>,
+    ) -> Result<Query> {
+        let mut state = self.session(terms);
+        let tables = catalogue::tables(&self.pipeline, &views);
+        let logical = logical::plan(statement, terms, &tables, &state)?;
+        let work = if logical.open {
+            Work::Open
+        } else {
+            match Shape::of(&logical.plan, asks_the_time(statement.sql()))? {
+                Shape::Direct { view, columns } => Work::Direct { view, columns },
+                Shape::ByRow { view } => {
+                    // One endpoint, one thread, as for plain pulls; and the rows come in order.
+                    state.config_mut().options_mut().execution.target_partitions = 1;
+                    let shards = view.snapshot.shards();
+                    Work::ByRow { plan: physical(&logical, &state).await?, shards }
+                }
+                Shape::Whole => Work::Whole(physical(&logical, &state).await?),
+            }
+        };
+        let runs = match &work {
+            Work::ByRow { plan, .. } | Work::Whole(plan) => Some(plan.schema()),
+            Work::Direct { .. } | Work::Open => None,
+        };
+        Ok(Query(Arc::new(Planned {
+            schema: answer(&logical, runs.as_ref())?,
+            parameters: Arc::clone(&logical.parameters),
+            ordered: is_ordered(&logical.plan),
+            reads: reads(&logical.plan)?,
+            views,
+            work,
+            state,
+        })))
+    }
+
+    /// A session for one statement.
+    ///
+    /// INVARIANT: it knows no table, no file format, no table function and no way to a file; what it can
+    /// read is handed to `logical`.
+    fn session(&self, terms: &Terms) -> SessionState {
+        let functions = functions::allowed();
+        let mut state = SessionStateBuilder::new()
+            .with_config(SessionConfig::from(self.options(terms)))
+            .with_runtime_env(Arc::clone(&self.environment))
+            .with_expr_planners(functions.planners().to_vec())
+            .with_scalar_functions(functions.all_scalar())
+            .with_aggregate_functions(functions.all_aggregate())
+            .with_window_functions(functions.all_window())
+            .build();
+        // What the functions of time tell, for the whole statement.
+        state.mark_start_execution();
+        state
+    }
+
+    fn options(&self, terms: &Terms) -> ConfigOptions {
+        let threads = self.limits.threads.max(1);
+        let mut options = ConfigOptions::new();
+        options.catalog.create_default_catalog_and_schema = false;
+        options.catalog.default_catalog = CATALOGUE.to_owned();
+        options.catalog.default_schema = SCHEMA.to_owned();
+        options.catalog.information_schema = false;
+        options.sql_parser.enable_ident_normalization = false;
+        options.execution.target_partitions = threads;
+        options.execution.time_zone = Some(terms.time_zone.clone().unwrap_or("UTC".to_owned()));
+        // What sorts put by for merging must leave something to sort in, also where memory is small.
+        let reserved = self.limits.memory_bytes / threads / 8;
+        let sorts = &mut options.execution.sort_spill_reservation_bytes;
+        *sorts = (*sorts).min(reserved);
+        // PRIVACY: filters that joins and sorts make while they run would be for the scan, which takes none.
+        options.optimizer.enable_dynamic_filter_pushdown = false;
+        options
+    }
+
+    /// Where the engine works.
+    ///
+    /// # Errors
+    /// [`Code::ShuttingDown`] when it is being dropped.
+    pub(super) fn runtime(&self) -> Result<&Handle> {
+        let runtime = self.runtime.as_ref();
+        runtime
+            .map(Runtime::handle)
+            .ok_or_else(|| Error::new(Code::ShuttingDown, "no more queries"))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Whoever drops the engine may be a thread that must not wait.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Planning that ends with whoever waits for it.
+struct Planning(tokio::task::JoinHandle<Result<Query>>);
+
+impl Drop for Planning {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Whether a statement may ask what time it is. The planner puts the time in its place, so the plan does
+/// not show it; a text that has the word for another reason loses nothing but its split.
+fn asks_the_time(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    ["now", "current_", "today", "localtime"].iter().any(|word| sql.contains(word))
+}
+
+/// The plan that runs.
+async fn physical(
+    logical: &Logical,
+    state: &SessionState,
+) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>> {
+    let planner = Arc::clone(state.query_planner());
+    planner.create_physical_plan(&logical.plan, state).await.map_err(|error| unplanned(&error))
+}
+
+/// What went wrong where a checked plan could not be made one that runs.
+fn unplanned(error: &DataFusionError) -> Error {
+    let code = match error.find_root() {
+        DataFusionError::NotImplemented(_) => Code::SqlRefused,
+        DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => Code::SqlInvalid,
+        _ => Code::QueryFailed,
+    };
+    // PRIVACY: no row was read, but parameters were; the library's words end here.
+    Error::new(code, format!("the statement has no plan that runs: {}", super::run::kind(error)))
+}

@@ -1,0 +1,232 @@
+//! One query at work: the plan's batches, sealed under the answer's schema and handed to the network
+//! side, within the time that the statement has. Ends its streams as plain pulls do.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::error::ArrowError;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::{FutureExt, StreamExt};
+use tokio::task::JoinError;
+use tokio::time::{Instant, timeout};
+
+use super::engine::Engine;
+use super::planned::{Planned, Query, Work};
+use super::view::ViewScan;
+use crate::audit::{Entry, Outcome};
+use crate::budget::Reservation;
+use crate::error::{Code, Error, Result};
+use crate::identity::Partner;
+use crate::pipeline::format::Format;
+use crate::pipeline::seal::Sealer;
+use crate::pipeline::stream::{Outlet, Pull, SealedStream, Watch, panicked};
+
+/// Tells scans to stop where they cannot be dropped: while they learn.
+#[derive(Debug)]
+pub(super) struct Stop {
+    watch: Watch,
+    until: Instant,
+}
+
+impl Stop {
+    /// Whether the partner is gone or the time is over.
+    pub(super) fn is_asked(&self) -> bool {
+        self.watch.is_gone() || Instant::now() >= self.until
+    }
+}
+
+impl Engine {
+    /// Opens the stream of one shard of a query's answer. Who asks, what was planned, what was reserved and
+    /// what is recorded: all four are needed.
+    ///
+    /// The entry closes when the stream ends, fails or is dropped. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Code::ParametersInvalid`] when parameters are open, [`Code::TicketStale`] when there is no such
+    /// shard, [`Code::DatasetUnknown`] when the query was planned for another partner.
+    pub fn open(
+        self: &Arc<Self>,
+        partner: &Partner,
+        query: Query,
+        shard: u32,
+        format: Format,
+        reservation: Reservation,
+        entry: Entry,
+    ) -> Result<SealedStream> {
+        if let Work::Direct { view, columns } = &query.0.work {
+            let pull = Pull {
+                plan: view.plan.clone(),
+                snapshot: view.snapshot.clone(),
+                shard,
+                columns: columns.clone(),
+                schema: Arc::clone(&query.0.schema),
+            };
+            return self.pipeline.pull(partner, pull, format, reservation, entry);
+        }
+        let plan = match runnable(partner, &query.0, shard) {
+            Ok(plan) => plan,
+            Err(error) => {
+                entry.close(Outcome::Failed(error.code()), 0, 0)?;
+                return Err(error);
+            }
+        };
+        let limits = self.pipeline.limits();
+        let schema = Arc::clone(&query.0.schema);
+        let names: Vec<&str> = query.0.reads.iter().map(|(name, _)| name.as_str()).collect();
+        let subject = format!("a query of `{}`", names.join("`, `"));
+        let (outlet, stream) =
+            Outlet::open(limits, Arc::clone(&schema), format, reservation, entry, subject)?;
+        let sealer = Sealer::new(schema, format, limits.message_bytes, limits.message_bytes_max);
+        let left = outlet.query_time();
+        let stop = Stop { watch: outlet.watch(), until: Instant::now() + left };
+        let run = Run { plan, query, stop, sealer, left };
+        // A runtime that is being shut down drops what it is given: then the outlet says so.
+        self.runtime()?.spawn(run.work(outlet));
+        Ok(stream)
+    }
+}
+
+/// The plan of one shard, fresh.
+fn runnable(partner: &Partner, query: &Planned, shard: u32) -> Result<Arc<dyn ExecutionPlan>> {
+    if query.views.iter().any(|view| view.plan.partner() != partner.name()) {
+        return Err(Error::new(Code::DatasetUnknown, "the query was planned for another partner"));
+    }
+    let no_such_shard = || Error::new(Code::TicketStale, format!("there is no shard {shard}"));
+    let fresh = |plan: &Arc<dyn ExecutionPlan>| {
+        reset_plan_states(Arc::clone(plan)).map_err(|error| inward(&error))
+    };
+    match &query.work {
+        Work::ByRow { plan, shards } if shard < *shards => of_shard(fresh(plan)?, shard),
+        Work::Whole(plan) if shard == 0 => fresh(plan),
+        Work::ByRow { .. } | Work::Whole(_) | Work::Direct { .. } => Err(no_such_shard()),
+        Work::Open => Err(Error::new(Code::ParametersInvalid, "parameters have no values")),
+    }
+}
+
+/// The same plan over one shard of its view.
+fn of_shard(plan: Arc<dyn ExecutionPlan>, shard: u32) -> Result<Arc<dyn ExecutionPlan>> {
+    let narrowed = plan.transform_up(|node| {
+        let Some(scan) = node.downcast_ref::<ViewScan>() else { return Ok(Transformed::no(node)) };
+        let scan = scan.of_shard(shard).map_err(super::view::outward)?;
+        Ok(Transformed::yes(Arc::new(scan) as Arc<dyn ExecutionPlan>))
+    });
+    narrowed.map(|narrowed| narrowed.data).map_err(|error| inward(&error))
+}
+
+/// The engine's side of a stream.
+struct Run {
+    plan: Arc<dyn ExecutionPlan>,
+    query: Query,
+    stop: Stop,
+    sealer: Sealer,
+    left: Duration,
+}
+
+impl Run {
+    async fn work(self, mut outlet: Outlet) {
+        // After a panic nothing of the run is used but the outlet's counts, for the entry.
+        let result = AssertUnwindSafe(self.run(&mut outlet)).catch_unwind().await;
+        let result = result.unwrap_or_else(|_| panicked());
+        tokio::task::block_in_place(|| outlet.close(result));
+    }
+
+    async fn run(mut self, outlet: &mut Outlet) -> Result<()> {
+        let gone = outlet.gone();
+        tokio::pin!(gone);
+        let mut state = self.query.0.state.clone();
+        state.config_mut().set_extension(Arc::new(self.stop));
+        let context: Arc<TaskContext> = state.task_ctx();
+        let mut batches = execute_stream(self.plan, context).map_err(|error| inward(&error))?;
+        // INVARIANT: the time that the partner takes to read is not the statement's.
+        loop {
+            let started = Instant::now();
+            let next = tokio::select! {
+                biased;
+                error = &mut gone => return Err(error),
+                next = timeout(self.left, batches.next()) => next.map_err(|_| too_long())?,
+            };
+            let messages = match next {
+                Some(batch) => {
+                    let batch = batch.map_err(|error| inward(&error))?;
+                    if batch.num_rows() == 0 {
+                        continue;
+                    }
+                    // Texts leave the engine as views and the like; the seal knows all shapes of a type.
+                    self.sealer.push(batch.columns().to_vec(), batch.num_rows())?
+                }
+                None => break,
+            };
+            self.left = self.left.checked_sub(started.elapsed()).ok_or_else(too_long)?;
+            for message in messages {
+                outlet.send(message).await?;
+            }
+        }
+        for message in self.sealer.finish()? {
+            outlet.send(message).await?;
+        }
+        Ok(())
+    }
+}
+
+fn too_long() -> Error {
+    Error::new(Code::QueryTime, "the statement was worked at for too long")
+}
+
+/// An error of the engine as one of ours.
+///
+/// PRIVACY: the library's words may hold values. Of its own errors only the kind is kept; ours, from the
+/// scan of a view, hold no value and come through as they were made.
+pub(super) fn inward(error: &DataFusionError) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(ours) = inner.downcast_ref::<Error>() {
+            return Error::new(ours.code(), ours.chain());
+        }
+        let join = inner.downcast_ref::<JoinError>();
+        let join = join.or_else(|| inner.downcast_ref::<Arc<JoinError>>().map(AsRef::as_ref));
+        if join.is_some_and(JoinError::is_panic) {
+            return Error::new(Code::Internal, "a part of a statement's work panicked");
+        }
+        cause = inner.source();
+    }
+    let code = match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => Code::QueryMemory,
+        // Nothing but what was spilled is written or read here; our own scans' errors are ours.
+        DataFusionError::IoError(_) => Code::QueryMemory,
+        DataFusionError::ArrowError(error, _) if matches!(**error, ArrowError::IoError(..)) => {
+            Code::QueryMemory
+        }
+        _ => Code::QueryFailed,
+    };
+    Error::new(code, format!("the statement failed while it ran: {}", kind(error)))
+}
+
+/// What kind of error it is, in a word and without its text.
+pub(super) fn kind(error: &DataFusionError) -> &'static str {
+    match error.find_root() {
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::CastError(_) => "a cast",
+            ArrowError::ParseError(_) => "a text that is none of what it is read as",
+            ArrowError::DivideByZero => "a division by zero",
+            ArrowError::ArithmeticOverflow(_) => "an overflow",
+            ArrowError::ComputeError(_) => "a computation",
+            ArrowError::MemoryError(_) => "memory",
+            ArrowError::IoError(..) => "reading or writing spilled data",
+            _ => "arrow",
+        },
+        DataFusionError::Execution(_) => "an execution error",
+        DataFusionError::ExecutionJoin(_) => "a task that died",
+        DataFusionError::Internal(_) => "an internal error of the engine",
+        DataFusionError::IoError(_) => "reading or writing spilled data",
+        DataFusionError::NotImplemented(_) => "what the engine has not",
+        DataFusionError::Plan(_) => "a plan error",
+        DataFusionError::ResourcesExhausted(_) => "memory or room for spilling",
+        DataFusionError::SchemaError(..) => "a schema error",
+        _ => "an error of another kind",
+    }
+}

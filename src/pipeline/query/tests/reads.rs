@@ -1,0 +1,195 @@
+//! What statements read: what is compared, chosen and decoded.
+
+use std::collections::BTreeSet;
+
+use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::UInt64Type;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use super::super::view::ViewScan;
+use super::*;
+use crate::pipeline::rows::{Pick, Rows};
+
+/// How many pieces of files the scans of a plan read.
+fn pieces(query: &Query) -> usize {
+    let (Work::ByRow { plan, .. } | Work::Whole(plan)) = &query.0.work else {
+        panic!("there is no plan that runs")
+    };
+    let mut pieces = 0;
+    plan.apply(|node| {
+        pieces += node.downcast_ref::<ViewScan>().map_or(0, ViewScan::pieces);
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .unwrap();
+    pieces
+}
+
+/// Overwrites the data of some columns of some row groups of a file, and leaves the footer.
+fn spoil(path: &Path, spoilt: impl Fn(usize, &str) -> bool) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let reader = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+    for (at, group) in reader.metadata().row_groups().iter().enumerate() {
+        for chunk in group.columns() {
+            let (start, length) = chunk.byte_range();
+            if spoilt(at, &chunk.column_path().string()) {
+                bytes[start as usize..(start + length) as usize].fill(0xff);
+            }
+        }
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_filter_compares_what_leaves_and_not_what_is_there() {
+    let world = World::new();
+    let raw = "SELECT count(*) FROM jobs WHERE \"User\" = 'user-0@example.org'";
+    assert_eq!(world.rows(raw).await, ["0"]);
+    let pseudonym = world.rows("SELECT \"User\" FROM jobs WHERE \"Id\" = 0").await.remove(0);
+    let seen = format!("SELECT \"Id\" FROM jobs WHERE \"User\" = '{pseudonym}' ORDER BY 1 LIMIT 3");
+    assert_eq!(world.rows(&seen).await, ["0", "50", "100"]);
+    // Raw values reach 63; buckets are told by their edges.
+    let buckets = "SELECT \"Cpus\", count(*) FROM jobs GROUP BY 1 ORDER BY 1";
+    let told = world.rows(buckets).await;
+    let by_filter = world.rows("SELECT count(*) FROM jobs WHERE \"Cpus\" = '[10, 100)'").await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.iter().any(|row| *row == format!("[10, 100) {}", by_filter[0])), "{told:?}");
+}
+
+// PRIVACY: what is read must not depend on raw values of a column that leaves changed.
+#[tokio::test]
+async fn row_groups_are_chosen_by_columns_kept_in_clear_alone() {
+    let world = World::new();
+    let cases = [
+        ("\"Id\" < 10", 1),
+        ("\"Id\" BETWEEN 100 AND 299", 2),
+        ("\"Id\" IN (5, 905)", 2),
+        ("\"Start\" < '2023-11-14T23:00:00'", 1),
+        ("\"Site\" = 'zzz'", 0),
+        ("\"Id\" < 10 AND \"User\" = 'x'", 1),
+        // Every raw user begins with `user-`, every raw number is below 64.
+        ("\"User\" = 'aaa'", 10),
+        ("\"User\" > 'v'", 10),
+        ("\"Cpus\" = 'none such'", 10),
+        ("\"Id\" < 10 OR \"User\" = 'x'", 10),
+        ("\"User\" IS NULL", 10),
+        ("length(\"User\") < \"Id\"", 10),
+    ];
+    for (filter, expected) in cases {
+        let query = world.plan(&format!("SELECT \"Id\" FROM jobs WHERE {filter}")).await.unwrap();
+        assert_eq!(pieces(&query), expected, "{filter}");
+        let bare = world.rows(&format!("SELECT count(*) FROM jobs WHERE {filter}")).await;
+        let held = format!("SELECT sum(CASE WHEN {filter} THEN 1 ELSE 0 END) FROM jobs");
+        assert_eq!(bare, world.rows(&held).await, "{filter}");
+    }
+    // What comes together while the query runs reaches no scan.
+    let joined = "SELECT count(*) FROM jobs j JOIN sites s ON j.\"User\" = s.\"Admin\"";
+    assert_eq!(pieces(&world.plan(joined).await.unwrap()), 11);
+}
+
+#[tokio::test]
+async fn a_statement_of_two_columns_decodes_two() {
+    let world = World::new();
+    let path = world.folder.path().join("jobs.parquet");
+    spoil(&path, |_, column| !["Id", "Site"].contains(&column));
+    assert_eq!(world.rows("SELECT \"Site\", \"Id\" FROM jobs").await[1], "fnal 1");
+    let grouped = "SELECT max(\"Id\") FROM jobs WHERE \"Site\" = 'kit' GROUP BY \"Site\"";
+    assert_eq!(world.rows(grouped).await, ["998"]);
+    let counted = "SELECT \"Site\", count(*) FROM jobs GROUP BY \"Site\" ORDER BY 1 LIMIT 1";
+    assert_eq!(world.rows(counted).await, ["cern 250"]);
+    for sql in ["SELECT * FROM jobs", "SELECT max(\"User\") FROM jobs"] {
+        assert_eq!(world.fails(sql).await, Code::SourceUnreadable, "{sql}");
+    }
+    spoil(&path, |_, _| true);
+    assert_eq!(world.rows("SELECT count(*) FROM jobs").await, ["1000"]);
+    let exists = "SELECT count(*) FROM sites WHERE EXISTS (SELECT 1 FROM jobs)";
+    assert_eq!(world.rows(exists).await, ["3"]);
+}
+
+#[tokio::test]
+async fn rows_that_the_policy_takes_out_are_out_for_every_statement() {
+    let world = World::new();
+    let policy = JOBS.replace(
+        "columns:",
+        "rows: \"Note <> 'secret 3' AND Id < 500\"\nnulls: suppress_row\ncolumns:",
+    );
+    let views = || vec![world.view(&policy)];
+    let ask = async |sql: &str| {
+        let statement = Statement::parse(sql).unwrap();
+        let query = world.engine.plan(&statement, &Terms::default(), views()).await.unwrap();
+        let batch = world.answer(query).await.unwrap();
+        array_value_to_string(batch.column(0), 0).unwrap()
+    };
+    let stays = |row: &i64| row % 7 != 6 && row % 4 != 3 && *row != 3;
+    let expected = (0..500).filter(stays).count().to_string();
+    assert_eq!(ask("SELECT count(*) FROM jobs").await, expected);
+    assert_eq!(ask("SELECT count(\"Cpus\") FROM jobs").await, expected);
+    assert_eq!(ask("SELECT count(*) FROM jobs WHERE \"Id\" >= 500").await, "0");
+}
+
+#[tokio::test]
+async fn tokens_do_not_depend_on_which_column_is_asked_first() {
+    let policy = SITES.replace("Country: keep", "Country: {pseudonym: {method: token, domain: d}}");
+    let policy = policy.replace("method: token}}", "method: token, domain: d}}");
+    let sql = "SELECT \"Country\", \"Admin\" FROM sites ORDER BY 1, 2";
+    let mut answers = Vec::new();
+    for first in ["SELECT \"Admin\" FROM sites", "SELECT max(\"Country\") FROM sites", sql] {
+        let world = World::new();
+        let mut last = None;
+        for sql in ["SELECT \"Site\" FROM sites", first, sql] {
+            let statement = Statement::parse(sql).unwrap();
+            let views = vec![world.view(&policy)];
+            let query = world.engine.plan(&statement, &Terms::default(), views).await.unwrap();
+            last = Some(world.answer(query).await.unwrap());
+        }
+        answers.push(last.unwrap());
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0], answers[2]);
+}
+
+#[tokio::test]
+async fn who_asks_for_few_rows_has_few_read() {
+    let world = World::new();
+    let path = world.folder.path().join("jobs.parquet");
+    spoil(&path, |group, _| group % 5 != 0);
+    assert_eq!(world.rows("SELECT \"Id\", \"Site\" FROM jobs LIMIT 5").await.len(), 5);
+    assert_eq!(
+        world.fails("SELECT \"Id\", \"Site\" FROM jobs LIMIT 500").await,
+        Code::SourceUnreadable
+    );
+}
+
+// PRIVACY: what counts privacy units is neither the raw value nor a pseudonym, and reads no more than its
+// column.
+#[test]
+fn units_are_numbered_by_raw_values_whatever_leaves_of_them() {
+    let world = World::new();
+    let path = world.folder.path().join("jobs.parquet");
+    spoil(&path, |_, column| column != "User");
+    let numbers = |policy: &str| {
+        let View { plan, snapshot } = world.view(policy);
+        let pieces = snapshot.pieces().cloned().collect();
+        let pipeline = &world.engine.pipeline;
+        let mut rows =
+            Rows::open(pipeline, &plan, &snapshot, &[Pick::Unit], pieces, &|| false).unwrap();
+        let mut numbers = Vec::new();
+        while let Some(batch) = rows.next().unwrap() {
+            let plain = cast(&batch.columns[0], &DataType::UInt64).unwrap();
+            numbers.extend(plain.as_primitive::<UInt64Type>().iter());
+        }
+        numbers
+    };
+    let policy = JOBS.replace("columns:", "unit: User\ncolumns:");
+    let dropped = policy.replace("{pseudonym: {method: hmac}}", "drop");
+    let told = numbers(&policy);
+    assert_eq!(told, numbers(&dropped));
+    assert_eq!(told.len(), 1000);
+    for (row, number) in told.iter().enumerate() {
+        assert_eq!(number.is_none(), row % 7 == 6);
+        assert!(number.is_none() || told[row % 50].is_none() || *number == told[row % 50]);
+    }
+    let distinct: BTreeSet<_> = told.iter().flatten().collect();
+    assert_eq!(distinct.len(), 50);
+}

@@ -1,0 +1,211 @@
+//! Statements: which of the partner's datasets they name, the answer that describes them, and opening one
+//! shard of their answer from a ticket. Parses and plans nothing itself.
+
+use std::sync::Arc;
+
+use arrow_flight::{FlightDescriptor, FlightInfo};
+use serde_json::json;
+
+use super::super::authenticate::Call;
+use super::super::flights::{Flights, Opened};
+use super::super::record::Record;
+use super::super::ticket::{Asked, Read, Seen, Subject, Ticket};
+use crate::diagnostic::did_you_mean;
+use crate::error::{Code, Error, Hint, Result};
+use crate::pipeline::query::{Query, Statement, Terms, View};
+use crate::pipeline::seal::{schema_encapsulated, schema_message};
+use crate::policy::Policy;
+
+/// How many characters of a partner's word are repeated.
+const WORD_CHARS_MAX: usize = 80;
+
+/// A statement that was planned over the datasets that it names.
+pub(super) struct Planned {
+    /// What the engine made of it.
+    pub(super) query: Query,
+    /// The datasets, in the state in which they are now.
+    seen: Vec<Seen>,
+}
+
+/// What a call asks with a statement.
+pub(super) fn asked(call: &Call, sql: String) -> Asked {
+    let time_zone = call.options().time_zone.clone();
+    Asked { sql, time_zone, ..Asked::default() }
+}
+
+/// Plans a statement over the datasets as they are now, and opens the call's record before anything is
+/// looked at.
+///
+/// # Errors
+/// [`Code::DatasetUnknown`] for a name that the partner's catalogue does not hold, and those of parsing
+/// and planning.
+pub(super) async fn plan(
+    flights: &Flights,
+    call: &Call,
+    record: &mut Record,
+    asked: &Asked,
+) -> Result<Planned> {
+    record.asks(asked);
+    let statement = Statement::parse(&asked.sql)?;
+    let partner = call.partner().name();
+    let policies = named(&statement, flights.all_granted(partner))?;
+    record.reads(
+        policies
+            .iter()
+            .map(|policy| (policy.dataset.as_str(), policy.digest.as_str(), [].as_slice())),
+    );
+    record.open().await?;
+    let (mut views, mut seen) = (Vec::new(), Vec::new());
+    for policy in &policies {
+        let planned = flights.planned(partner, policy).await;
+        let (plan, snapshot) = match planned {
+            Ok(planned) => planned,
+            // What is out of order is not described with the others; named in a statement, it says why.
+            Err(error) if !statement.tables().iter().any(|word| means(word, policy)) => {
+                tracing::error!(
+                    dataset = policy.dataset,
+                    code = %error.code(),
+                    story = error.chain(),
+                    "a dataset cannot be described"
+                );
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        seen.push(Seen::of(&plan, &snapshot));
+        views.push(View { plan, snapshot });
+    }
+    let query = flights.engine.plan(&statement, &terms(asked), views).await?;
+    Ok(Planned { query, seen })
+}
+
+/// The answer that describes a statement's answer: one endpoint a shard.
+///
+/// # Errors
+/// [`Code::ParametersInvalid`] when parameters are open, and those of [`plan`].
+pub(super) async fn describe(
+    flights: &Flights,
+    call: &Call,
+    record: &mut Record,
+    descriptor: FlightDescriptor,
+    asked: Asked,
+) -> Result<FlightInfo> {
+    let Planned { query, seen } = plan(flights, call, record, &asked).await?;
+    if asked.parameters.is_empty() && !query.parameters().fields().is_empty() {
+        return Err(unbound(query.parameters().fields().len()));
+    }
+    let policies: serde_json::Map<_, _> =
+        seen.iter().map(|seen| (seen.dataset.clone(), seen.policy_digest.clone().into())).collect();
+    let mut columns = query.reads();
+    let reads: Vec<Read> = seen
+        .into_iter()
+        .map(|seen| {
+            let own = columns.iter_mut().find(|(dataset, _)| *dataset == seen.dataset);
+            let columns = own.map(|(_, columns)| std::mem::take(columns)).unwrap_or_default();
+            Read { seen, columns }
+        })
+        .collect();
+    let schema = schema_encapsulated(query.schema(), call.options().format)?;
+    let subjects = (0..query.shards())
+        .map(|shard| Subject::Query { asked: asked.clone(), reads: reads.clone(), shard })
+        .collect();
+    let info = flights.answer(call, descriptor, schema, subjects)?;
+    let app_metadata = json!({ "policies": policies }).to_string().into();
+    Ok(FlightInfo { ordered: query.ordered(), app_metadata, ..info })
+}
+
+/// Opens the stream of one shard of a statement's answer.
+///
+/// # Errors
+/// [`Code::TicketStale`] when a policy or the data changed, those of planning, of the budget, and of
+/// opening.
+pub(in crate::wire) async fn open(
+    flights: &Flights,
+    call: &Call,
+    ticket: &Ticket,
+    (asked, reads): (&Asked, &[Read]),
+    shard: u32,
+    record: &mut Record,
+) -> Result<Opened> {
+    record.of_shard(shard);
+    record.asks(asked);
+    let statement = Statement::parse(&asked.sql)?;
+    let policies = policies_of(flights, ticket)?;
+    record.reads(reads.iter().map(|Read { seen, columns }| {
+        (seen.dataset.as_str(), seen.policy_digest.as_str(), columns.as_slice())
+    }));
+    record.open().await?;
+    let mut views = Vec::new();
+    for (policy, read) in policies.iter().zip(reads) {
+        let (plan, snapshot) = flights.planned_as(&ticket.partner, policy, &read.seen).await?;
+        views.push(View { plan, snapshot });
+    }
+    let allowances: Vec<_> = views.iter().map(|view| view.plan.allowance()).collect();
+    let query = flights.engine.plan(&statement, &terms(asked), views).await?;
+    // An answer that is made row by row is pulled in parallel, and its streams count as pulls. With a turn
+    // for each, one shard would wait for the end of another, and in the end in vain.
+    let reservation = if query.is_by_row() {
+        flights.admission.reserve_shard(call.partner(), &allowances).await?
+    } else {
+        flights.admission.reserve_query(call.partner(), &allowances).await?
+    };
+    // Much may have happened while it waited.
+    flights.under_way(ticket)?;
+    policies_of(flights, ticket)?;
+    let schema = schema_message(query.schema(), ticket.format);
+    let (partner, entry) = (call.partner(), record.hand_over()?);
+    let sealed = flights.engine.open(partner, query, shard, ticket.format, reservation, entry)?;
+    Ok((schema, sealed))
+}
+
+/// The policies that a ticket was issued under, where all are still in force and still grant.
+fn policies_of(flights: &Flights, ticket: &Ticket) -> Result<Vec<Arc<Policy>>> {
+    ticket.subject.seen().map(|seen| flights.policy_of(&ticket.partner, seen)).collect()
+}
+
+fn terms(asked: &Asked) -> Terms {
+    Terms { parameters: asked.parameters.clone(), time_zone: asked.time_zone.clone() }
+}
+
+fn unbound(open: usize) -> Error {
+    let hint = format!(
+        "the statement has {open} open parameters: bind them, and execute with the handle that the \
+         binding returned"
+    );
+    Error::new(Code::ParametersInvalid, "open parameters").hinting(Hint::new(&hint))
+}
+
+/// The policies, among those `granted`, of the datasets that a statement names, in order of their names.
+fn named(statement: &Statement, granted: Vec<Arc<Policy>>) -> Result<Vec<Arc<Policy>>> {
+    if statement.reads_information_schema() {
+        // Names that are not there are still told now, with the words that help.
+        statement.tables().iter().try_for_each(|word| find(word, &granted).map(drop))?;
+        return Ok(granted);
+    }
+    let mut found = Vec::new();
+    for word in statement.tables() {
+        found.push(find(word, &granted)?);
+    }
+    found.sort_by(|a: &Arc<Policy>, b| a.dataset.cmp(&b.dataset));
+    found.dedup_by(|a, b| a.dataset == b.dataset);
+    Ok(found)
+}
+
+/// The policy that a partner's word means, but for capitals: names of datasets have none.
+///
+/// PRIVACY: only names that the partner is granted are told.
+fn find(word: &str, granted: &[Arc<Policy>]) -> Result<Arc<Policy>> {
+    if let Some(policy) = granted.iter().find(|policy| means(word, policy)) {
+        return Ok(Arc::clone(policy));
+    }
+    let shown: String = word.chars().take(WORD_CHARS_MAX).collect();
+    let mut hint = format!("there is no `{shown}` in your catalogue");
+    if let Some(near) = did_you_mean(word, granted.iter().map(|policy| policy.dataset.as_str())) {
+        hint.push_str(&format!("; did you mean `{near}`?"));
+    }
+    Err(Error::new(Code::DatasetUnknown, format!("no dataset `{shown}`")).hinting(Hint::new(&hint)))
+}
+
+fn means(word: &str, policy: &Policy) -> bool {
+    word.eq_ignore_ascii_case(&policy.dataset)
+}
