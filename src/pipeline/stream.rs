@@ -285,6 +285,11 @@ impl Outlet {
         self.watch.clone()
     }
 
+    /// The place that the stream holds, for work that goes on after it ended.
+    pub(super) fn place(&self) -> Arc<Reservation> {
+        Arc::clone(&self.place)
+    }
+
     /// How long a statement may be worked at.
     pub(super) fn query_time(&self) -> Duration {
         self.place.query_time()
@@ -395,7 +400,7 @@ fn went_away() -> Error {
 }
 
 /// The result of a worker that panicked.
-pub(super) fn panicked() -> Result<()> {
+pub(super) fn panicked<T>() -> Result<T> {
     Err(Error::new(Code::Internal, "a stream's worker panicked"))
 }
 

@@ -307,6 +307,16 @@ fn grant(
     let access = match raw.access.as_ref()? {
         RawAccess::Rows => Access::Rows,
         RawAccess::Aggregates { group_min } => {
+            if policy.unit.is_none() {
+                problems
+                    .add(
+                        Problem::MissingKey,
+                        raw.span,
+                        "a grant with `access: aggregates` needs the policy's key `unit`",
+                    )
+                    .help("write `unit: column` at the top: the column that tells people apart");
+                return None;
+            }
             Access::Aggregates { group_min: u64::try_from((*group_min)?).ok()? }
         }
         RawAccess::Dp { epsilon, delta, unit, groups_max, rows_max, bounds } => {

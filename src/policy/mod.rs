@@ -264,7 +264,7 @@ pub fn is_partner_name(name: &str) -> bool {
 pub enum Access {
     /// The transformed rows.
     Rows,
-    /// Aggregates over groups of at least this many units.
+    /// Aggregates over groups of at least this many units, and no rows.
     Aggregates {
         /// The least number of distinct units in a group.
         group_min: u64,

@@ -127,7 +127,8 @@ fn flat() -> Vec<ArrayRef> {
         columns.push(of(&words(ROWS), &packed(Int32, values)));
     }
     for values in [Int64, UInt8, Float64, Date32, Decimal128(12, 2)] {
-        let plain = if values == Date32 { by(&[Int32, Date32]) } else { by(&[values.clone()]) };
+        let plain =
+            if values == Date32 { by(&[Int32, Date32]) } else { by(std::slice::from_ref(&values)) };
         columns.push(of(&plain, &packed(Int16, values)));
     }
     columns
@@ -201,14 +202,15 @@ fn nested() -> Vec<Case> {
     cases.push(with(whole(ROWS)));
     cases.extend(lists(&whole(ROWS * 4)).into_iter().map(with));
     cases.push(with(maps(&whole(ROWS * 4))));
-    let held = vec![("list", lists(&words(ROWS * 4))[2].clone()), ("map", maps(&words(ROWS * 4)))];
+    let held =
+        vec![("list", Arc::clone(&lists(&words(ROWS * 4))[2])), ("map", maps(&words(ROWS * 4)))];
     cases.push(Case { fields: &["list", "map"], ..case(parent(held)) });
     cases
 }
 
 /// Columns whose fields say more than a type.
 fn noted() -> Vec<Case> {
-    let bytes = (0..ROWS).map(|row| valid(row).then(|| [row as u8; 16]));
+    let bytes = (0..ROWS).map(|row| valid(row).then_some([row as u8; 16]));
     let uuid: ArrayRef =
         Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(bytes, 16).unwrap());
     let extension = "ARROW:extension:name";
@@ -260,7 +262,7 @@ fn plain(array: &ArrayRef) -> ArrayRef {
     let (Some(map), DataType::Map(entries, sorted)) = (array.as_map_opt(), &kind) else {
         return of(array, &kind);
     };
-    let DataType::Struct(parts) = entries.data_type() else { unreachable!() };
+    let DataType::Struct(parts) = entries.data_type() else { panic!("a map without entries") };
     let columns = map.entries().columns().iter().zip(parts);
     let columns = columns.map(|(column, part)| of(column, part.data_type())).collect();
     let pairs = StructArray::new(parts.clone(), columns, None);

@@ -18,6 +18,7 @@ use super::memory::Memory;
 use super::planned::{Planned, Query, Shape, Work, answer, is_ordered, reads};
 use super::spill::Spill;
 use super::statement::{CATALOGUE, SCHEMA};
+use super::team::{STACK_BYTES, Teams};
 use super::{QueryLimits, Statement, Terms, View, catalogue, functions, logical};
 use crate::error::{Code, Context, Error, Hint, Result};
 use crate::pipeline::stream::Pipeline;
@@ -25,17 +26,16 @@ use crate::pipeline::stream::Pipeline;
 /// How long planning may take: it reads no row.
 const PLANNING_MAX: Duration = Duration::from_secs(30);
 
-/// The stack of a thread: plans are trees, and are walked as such.
-const STACK_BYTES: usize = 8 << 20;
-
 /// Plans and runs queries.
 #[derive(Debug)]
 pub struct Engine {
     pub(super) pipeline: Arc<Pipeline>,
     limits: QueryLimits,
     pub(super) environment: Arc<RuntimeEnv>,
-    /// There until the engine is dropped.
+    /// Where statements are planned, watched and sealed; there until the engine is dropped.
     runtime: Option<Runtime>,
+    /// Where they are worked at.
+    pub(super) teams: Arc<Teams>,
     _spill: Spill,
 }
 
@@ -57,12 +57,13 @@ impl Engine {
             .context(Code::Config, failed)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(limits.threads.max(1))
-            .thread_name("veilflight-query")
+            .thread_name("veilflight-plan")
             .thread_stack_size(STACK_BYTES)
             .enable_time()
             .build()
             .context(Code::Config, failed)?;
-        Ok(Self { pipeline, limits, environment, runtime: Some(runtime), _spill: spill })
+        let teams = Teams::new(limits.threads);
+        Ok(Self { pipeline, limits, environment, runtime: Some(runtime), teams, _spill: spill })
     }
 
     /// Plans a statement over views, on the engine's threads. Parameters that the statement has and

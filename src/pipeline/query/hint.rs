@@ -156,10 +156,16 @@ fn schema(error: &SchemaError, words: &Words) -> String {
         }
         SchemaError::DuplicateQualifiedField { name, .. }
         | SchemaError::DuplicateUnqualifiedField { name } => {
-            format!("two columns are called `{}`: give one another name with `AS`", short(name))
+            if words.columns.contains(name) || words.given.contains(name) {
+                format!("two columns are called `{}`: give one another name with `AS`", short(name))
+            } else {
+                SAME_NAME.to_owned()
+            }
         }
     }
 }
+
+const SAME_NAME: &str = "two columns have the same name: give one another name with `AS`";
 
 /// What the planner means, by signs in its text. The text itself stays here.
 fn planner(text: &str, words: &Words) -> String {

@@ -77,18 +77,21 @@ pub(super) fn plan(
     allowed(&plan, &catalogue)?;
     bounds::check(&plan)?;
     let bound = parameters::bind(plan, statement, &terms.parameters)?;
-    let mut plan = state
+    let counted = catalogue.counted();
+    let plan = match &counted {
+        Some(counted) => aggregates::protect(&bound.plan, counted)?,
+        None => bound.plan,
+    };
+    let plan = state
         .analyzer()
-        .execute_and_check(bound.plan, state.config_options(), |_, _| {})
+        .execute_and_check(plan, state.config_options(), |_, _| {})
         .map_err(explain)?;
-    let open = bound.open;
-    let parameters = bound.schema;
-    if let Some(counted) = catalogue.counted() {
-        plan = aggregates::protect(plan, &counted)?;
+    if counted.is_some() {
+        aggregates::cannot_fail(&plan)?;
     }
     let plan = state.optimizer().optimize(plan, state, |_, _| {}).map_err(explain)?;
     allowed(&plan, &catalogue)?;
-    Ok(Logical { plan, parameters, open })
+    Ok(Logical { plan, parameters: bound.schema, open: bound.open })
 }
 
 /// How names and numbers are read.

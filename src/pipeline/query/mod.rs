@@ -28,6 +28,7 @@ mod prune;
 mod run;
 mod spill;
 mod statement;
+mod team;
 #[cfg(test)]
 mod testing;
 mod view;

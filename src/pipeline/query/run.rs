@@ -1,5 +1,5 @@
-//! One query at work: the plan's batches, sealed under the answer's schema and handed to the network
-//! side, within the time that the statement has. Ends its streams as plain pulls do.
+//! One query under way: the batches that its team makes, sealed under the answer's schema and handed to
+//! the network side, within the time that the statement has. Ends its streams as plain pulls do.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -9,14 +9,16 @@ use arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
+use tokio::runtime::Handle;
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout};
 
 use super::engine::Engine;
 use super::planned::{Planned, Query, Work};
+use super::team::{Labour, Teams};
 use super::view::ViewScan;
 use crate::audit::{Entry, Outcome};
 use crate::budget::Reservation;
@@ -84,7 +86,8 @@ impl Engine {
         let sealer = Sealer::new(schema, format, limits.message_bytes, limits.message_bytes_max);
         let left = outlet.query_time();
         let stop = Stop { watch: outlet.watch(), until: Instant::now() + left };
-        let run = Run { plan, query, stop, sealer, left };
+        let teams = Arc::clone(&self.teams);
+        let run = Run { teams, plan, query, stop, sealer, left };
         // A runtime that is being shut down drops what it is given: then the outlet says so.
         self.runtime()?.spawn(run.work(outlet));
         Ok(stream)
@@ -120,6 +123,7 @@ fn of_shard(plan: Arc<dyn ExecutionPlan>, shard: u32) -> Result<Arc<dyn Executio
 
 /// The engine's side of a stream.
 struct Run {
+    teams: Arc<Teams>,
     plan: Arc<dyn ExecutionPlan>,
     query: Query,
     stop: Stop,
@@ -141,18 +145,18 @@ impl Run {
         let mut state = self.query.0.state.clone();
         state.config_mut().set_extension(Arc::new(self.stop));
         let context: Arc<TaskContext> = state.task_ctx();
-        let mut batches = execute_stream(self.plan, context).map_err(|error| inward(&error))?;
+        let (supervisor, place) = (Handle::current(), outlet.place());
+        let mut labour = Labour::start(&self.teams, supervisor, self.plan, context, place)?;
         // INVARIANT: the time that the partner takes to read is not the statement's.
         loop {
             let started = Instant::now();
             let next = tokio::select! {
                 biased;
                 error = &mut gone => return Err(error),
-                next = timeout(self.left, batches.next()) => next.map_err(|_| too_long())?,
+                next = timeout(self.left, labour.next()) => next.map_err(|_| too_long())??,
             };
             let messages = match next {
                 Some(batch) => {
-                    let batch = batch.map_err(|error| inward(&error))?;
                     if batch.num_rows() == 0 {
                         continue;
                     }

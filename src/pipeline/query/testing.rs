@@ -76,7 +76,7 @@ grants:
         ("liz", Some("law"), 60, 4000, Some(9999.0)),
         ("jon", None, 51, 100, None),
         ("kim", None, 52, 110, None),
-        ("leo", None, 53, 120, None),
+        ("mia", None, 53, 120, None),
     ];
     let persons: Vec<&str> = rows.iter().map(|row| row.0).collect();
     let texts =
@@ -166,7 +166,9 @@ fn table(policy: &str, raw: &Schema, mut columns: Vec<ArrayRef>, units: Vec<Opti
 pub(super) fn session() -> SessionState {
     let mut config = SessionConfig::new();
     config.options_mut().execution.target_partitions = 2;
-    SessionStateBuilder::new().with_config(config).with_default_features().build()
+    let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    state.mark_start_execution();
+    state
 }
 
 /// Plans a statement.

@@ -70,10 +70,9 @@ impl Iterator for Reader {
         match self {
             Self::Parquet { reader, unchecked, place } => {
                 let batch = reader.next()?.and_then(|batch| {
-                    let columns = unchecked.iter().filter_map(|name| batch.column_by_name(name));
-                    columns
-                        .map(|column| column.to_data().validate_full())
-                        .collect::<Result<(), _>>()?;
+                    let mut columns =
+                        unchecked.iter().filter_map(|name| batch.column_by_name(name));
+                    columns.try_for_each(|column| column.to_data().validate_full())?;
                     Ok(batch)
                 });
                 Some(batch.map_err(|error| {

@@ -101,7 +101,7 @@ pub fn explain(
             .grants
             .iter()
             .filter(of_partner)
-            .map(|grant| sentence(grant, today))
+            .map(|grant| sentence(policy, grant, today))
             .collect(),
         general: general(policy),
         columns,
@@ -110,11 +110,18 @@ pub fn explain(
 }
 
 /// A grant as a sentence.
-fn sentence(grant: &Grant, today: NaiveDate) -> String {
+fn sentence(policy: &Policy, grant: &Grant, today: NaiveDate) -> String {
     let what = match &grant.access {
         Access::Rows => "may pull the transformed rows".to_owned(),
         Access::Aggregates { group_min } => {
-            format!("may ask for aggregates over groups of at least {group_min}")
+            let of = match &policy.unit {
+                Some(unit) => format!("{group_min} different `{unit}`"),
+                None => format!("{group_min}"),
+            };
+            format!(
+                "may ask for counts, sums, averages and deviations, without rows, over groups of at least \
+                 {of}; the difference of two answers can tell of fewer"
+            )
         }
         Access::Dp(dp) => format!(
             "may ask differentially private questions, epsilon {} and delta {} in all, each `{}` \

@@ -187,7 +187,7 @@ pub(super) fn nested() -> Vec<(ArrayRef, DataType)> {
                 vec![Field::new("x", inner, true), Field::new("n", DataType::Int32, true)].into(),
             )
         };
-        let DataType::Struct(fields) = parent(inner.clone()) else { unreachable!() };
+        let fields = parts_of(&parent(inner.clone()));
         let children: Vec<ArrayRef> = vec![
             cast(&words(6), &inner).unwrap(),
             Arc::new(Int32Array::from(vec![1, 2, 3, 4, 5, 6])),
@@ -206,9 +206,7 @@ pub(super) fn nested() -> Vec<(ArrayRef, DataType)> {
             let parts = vec![Field::new("k", DataType::Utf8, false), Field::new("v", inner, true)];
             Arc::new(Field::new("entries", DataType::Struct(parts.into()), false))
         };
-        let DataType::Struct(parts) = entries(inner.clone()).data_type().clone() else {
-            unreachable!()
-        };
+        let parts = parts_of(entries(inner.clone()).data_type());
         let keys: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c", "d", "e", "f"]));
         let pairs = StructArray::new(parts, vec![keys, cast(&words(6), &inner).unwrap()], None);
         let maps = MapArray::new(entries(inner), offsets, pairs, Some(nulls.clone()), false);
@@ -237,16 +235,24 @@ fn nested_columns_of_every_shape_come_back_in_every_format() {
     }
 }
 
+/// The fields of a struct.
+fn parts_of(kind: &DataType) -> arrow::datatypes::Fields {
+    match kind {
+        DataType::Struct(parts) => parts.clone(),
+        _ => panic!("{kind:?} is no struct"),
+    }
+}
+
 /// The same values in a plain type, by Arrow's own casts; maps by way of their entries, which Arrow
 /// does not cast.
 fn reference(array: &ArrayRef, kind: &DataType) -> ArrayRef {
     let (Some(map), DataType::Map(entries, sorted)) = (array.as_map_opt(), kind) else {
         return cast(array, kind).unwrap();
     };
-    let DataType::Struct(parts) = entries.data_type() else { unreachable!() };
-    let columns = map.entries().columns().iter().zip(parts);
+    let parts = parts_of(entries.data_type());
+    let columns = map.entries().columns().iter().zip(&parts);
     let columns = columns.map(|(column, part)| cast(column, part.data_type()).unwrap()).collect();
-    let pairs = StructArray::new(parts.clone(), columns, None);
+    let pairs = StructArray::new(parts, columns, None);
     let offsets = map.offsets().clone();
     Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, map.nulls().cloned(), *sorted))
 }
