@@ -167,4 +167,32 @@ mod tests {
             planned(sql, &tables).unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
         }
     }
+
+    #[test]
+    fn a_value_counts_as_if_the_statement_had_written_it() {
+        use std::sync::Arc;
+
+        use arrow::array::{ArrayRef, RecordBatch, StringArray};
+
+        use super::super::testing::planned_with;
+        let tables = [jobs("access: rows")];
+        let bound = |value: String| {
+            let value: ArrayRef = Arc::new(StringArray::from(vec![value]));
+            let row = RecordBatch::try_from_iter([("$1", value)]).unwrap();
+            let mut writer =
+                arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &row.schema()).unwrap();
+            writer.write(&row).unwrap();
+            bytes::Bytes::from(writer.into_inner().unwrap())
+        };
+        for (sql, value) in [
+            ("SELECT replace(dept, '', $1) FROM jobs", "x".repeat(60_000)),
+            ("SELECT dept || $1 FROM jobs", "x".repeat(60_000)),
+            ("SELECT dept ~ $1 FROM jobs", "(x{1,1000}){1,200}".to_owned()),
+        ] {
+            let small = planned_with(sql, &bound("x".to_owned()), &tables);
+            assert!(small.is_ok(), "{sql}: {}", small.unwrap_err().chain());
+            let error = planned_with(sql, &bound(value), &tables).unwrap_err();
+            assert_eq!(error.code(), Code::SqlRefused, "{sql}");
+        }
+    }
 }
