@@ -13,8 +13,8 @@ use datafusion::common::ScalarValue;
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::logical_expr::LogicalPlan;
 
-use super::hint;
 use super::statement::Statement;
+use super::{bounds, hint, patterns};
 use crate::error::{Code, Error, Result};
 
 /// The most bytes that a statement's parameters may have.
@@ -37,6 +37,7 @@ pub(super) struct Bound {
 pub(super) fn bind(plan: LogicalPlan, statement: &Statement, values: &[u8]) -> Result<Bound> {
     let schema = types(&plan, statement.parameters())?;
     if values.is_empty() {
+        patterns::check(&plan)?;
         return Ok(Bound { plan, open: statement.parameters() > 0, schema });
     }
     let values = scalars(values, &schema)?;
@@ -44,6 +45,10 @@ pub(super) fn bind(plan: LogicalPlan, statement: &Statement, values: &[u8]) -> R
         hint::error(Code::ParametersInvalid, "a value does not fit where its parameter stands")
             .because(cause)
     })?;
+    // INVARIANT: a value counts as if the statement had written it. Without it the plan was measured
+    // before, but a parameter was no more than a place then.
+    bounds::check(&plan)?;
+    patterns::check(&plan)?;
     Ok(Bound { plan, schema, open: false })
 }
 

@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::tokenizer::{
     Location, Token, TokenWithSpan, Tokenizer, TokenizerError,
 };
 
+use super::groups::{self, SETS_MAX};
 use super::{hint, information};
 use crate::error::{Code, Error, Result};
 
@@ -617,6 +618,9 @@ fn plain_select(select: &Select) -> Flow {
         && !modifiers.is_empty()
     {
         return refuse("write `GROUP BY ROLLUP(...)`, `CUBE(...)` or `GROUPING SETS (...)`");
+    }
+    if groups::sets(&select.group_by) > SETS_MAX {
+        return refuse(&format!("a `GROUP BY` may stand for {SETS_MAX} sets of groups"));
     }
     ControlFlow::Continue(())
 }
