@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use prost::Message;
 use tempfile::TempDir;
 use tonic::{Status, Streaming};
-use veilflight::clock::Clock;
+use veilflight::clock::{Clock, SystemClock};
 use veilflight::state::Store;
 
 use crate::site::{Client, JOBS, Site, code, folder, ticket, with_token, write_jobs, write_policy};
@@ -98,6 +98,35 @@ async fn a_partner_with_many_statements_delays_another_by_one_turn() {
     let ended = ended.lock().unwrap().clone();
     let place = ended.iter().position(|name| *name == "lab").unwrap();
     assert!(place <= 2, "{ended:?}");
+    idle(&site).await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_for_rows_that_ends_while_a_statement_waits_gives_no_rows() {
+    let folder = long();
+    let today = SystemClock.today();
+    let both = format!(
+        "unit: User\ncolumns:\n  Id: keep\n  User: drop\ngrants:\n  - {{partner: lab, access: rows}}\n  \
+         - {{partner: cern, access: rows, until: {today}}}\n  \
+         - {{partner: cern, access: aggregates, group_min: 1000000}}\n"
+    );
+    let (head, _) = JOBS.split_once("columns:").unwrap();
+    write_policy(folder.path(), "jobs.yaml", &format!("{head}{both}"));
+    let settings = [("queries_max", "1"), ("message_bytes", "65536")];
+    let site = Site::start_with(folder, &settings).await;
+    let (cern, lab) = (site.partner("cern"), site.partner("lab"));
+    let mut client = site.client().await;
+    let running = unread(&mut client, &lab).await;
+    let asking = tokio::spawn({
+        let (mut client, cern) = (client.clone(), cern.clone());
+        async move { answered(&mut client, &cern, LONG).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!asking.is_finished(), "it waits");
+    site.clock.advance_seconds(24 * 60 * 60);
+    drop(running);
+    assert_eq!(code(&asking.await.unwrap().unwrap_err()), "T004");
     idle(&site).await;
     site.stop().await;
 }

@@ -15,6 +15,7 @@ use crate::error::{Code, Error, Hint, Result};
 use crate::pipeline::query::{Query, Statement, Terms, View};
 use crate::pipeline::seal::{schema_encapsulated, schema_message};
 use crate::policy::Policy;
+use crate::policy::plan::access;
 
 /// How many characters of a partner's word are repeated.
 const WORD_CHARS_MAX: usize = 80;
@@ -141,6 +142,7 @@ pub(in crate::wire) async fn open(
         views.push(View { plan, snapshot });
     }
     let allowances: Vec<_> = views.iter().map(|view| view.plan.allowance()).collect();
+    let planned: Vec<_> = views.iter().map(|view| view.plan.access().clone()).collect();
     let query = flights.engine.plan(&statement, &terms(asked), views).await?;
     // An answer that is made row by row is pulled in parallel, and its streams count as pulls. With a turn
     // for each, one shard would wait for the end of another, and in the end in vain.
@@ -151,7 +153,14 @@ pub(in crate::wire) async fn open(
     };
     // Much may have happened while it waited.
     flights.under_way(ticket)?;
-    policies_of(flights, ticket)?;
+    let today = flights.clock.today();
+    for (policy, planned) in policies_of(flights, ticket)?.iter().zip(&planned) {
+        // PRIVACY: the last day of a grant for rows may have ended, and one for aggregates be left. That is
+        // no change of the policy, and the query was planned over rows.
+        if access(policy, &ticket.partner, today) != Some(planned) {
+            return Err(Error::new(Code::TicketStale, "a grant ended while the statement waited"));
+        }
+    }
     let schema = schema_message(query.schema(), ticket.format);
     let (partner, entry) = (call.partner(), record.hand_over()?);
     let sealed = flights.engine.open(partner, query, shard, ticket.format, reservation, entry)?;
