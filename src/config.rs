@@ -78,9 +78,9 @@ pub static SETTINGS: &[Setting] = settings! {
         "Authorities whose client certificates are taken, PEM; registered ones always are";
     TLS "dangerous_plaintext" "dangerous-plaintext" "DANGEROUS_PLAINTEXT" "BOOL" "false"
         "Serve without TLS on an address that others can reach: tokens and data travel in clear";
-    BOUNDS "streams_max" "streams-max" "STREAMS_MAX" "N" "64"
+    BOUNDS "streams_max" "streams-max" "STREAMS_MAX" "N" "256"
         "Streams open at a time";
-    BOUNDS "streams_partner_max" "streams-partner-max" "STREAMS_PARTNER_MAX" "N" "16"
+    BOUNDS "streams_partner_max" "streams-partner-max" "STREAMS_PARTNER_MAX" "N" "64"
         "Streams open at a time for one partner";
     BOUNDS "connections_max" "connections-max" "CONNECTIONS_MAX" "N" "1024"
         "Connections open at a time";

@@ -8,7 +8,7 @@ import pytest
 import sql_tables
 from custodian import Custodian, Server
 from driver import Session, ask, connected
-from flightsql import Caller, Refused, message, one, parsed, statement
+from flightsql import Caller, Refused, one, parsed, statement
 from support import client_of, furnished
 
 QUERIES = [
@@ -84,7 +84,8 @@ def sent_as(kind: pa.DataType, headers: dict[str, str]) -> pa.DataType:
     if pa.types.is_struct(kind):
         return pa.struct([field.with_type(inner(field.type, text)) for field in kind])
     if pa.types.is_string(kind) and headers.get("veilflight-dictionaries") == "true":
-        return pa.dictionary(pa.int32(), text)
+        # Stock clients cannot unpack a dictionary of views.
+        return pa.dictionary(pa.int32(), pa.string() if text == pa.string_view() else text)
     return inner(kind, text)
 
 
@@ -157,7 +158,6 @@ def test_a_sessions_options_are_kept_by_the_stock_driver(
 
 
 def test_an_old_client_gets_plain_types(custodian: Custodian, server: Server) -> None:
-    plain = (pa.string(), pa.binary())
     for sql in QUERIES:
         with caller(custodian, server, {}) as client:
             schema, _, _ = pulled(client, sql)
@@ -168,7 +168,6 @@ def test_an_old_client_gets_plain_types(custodian: Custodian, server: Server) ->
                 assert not pa.types.is_dictionary(kind) and not pa.types.is_large_string(kind)
                 assert not pa.types.is_string_view(kind) and not pa.types.is_large_list(kind)
                 kinds += [kind.field(i).type for i in range(kind.num_fields)]
-    assert plain
 
 
 @pytest.mark.parametrize(
@@ -249,4 +248,3 @@ def test_pyarrow_reads_every_format(custodian: Custodian, server: Server) -> Non
             info = client.get_flight_info(asked, options)
             tables = [client.do_get(end.ticket, options).read_all() for end in info.endpoints]
         assert rows(pa.concat_tables(tables)) == rows(expected)
-    assert message() == b""

@@ -21,7 +21,6 @@ from guard_oracles import ORACLES, Found, alike
 from guard_scene import (
     ANY,
     ASKED,
-    BY_HAND,
     CASES,
     PATHS,
     Case,

@@ -163,7 +163,9 @@ def test_a_statement_that_takes_too_long_is_ended(home: Custodian) -> None:
         begun = time.monotonic()
         assert code(lambda: run(cern, SLOW)) == "L006"
         assert 0.9 < time.monotonic() - begun < 8
+        # A join without pairs ends at its next batch, and not when it is done.
         assert number(run(cern, COUNT)) == ROWS
+        assert time.monotonic() - begun < 12
         closes = [flattened(each).get("code") for each in records(home)]
         assert "L006" in closes
 
@@ -261,7 +263,7 @@ def test_what_memory_does_not_hold_is_spilled_and_cleaned_up(home: Custodian) ->
     ):
         assert run(cern, sql)["id"].to_pylist() == expected
         spill = home.state / "spill"
-        assert [path for path in spill.rglob("*") if path.is_file()] == []
+        assert {path.name for path in spill.rglob("*") if path.is_file()} <= {"lock"}
         mode = spill.stat().st_mode & 0o777
         assert mode == 0o700, f"others may look into the spill folder: {mode:o}"
         assert s.memory_peak() < 600e6
@@ -306,6 +308,7 @@ def test_a_slow_statement_of_a_client_that_left_is_ended(home: Custodian) -> Non
             b"\x0a" + varint(len(ticket)) + ticket, metadata=leaver._metadata
         )
         next(call)
+        time.sleep(1)
         leaver.close()
         begun = time.monotonic()
         assert number(run(nersc, COUNT)) == ROWS
@@ -392,7 +395,8 @@ def test_a_partners_own_limits_of_time_and_number_hold(tmp_path: Path) -> None:
             time.sleep(0.4)
             assert code(lambda: run(nersc, COUNT)) == "L008"
             assert first.result() == "L006"
-        assert number(run(nersc, COUNT)) == ROWS
+        # Its place is free at the next pause of its work.
+        until(lambda: code(lambda: run(nersc, COUNT)) == "")
 
 
 def test_limits_of_the_settings_hold_for_everybody(home: Custodian) -> None:

@@ -68,7 +68,9 @@ def write_kinds(path: Path) -> pa.Table:
         "flag": pa.array([True, None, False, True, None]),
         "date": pa.array([day, None, day, day, None]),
         "date64": pa.array([day, None, day, day, None], pa.date64()),
-        "uuid": pa.array([uuid.UUID(int=row).bytes if row else None for row in range(5)], pa.uuid()),
+        "uuid": pa.array(
+            [uuid.UUID(int=row).bytes if row else None for row in range(5)], pa.uuid()
+        ),
         "json": pa.array(['{"a": 1}', None, "[]", "1", "null"], pa.json_(pa.string())),
         "nothing": pa.nulls(5),
         "list": pa.array(lists, pa.list_(pa.string())),
@@ -91,7 +93,12 @@ def write_kinds(path: Path) -> pa.Table:
     ]:
         columns[str(kind)] = pa.array(numbers, pa.int64()).cast(kind)
     amounts = [None if number is None else decimal.Decimal(number) for number in numbers]
-    for kind in (pa.decimal32(7, 2), pa.decimal64(15, 2), pa.decimal128(30, 4), pa.decimal256(60, 4)):
+    for kind in (
+        pa.decimal32(7, 2),
+        pa.decimal64(15, 2),
+        pa.decimal128(30, 4),
+        pa.decimal256(60, 4),
+    ):
         columns[str(kind)] = pa.array(amounts, kind)
     for kind in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()):
         columns[str(kind)] = pa.array([1, None, 3, 4, 5], kind)
@@ -101,16 +108,18 @@ def write_kinds(path: Path) -> pa.Table:
             kind = pa.timestamp(unit, zone)
             columns[str(kind)] = pa.array(moments, pa.timestamp("s")).cast(kind)
     for kind in (pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns")):
-        columns[str(kind)] = pa.array([1, None, 3, 4, 5], pa.int64()).cast(
-            pa.int32() if kind.bit_width == 32 else pa.int64()
-        ).cast(kind)
+        columns[str(kind)] = (
+            pa.array([1, None, 3, 4, 5], pa.int64())
+            .cast(pa.int32() if kind.bit_width == 32 else pa.int64())
+            .cast(kind)
+        )
     for kind in (pa.string(), pa.large_string(), pa.string_view()):
         columns[str(kind)] = pa.array(texts, kind)
     for kind in (pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(3)):
         columns[str(kind)] = pa.array([b"abc", None, b"\0\0\0", b"def", b"xyz"], kind)
     for key in (pa.int8(), pa.uint16(), pa.int32(), pa.int64()):
-        columns[f"dictionary of {key}"] = pa.array(texts).dictionary_encode().cast(
-            pa.dictionary(key, pa.string())
+        columns[f"dictionary of {key}"] = (
+            pa.array(texts).dictionary_encode().cast(pa.dictionary(key, pa.string()))
         )
     notes = {"PARQUET:field_id": "7", "note": "said beside the data"}
     fields = [pa.field(name, column.type, metadata=notes) for name, column in columns.items()]

@@ -2,7 +2,7 @@
 //! the network side, within the time that the statement has. Ends its streams as plain pulls do.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arrow::error::ArrowError;
@@ -28,14 +28,22 @@ use crate::pipeline::format::Format;
 use crate::pipeline::seal::Sealer;
 use crate::pipeline::stream::{Outlet, Pull, SealedStream, Watch, panicked};
 
-/// Tells scans to stop where they cannot be dropped: while they learn.
+/// Tells scans to stop where they cannot be dropped: while they learn, and below an operator that takes
+/// batch after batch without a pause.
 #[derive(Debug)]
 pub(super) struct Stop {
     watch: Watch,
     until: Instant,
+    /// Held by the run as long as it wants batches.
+    wanted: Weak<()>,
 }
 
 impl Stop {
+    /// Whether nobody waits for what is read: the run ended, whatever the reason.
+    pub(super) fn is_over(&self) -> bool {
+        self.wanted.strong_count() == 0
+    }
+
     /// Whether the partner is gone or the time is over.
     pub(super) fn is_asked(&self) -> bool {
         self.watch.is_gone() || Instant::now() >= self.until
@@ -85,7 +93,7 @@ impl Engine {
             Outlet::open(limits, Arc::clone(&schema), format, reservation, entry, subject)?;
         let sealer = Sealer::new(schema, format, limits.message_bytes, limits.message_bytes_max);
         let left = outlet.query_time();
-        let stop = Stop { watch: outlet.watch(), until: Instant::now() + left };
+        let stop = Stop { watch: outlet.watch(), until: Instant::now() + left, wanted: Weak::new() };
         let teams = Arc::clone(&self.teams);
         let run = Run { teams, plan, query, stop, sealer, left };
         // A runtime that is being shut down drops what it is given: then the outlet says so.
@@ -142,6 +150,8 @@ impl Run {
     async fn run(mut self, outlet: &mut Outlet) -> Result<()> {
         let gone = outlet.gone();
         tokio::pin!(gone);
+        let wanted = Arc::new(());
+        self.stop.wanted = Arc::downgrade(&wanted);
         let mut state = self.query.0.state.clone();
         state.config_mut().set_extension(Arc::new(self.stop));
         let context: Arc<TaskContext> = state.task_ctx();

@@ -362,6 +362,12 @@ impl Stream for ViewStream {
     type Item = EngineResult<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // A join that finds no pair does not pause between batches, and so is not dropped meanwhile.
+        if self.stop.as_ref().is_some_and(|stop| stop.is_over()) {
+            self.stage = Stage::Over;
+            let over = Error::new(Code::Cancelled, "nobody waits for the statement any more");
+            return Poll::Ready(Some(Err(outward(over))));
+        }
         match self.next() {
             Ok(Some(Some(batch))) => Poll::Ready(Some(Ok(batch))),
             Ok(Some(None)) => {
