@@ -15,7 +15,7 @@ fn every_default_is_good() {
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8815");
     assert_eq!(settings.key, Source::File(PathBuf::from("state/master.key")));
     let quotas = &settings.quotas;
-    assert_eq!((quotas.streams_max, quotas.streams_partner_max), (64, 16));
+    assert_eq!((quotas.streams_max, quotas.streams_partner_max), (256, 64));
     assert_eq!((quotas.queries_max, quotas.queries_partner_max), (4, 2));
     assert_eq!((quotas.rows_day, quotas.bytes_day), (None, None));
     assert_eq!(quotas.query, Duration::from_secs(300));

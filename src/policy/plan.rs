@@ -224,3 +224,47 @@ fn domain(policy: &Policy, column: &super::Column) -> String {
 fn drift(policy: &Policy, reason: String) -> Error {
     Error::new(Code::SchemaDrift, format!("dataset `{}`: {reason}", policy.dataset))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::load::load_bytes;
+    use super::*;
+
+    fn planned(unit: &str, grants: &str) -> Result<Plan> {
+        let text = format!(
+            "version: 1\ndataset: jobs\nsource: {{parquet: data}}\n{unit}\ncolumns: {{a: keep}}\ngrants: [{grants}]\n"
+        );
+        let loaded = load_bytes(Path::new("jobs.yaml"), text.as_bytes())
+            .map_err(|report| Error::new(Code::Policy, format!("{report:?}")))?;
+        let raw = Schema::new(vec![Field::new("a", DataType::Utf8, true)]);
+        let today = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
+        plan(&Arc::new(loaded.policy), "cern", &raw, today)
+    }
+
+    const ROWS: &str = "{partner: cern, access: rows}";
+    const AGGREGATES: &str = "{partner: cern, access: aggregates, group_min: 5}";
+
+    #[test]
+    fn of_two_grants_the_one_for_rows_counts() {
+        let aggregates = Access::Aggregates { group_min: 5 };
+        assert_eq!(*planned("unit: a", AGGREGATES).unwrap().access(), aggregates);
+        for both in [format!("{ROWS}, {AGGREGATES}"), format!("{AGGREGATES}, {ROWS}")] {
+            assert_eq!(*planned("unit: a", &both).unwrap().access(), Access::Rows);
+        }
+        // A grant that ended gives nothing.
+        let ended = format!("{{partner: cern, access: rows, until: 2025-12-31}}, {AGGREGATES}");
+        assert_eq!(*planned("unit: a", &ended).unwrap().access(), aggregates);
+        let others = "{partner: desy, access: rows}";
+        assert_eq!(planned("unit: a", others).unwrap_err().code(), Code::DatasetUnknown);
+        let noise = "{partner: cern, access: dp, epsilon: 1.0, groups_max: 1, rows_max: 1}";
+        assert_eq!(planned("unit: a", noise).unwrap_err().code(), Code::DatasetUnknown);
+    }
+
+    #[test]
+    fn aggregates_without_a_unit_are_refused_when_the_policy_is_read() {
+        assert_eq!(planned("", AGGREGATES).unwrap_err().code(), Code::Policy);
+        assert_eq!(*planned("", ROWS).unwrap().access(), Access::Rows);
+    }
+}

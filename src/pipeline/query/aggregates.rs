@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DataFusionError};
+use datafusion::common::{Column, DataFusionError, ScalarValue, TableReference};
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, InList};
 use datafusion::logical_expr::{
@@ -30,6 +30,9 @@ use crate::policy::plan::Plan;
 const FUNCTIONS: &[&str] = &["avg", "count", "stddev", "stddev_pop", "sum", "var", "var_pop"];
 /// The functions of time that a group may be made by.
 const PARTS: &[&str] = &["date_part", "date_trunc"];
+const KEYS: &str = "groups are made by columns, by date_trunc and date_part of them, and by steps such as `age / 10`";
+const ALONE: &str =
+    "a dataset that is granted as aggregates stands alone: no other tables, joins or subqueries";
 /// How the columns that count units are called: no text can name them.
 const UNITS: &str = "\u{0}units";
 
@@ -241,6 +244,10 @@ impl Protect<'_> {
                     return Err(Error::new(Code::Internal, "a scan was changed before its time"));
                 }
                 let name = scan.table_name.clone();
+                // A dataset that only an unused table of WITH names is not the one that is scanned.
+                if name != TableReference::bare(self.counted.plan.dataset()) {
+                    return Err(refused(ALONE));
+                }
                 let scan =
                     LogicalPlanBuilder::scan(name.clone(), Arc::clone(&self.counted.source), None)
                         .and_then(LogicalPlanBuilder::build)
@@ -294,17 +301,26 @@ impl Protect<'_> {
                     _ => return Err(refused("the parts of a time are those of a column")),
                 }
             }
+            // Steps of equal width, which cannot fail: the width is over zero, the column a plain number.
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::Divide | Operator::Modulo,
+                right,
+            }) => match (bare(left), bare(right)) {
+                (Expr::Column(column), Expr::Literal(width, _))
+                    if is_positive(width) && is_plain_number(column, input) =>
+                {
+                    column
+                }
+                _ => return Err(refused(KEYS)),
+            },
             Expr::GroupingSet(_) => {
                 // Sums over more and over less in one answer are the difference between them.
                 return Err(refused(
                     "GROUPING SETS, ROLLUP and CUBE are not answered over aggregates",
                 ));
             }
-            _ => {
-                return Err(refused(
-                    "groups are made by columns, or by date_trunc and date_part of columns",
-                ));
-            }
+            _ => return Err(refused(KEYS)),
         };
         self.told(column, input)
     }
@@ -405,6 +421,21 @@ impl Protect<'_> {
             _ => Err(lost()),
         }
     }
+}
+
+/// Whether a value is a number over zero.
+fn is_positive(value: &ScalarValue) -> bool {
+    match value {
+        ScalarValue::Int64(Some(number)) => *number > 0,
+        ScalarValue::UInt64(Some(number)) => *number > 0,
+        ScalarValue::Float64(Some(number)) => *number > 0.0,
+        _ => false,
+    }
+}
+
+fn is_plain_number(column: &Column, input: &LogicalPlan) -> bool {
+    let kind = Expr::Column(column.clone()).get_type_of(input);
+    kind.is_some_and(|kind| kind.is_integer() || kind.is_floating())
 }
 
 /// The number of distinct units, of all rows or of those for which something holds. Null is no unit.
@@ -566,9 +597,7 @@ fn computes(node: &LogicalPlan) -> Result<()> {
 /// Why a node has no place in an aggregation.
 fn shape(node: &LogicalPlan) -> &'static str {
     match node {
-        LogicalPlan::Join(_) | LogicalPlan::Subquery(_) => {
-            "a dataset that is granted as aggregates stands alone: no joins and no subqueries"
-        }
+        LogicalPlan::Join(_) | LogicalPlan::Subquery(_) => ALONE,
         LogicalPlan::Union(_) => "set operations are not answered over aggregates",
         LogicalPlan::Window(_) => "window functions are not answered over aggregates",
         LogicalPlan::Unnest(_) => "lists are not answered over aggregates",

@@ -116,12 +116,9 @@ fn sentence(policy: &Policy, grant: &Grant, today: NaiveDate) -> String {
         Access::Aggregates { group_min } => {
             let of = match &policy.unit {
                 Some(unit) => format!("{group_min} different `{unit}`"),
-                None => format!("{group_min}"),
+                None => group_min.to_string(),
             };
-            format!(
-                "may ask for counts, sums, averages and deviations, without rows, over groups of at least \
-                 {of}; the difference of two answers can tell of fewer"
-            )
+            format!("may ask for aggregates over groups of at least {of}, and for no rows")
         }
         Access::Dp(dp) => format!(
             "may ask differentially private questions, epsilon {} and delta {} in all, each `{}` \

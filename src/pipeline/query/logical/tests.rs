@@ -98,7 +98,7 @@ async fn joins_windows_sets_and_subqueries_are_answered() {
         ),
         ("SELECT jobs.USER FROM public.Jobs WHERE veilflight.public.jobs.pk = 1", vec!["u-682"]),
         ("SELECT extract(year FROM opened) FROM \"grid-sites\" LIMIT 1", vec!["1970"]),
-        ("SELECT [1, 2][2], {a: 1}.a, CAST(1 AS VARCHAR) || 'x'", vec!["2 1 1x"]),
+        ("SELECT [1, 2][2], {a: 1}['a'], CAST(1 AS VARCHAR) || 'x'", vec!["2 1 1x"]),
     ] {
         let found =
             answer(sql, &rows()).await.unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));

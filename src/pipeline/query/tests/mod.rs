@@ -91,6 +91,17 @@ impl World {
         Self::with(64 << 20, 1000, Duration::from_secs(60))
     }
 
+    /// Waits until no statement holds a place: its threads may take a while to be free.
+    async fn places_are_free(&self) {
+        for _ in 0..2000 {
+            if self.admission.open_streams() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("places are still held");
+    }
+
     /// Jobs in ten row groups.
     fn with(memory_bytes: usize, rows: i64, query: Duration) -> Self {
         Self::made(memory_bytes, rows, query, false)
