@@ -60,7 +60,9 @@ grants:
     ]);
     // Departments: `physics` of five persons, `chemistry` of four, `law` of one with many rows, and three
     // persons of none. Bonuses are paid to one physicist and to all chemists.
-    let rows: Vec<(&str, Option<&str>, i64, i64, Option<f64>)> = vec![
+    // Who, of which department, of which age, how long they waited, and their bonus.
+    type Row = (&'static str, Option<&'static str>, i64, i64, Option<f64>);
+    let rows: Vec<Row> = vec![
         ("ann", Some("physics"), 31, 10, Some(700.0)),
         ("ben", Some("physics"), 32, 20, None),
         ("cem", Some("physics"), 33, 30, None),

@@ -285,7 +285,7 @@ fn plans_read_the_given_tables_and_nothing_else() {
 #[test]
 fn the_largest_statements_that_are_taken_are_planned() {
     let chain = (1..60).map(|at| format!(" JOIN jobs a{at} ON a{at}.pk = a{}.pk", at - 1));
-    let large = vec![
+    let large = [
         format!("SELECT pk FROM jobs WHERE pk = 1{}", " OR pk = 1".repeat(245)),
         format!("SELECT pk{} FROM jobs", "+1".repeat(490)),
         format!("SELECT pk{} FROM jobs", " IS NULL".repeat(245)),
