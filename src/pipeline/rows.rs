@@ -24,7 +24,7 @@ use crate::policy::plan::Plan;
 pub(super) enum Pick {
     /// A column of the plan.
     Column(usize),
-    /// The number of the row's privacy unit. See [`unit`].
+    /// The number of the row's privacy unit. See [`mod@unit`].
     Unit,
 }
 

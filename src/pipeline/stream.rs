@@ -1,6 +1,6 @@
 //! Sealed streams: a worker that fills a bounded channel, limits, and how a stream ends. The worker of a
 //! dataset's shard is here; that of a query is in `query/run.rs` and ends its streams through the same
-//! [`Outlet`]. The network side only forwards bytes.
+//! `Outlet`. The network side only forwards bytes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;

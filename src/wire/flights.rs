@@ -137,7 +137,7 @@ impl Flights {
     /// The answer that describes a planned dataset: one endpoint a shard.
     ///
     /// # Errors
-    /// Those of [`Self::answer`].
+    /// Those of `Self::answer`.
     pub fn info(&self, call: &Call, plan: &Plan, snapshot: &Snapshot) -> Result<FlightInfo> {
         let seen = Seen::of(plan, snapshot);
         let subjects = (0..snapshot.shards())
