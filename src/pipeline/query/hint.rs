@@ -111,7 +111,7 @@ fn explained(root: &DataFusionError, words: &Words) -> (Code, Option<String>) {
         DataFusionError::NotImplemented(text) => (Code::SqlRefused, Some(missing(text, words))),
         DataFusionError::ArrowError(error, _) => arrow(error),
         // What the planner computes are the statement's own literals and parameters: no row is read.
-        DataFusionError::Execution(_) => (
+        DataFusionError::Execution(_) | DataFusionError::External(_) => (
             Code::SqlInvalid,
             said("a value that the statement itself writes does not fit what is done with it"),
         ),
@@ -130,7 +130,6 @@ fn explained(root: &DataFusionError, words: &Words) -> (Code, Option<String>) {
         DataFusionError::IoError(_)
         | DataFusionError::ObjectStore(_)
         | DataFusionError::ExecutionJoin(_)
-        | DataFusionError::External(_)
         | DataFusionError::Ffi(_) => (Code::Internal, None),
     }
 }
@@ -219,10 +218,11 @@ fn arrow(error: &ArrowError) -> (Code, Option<String>) {
         | ArrowError::DivideByZero
         | ArrowError::ArithmeticOverflow(_)
         | ArrowError::InvalidArgumentError(_)
-        | ArrowError::SchemaError(_) => (Code::SqlInvalid, Some(own.to_owned())),
+        | ArrowError::SchemaError(_)
+        // A pattern that is none, for one: planning reads nothing that could fail from outside.
+        | ArrowError::ExternalError(_) => (Code::SqlInvalid, Some(own.to_owned())),
         ArrowError::MemoryError(_) => (Code::QueryMemory, None),
-        ArrowError::ExternalError(_)
-        | ArrowError::CsvError(_)
+        ArrowError::CsvError(_)
         | ArrowError::JsonError(_)
         | ArrowError::AvroError(_)
         | ArrowError::IoError(..)
