@@ -329,7 +329,8 @@ mod tests {
         let mut nested = "WITH t0 AS (SELECT pk FROM jobs)".to_owned();
         for at in 1..60 {
             let below = at - 1;
-            nested.push_str(&format!(", t{at} AS (SELECT max(pk) AS pk FROM t{below} GROUP BY pk)"));
+            nested
+                .push_str(&format!(", t{at} AS (SELECT max(pk) AS pk FROM t{below} GROUP BY pk)"));
         }
         let planning = std::thread::Builder::new().stack_size(16 << 20).spawn(move || {
             for sql in [joined, format!("{nested} SELECT * FROM t59")] {

@@ -93,7 +93,8 @@ impl Engine {
             Outlet::open(limits, Arc::clone(&schema), format, reservation, entry, subject)?;
         let sealer = Sealer::new(schema, format, limits.message_bytes, limits.message_bytes_max);
         let left = outlet.query_time();
-        let stop = Stop { watch: outlet.watch(), until: Instant::now() + left, wanted: Weak::new() };
+        let stop =
+            Stop { watch: outlet.watch(), until: Instant::now() + left, wanted: Weak::new() };
         let teams = Arc::clone(&self.teams);
         let run = Run { teams, plan, query, stop, sealer, left };
         // A runtime that is being shut down drops what it is given: then the outlet says so.
