@@ -130,6 +130,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             others,
             Tables(jobs, people),
         )
+        while CONNECTIONS:
+            CONNECTIONS.popitem()[1].close()
 
 
 def plain(caller: Caller, dataset: str) -> pa.Table:
@@ -200,14 +202,20 @@ def by_pyarrow(caller: Caller, sql: str) -> pa.Table:
         )
 
 
+# Connections of the driver by address and token: it takes long to make one.
+CONNECTIONS: dict[tuple[str, str], adbc.Connection] = {}
+
+
 def by_adbc(caller: Caller, sql: str) -> pa.Table:
     """By the stock driver of ADBC."""
-    options = adbc_driver_flightsql.DatabaseOptions
-    kwargs = {options.AUTHORIZATION_HEADER.value: f"Bearer {caller.token}"}
-    with adbc.connect(caller.address, db_kwargs=kwargs, autocommit=True) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetch_arrow_table()
+    place = (caller.address, caller.token)
+    if place not in CONNECTIONS:
+        option = adbc_driver_flightsql.DatabaseOptions.AUTHORIZATION_HEADER.value
+        options = {option: f"Bearer {caller.token}"}
+        CONNECTIONS[place] = adbc.connect(caller.address, db_kwargs=options, autocommit=True)
+    with CONNECTIONS[place].cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetch_arrow_table()
 
 
 PATHS: dict[str, Callable[[Caller, str], pa.Table]] = {

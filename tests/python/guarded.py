@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 ROWS = 1_200
 FILES = 2
-GROUP = 150
+GROUP = 300
 MORE_HIDDEN = 2
 
 # One mark a column, in every protected cell of it; the number's bytes and digits are its mark.

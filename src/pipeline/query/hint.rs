@@ -97,6 +97,10 @@ pub(super) fn planning(cause: DataFusionError, words: &Words) -> Error {
     error.because(cause)
 }
 
+/// A literal or a parameter that is no number, no regular expression, and the like.
+const OWN_VALUE: &str =
+    "a value that the statement itself writes does not fit what is done with it";
+
 /// The code and the words for one error of planning.
 ///
 /// INVARIANT: no arm gives a library's text away, and there is no arm for what is not named.
@@ -111,10 +115,7 @@ fn explained(root: &DataFusionError, words: &Words) -> (Code, Option<String>) {
         DataFusionError::NotImplemented(text) => (Code::SqlRefused, Some(missing(text, words))),
         DataFusionError::ArrowError(error, _) => arrow(error),
         // What the planner computes are the statement's own literals and parameters: no row is read.
-        DataFusionError::Execution(_) | DataFusionError::External(_) => (
-            Code::SqlInvalid,
-            said("a value that the statement itself writes does not fit what is done with it"),
-        ),
+        DataFusionError::Execution(_) => (Code::SqlInvalid, said(OWN_VALUE)),
         DataFusionError::ResourcesExhausted(_) => (Code::QueryMemory, None),
         DataFusionError::Internal(text) => (Code::SqlRefused, Some(missing(text, words))),
         DataFusionError::Substrait(_) => (Code::Unsupported, None),
@@ -127,6 +128,12 @@ fn explained(root: &DataFusionError, words: &Words) -> (Code, Option<String>) {
             explained(inner, words)
         }
         DataFusionError::Shared(inner) => explained(inner, words),
+        // Errors of ours come through the engine as such. What else does is a regular expression that is
+        // none: planning asks nothing outside.
+        DataFusionError::External(error) => match error.downcast_ref::<Error>() {
+            Some(ours) => (ours.code(), None),
+            None => (Code::SqlInvalid, said(OWN_VALUE)),
+        },
         DataFusionError::IoError(_)
         | DataFusionError::ObjectStore(_)
         | DataFusionError::ExecutionJoin(_)
@@ -209,7 +216,6 @@ fn missing(text: &str, words: &Words) -> String {
 }
 
 fn arrow(error: &ArrowError) -> (Code, Option<String>) {
-    let own = "a value that the statement itself writes does not fit what is done with it";
     match error {
         ArrowError::NotYetImplemented(_) => (Code::SqlRefused, None),
         ArrowError::CastError(_)
@@ -220,7 +226,7 @@ fn arrow(error: &ArrowError) -> (Code, Option<String>) {
         | ArrowError::InvalidArgumentError(_)
         | ArrowError::SchemaError(_)
         // A pattern that is none, for one: planning reads nothing that could fail from outside.
-        | ArrowError::ExternalError(_) => (Code::SqlInvalid, Some(own.to_owned())),
+        | ArrowError::ExternalError(_) => (Code::SqlInvalid, Some(OWN_VALUE.to_owned())),
         ArrowError::MemoryError(_) => (Code::QueryMemory, None),
         ArrowError::CsvError(_)
         | ArrowError::JsonError(_)

@@ -253,6 +253,14 @@ async fn hints_hold_no_cell_no_hidden_name_and_no_words_of_a_library() {
 }
 
 #[test]
+fn a_regular_expression_that_is_none_is_the_statements_fault() {
+    for condition in ["regexp_like(dept, '(')", "dept ~ '('"] {
+        let (code, _) = refusal(&format!("SELECT pk FROM jobs WHERE {condition}"), &rows());
+        assert_eq!(code, Code::SqlInvalid, "{condition}");
+    }
+}
+
+#[test]
 fn a_table_of_a_dataset_that_is_not_given_is_unknown() {
     let (code, hint) = refusal("SELECT * FROM grid_sites", &rows());
     assert_eq!(
