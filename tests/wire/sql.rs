@@ -627,6 +627,8 @@ async fn a_grant_of_aggregates_is_asked_in_sql_and_not_pulled() {
     assert_eq!((&about["access"], &about["group_min"]), (&"aggregates".into(), &3.into()));
     let rows = desy.info("SELECT id FROM runs").await.unwrap_err();
     assert_eq!(told(&rows), (Code::PermissionDenied, "Q004"));
+    let all = desy.all("SELECT count(*) AS n FROM runs").await.unwrap();
+    assert_eq!(all["n"].as_primitive::<Int64Type>().values(), &[RUNS_ROWS]);
     // A dataset of which one has nothing at all stays unknown.
     assert_eq!(told(&desy.describe(path("jobs")).await.unwrap_err()).1, "D001");
     assert_eq!(told(&desy.info("SELECT count(*) FROM jobs").await.unwrap_err()).1, "D001");
