@@ -211,13 +211,13 @@ async fn a_stream_whose_worker_learns_for_long_is_kept_alive_and_loses_nothing()
 
 #[tokio::test]
 async fn a_stream_waits_as_long_as_its_partner_reads_another() {
-    let idle = Duration::from_millis(200);
+    let idle = Duration::from_secs(1);
     let world = World::new(usize::MAX, idle);
     let (mut read, unread) = (world.open(), world.open());
     let started = Instant::now();
     let mut rows = 0;
-    while started.elapsed() < idle * 4 {
-        tokio::time::sleep(idle / 5).await;
+    while started.elapsed() < idle * 3 {
+        tokio::time::sleep(idle / 10).await;
         rows += read.next().await.unwrap().unwrap().rows();
     }
     assert!(rows < 8000, "all was read before the limit could pass");
@@ -231,17 +231,35 @@ async fn a_stream_waits_as_long_as_its_partner_reads_another() {
 
 #[tokio::test]
 async fn a_statement_does_not_keep_its_turn_because_its_partner_reads_elsewhere() {
-    let idle = Duration::from_millis(200);
-    let world = World::new(usize::MAX, idle);
-    let mut read = world.open();
+    let world = World::new(usize::MAX, Duration::from_secs(1));
     let reservation = world.admission.reserve_query(&partner("cern"), &[]).await.unwrap();
-    let mut unread = world.open_with(world.policy(POLICY), reservation);
-    let started = Instant::now();
-    while started.elapsed() < idle * 4 {
-        tokio::time::sleep(idle / 8).await;
-        read.next().await.unwrap().unwrap();
-    }
+    let unread = world.open_with(world.policy(POLICY), reservation);
+    let reading = async {
+        loop {
+            // Read slowly, and again from the start when it ends.
+            let mut read = world.open();
+            while let Some(message) = read.next().await {
+                message.unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    // Until the log has the statement's end: the first that ends otherwise than well.
+    let ended = async {
+        loop {
+            match world.closed().await.0 {
+                Some(code) => break code,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let code = tokio::select! {
+        code = tokio::time::timeout(Duration::from_secs(30), ended) => code.unwrap(),
+        () = reading => unreachable!("reading does not end"),
+    };
+    assert_eq!(code, Code::StreamIdle.as_str());
     let mut last = None;
+    let mut unread = unread;
     while let Some(message) = unread.next().await {
         last = Some(message);
     }
