@@ -6,13 +6,14 @@ use arrow::array::{Array, Int64Array};
 use proptest::prelude::*;
 
 use super::*;
+use crate::pipeline::transform::Counted;
 use crate::pipeline::transform::testing::{
     Fixture, apply_texts, args, dictionary, text, text_or_null, texts, word, words,
 };
 use crate::policy::args::Value;
 
 fn written(set: &[(&str, Value)], number: u64) -> String {
-    String::from_utf8(Writer::new(&args(&TokenPseudonym, set)).text(number)).unwrap()
+    TokenStyle::new(&args(&TokenPseudonym, set)).text(number)
 }
 
 #[test]
@@ -137,6 +138,10 @@ struct Broken;
 impl TokenMap for Broken {
     fn numbers(&self, _scope: &str, _values: &[&str]) -> Result<Vec<u64>> {
         Err(Error::new(Code::State, "the store is locked"))
+    }
+
+    fn count(&self, _scope: &str, _of: Counted<'_>, _rows: &[(u64, u64)]) -> Result<()> {
+        Ok(())
     }
 }
 
