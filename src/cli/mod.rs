@@ -10,9 +10,11 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 mod audit;
 mod completions;
 mod key;
+mod mapping;
 mod partner;
 pub mod place;
 pub mod policy;
+mod reidentify;
 mod serve;
 mod tls;
 mod usage;
@@ -89,6 +91,8 @@ enum Verb {
     Policy(policy::PolicyCommand),
     Partner(partner::Args),
     Key(key::Args),
+    Mapping(mapping::Args),
+    Reidentify(reidentify::Args),
     Tls(tls::Args),
     Audit(audit::Args),
     Completions(completions::Completions),
@@ -136,6 +140,8 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         }
         Verb::Partner(args) => finished(partner::run(args, Arc::new(SystemClock), out)),
         Verb::Key(args) => finished(key::run(args, Arc::new(SystemClock), out)),
+        Verb::Mapping(args) => finished(mapping::run(args, Arc::new(SystemClock), out)),
+        Verb::Reidentify(args) => finished(reidentify::run(args, Arc::new(SystemClock), out, err)),
         Verb::Tls(args) => finished(tls::run(args, Arc::new(SystemClock), out)),
         Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
         Verb::Completions(completions) => completions.run(out),
