@@ -395,3 +395,46 @@ pub struct AuditHead {
     /// The keyed seal of `seq` and `hash`.
     pub mac: [u8; 32],
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_valid;
+
+    #[test]
+    fn blank_values_and_what_only_looks_like_an_address_are_not_valid() {
+        let valid = [
+            "jsmith",
+            " jsmith ",
+            "NULL",
+            "None",
+            "0.0.0.0",
+            "255.255.255.255",
+            " 1.2.3.4",
+            "010.1.2.3",
+            "2001:db8::1",
+            "::ffff:1.2.3.4",
+            "1.2",
+            "a.b.c",
+            "v1.2.3",
+            "12:30",
+        ];
+        let invalid = [
+            "",
+            " ",
+            "\t",
+            "256.0.0.1",
+            "1.2.3",
+            "1.2.3.4.5",
+            "1..2.3",
+            "1.2.3.0004",
+            ":::",
+            "a:b:c",
+        ];
+        for value in valid {
+            assert!(is_valid(value), "`{value}`");
+        }
+        for value in invalid {
+            assert!(!is_valid(value), "`{value}`");
+        }
+    }
+}

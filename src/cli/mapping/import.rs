@@ -105,7 +105,8 @@ impl Import {
                 }
                 Ok(number) => tokens.push(NewToken {
                     number,
-                    original: original.clone(),
+                    // As the serving path asks for it, or it would never be found.
+                    original: style.normalized(original),
                     rows: count.filter(|_| !self.without_counts),
                 }),
                 Err(why) => wrong.push(format!("{place}: `{token}` {why}")),

@@ -27,6 +27,7 @@ columns:
   Owner: {pseudonym: {method: token, domain: person, prefix: user_, width: 4}}
   Group: {pseudonym: {method: token, style: letters, prefix: group_}}
   Address: {pseudonym: {method: token, prefix: IP}}
+  Login: {pseudonym: {method: token, prefix: login_, normalize: [trim, case_fold]}}
   Mail: {pseudonym: {method: hmac, keep: email_domain}}
   Paper: {pseudonym: aes_siv}
   Phone: {pseudonym: {method: ff1, alphabet: digits}}
@@ -372,6 +373,20 @@ fn the_json_of_the_notebooks_is_taken_in_and_given_back_the_same() {
     fs::write(&file, old.to_string().replace("\"prefix\":\"IP\"", "\"prefix\":\"UR\"")).unwrap();
     let why = world.about("Address", &["import", &file]).unwrap_err();
     assert!(why.contains("write `prefix: UR` into the rule of column `Address`"), "{why}");
+}
+
+#[test]
+fn values_are_taken_in_as_the_policy_evens_them_out() {
+    let world = World::new();
+    let file = world.path("logins.csv");
+    fs::write(&file, "token,original\nlogin_1, Ann \nlogin_2,Bob\n").unwrap();
+    world.about("Login", &["import", &file]).unwrap();
+    let scope = "column:jobs/Login|partner:cern|1";
+    assert_eq!(world.store.numbers(scope, &["bob", "ann"]).unwrap(), [2, 1]);
+    // What was two values elsewhere is one here.
+    fs::write(&file, "token,original\nlogin_3,carl\nlogin_4,CARL\n").unwrap();
+    let why = world.about("Login", &["import", &file]).unwrap_err();
+    assert!(why.ends_with("line 3: the value of `login_4` is `login_3` already"), "{why}");
 }
 
 #[test]

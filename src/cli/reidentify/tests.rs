@@ -10,8 +10,8 @@ use crate::cli::mapping::tests::{USERS, World};
 use crate::cli::place::parse;
 use crate::pipeline::transform::Bind;
 
-const COLUMNS: [&str; 10] =
-    ["User", "Owner", "Group", "Address", "Mail", "Paper", "Phone", "Ip", "Net", "Site"];
+const COLUMNS: [&str; 11] =
+    ["User", "Owner", "Group", "Address", "Login", "Mail", "Paper", "Phone", "Ip", "Net", "Site"];
 
 /// Two rows, the first with a null in the column `Mail`.
 fn filled() -> World {

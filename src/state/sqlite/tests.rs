@@ -249,6 +249,83 @@ fn a_reader_that_holds_old_pages_is_told() {
     assert!(!holds(&bytes_of(folder.path()), b"jsmith"));
 }
 
+/// Threads with stores of their own, as processes have them, number values while originals are sealed
+/// and a map is taken in.
+#[test]
+fn sealing_and_taking_in_meanwhile_give_no_number_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.sqlite");
+    let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([9; 32]))]).unwrap());
+    let opened = || {
+        let store = open(&path).unwrap();
+        store.give_keys(&ring);
+        store
+    };
+    let by_hand = opened();
+    let private = Private::generate().unwrap();
+    let answers = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2)
+            .map(|thread| {
+                let opened = &opened;
+                scope.spawn(move || {
+                    let store = opened();
+                    let mut seen = Vec::new();
+                    for round in 0..60 {
+                        let values: Vec<String> = (0..5)
+                            .map(|step| format!("v{}", (round * 3 + step) + thread))
+                            .collect();
+                        let texts: Vec<&str> = values.iter().map(String::as_str).collect();
+                        let numbers = store.numbers("s", &texts).unwrap();
+                        seen.extend(values.into_iter().zip(numbers));
+                    }
+                    seen
+                })
+            })
+            .collect();
+        assert!(by_hand.set_originals_key(&private.public().unwrap(), &ring).unwrap());
+        for round in 0..10_u64 {
+            by_hand.seal_originals().unwrap();
+            let original = format!("theirs{round}");
+            let token = NewToken { number: 10_000 + round * 100, original, rows: None };
+            let taken = by_hand.import_tokens("s", &[token], 0).unwrap();
+            // The number may be given out by then; then nothing is changed.
+            assert!(matches!(taken, Ok(Imported { added: 1, .. }) | Err(_)));
+        }
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    let mut by_value = BTreeMap::new();
+    for (value, number) in answers {
+        assert_eq!(*by_value.entry(value).or_insert(number), number);
+    }
+    by_hand.seal_originals().unwrap();
+    let tokens = by_hand.tokens("s", None, Some(&private)).unwrap();
+    let kept: BTreeMap<String, u64> =
+        tokens.iter().map(|token| (token.original.clone().unwrap(), token.number)).collect();
+    assert_eq!(kept.len(), tokens.len());
+    for (value, number) in by_value {
+        assert_eq!(kept.get(&value), Some(&number), "`{value}`");
+    }
+}
+
+/// A crash between the numbers and the counts: the next time they are learned, the rows are counted.
+#[test]
+fn rows_that_a_crash_left_uncounted_are_counted_the_next_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.sqlite");
+    assert_eq!(open(&path).unwrap().numbers("s", &["a", "b"]).unwrap(), [1, 2]);
+    let store = open(&path).unwrap();
+    assert_eq!(store.numbers("s", &["a", "b"]).unwrap(), [1, 2]);
+    let of = Counted { dataset: "jobs", column: "User", version: "1" };
+    // A count that the store cannot hold changes nothing, not even what version was counted.
+    assert_eq!(store.count("s", of, &[(1, 4), (2, u64::MAX)]).unwrap_err().code(), Code::State);
+    let rows = || -> Vec<u64> {
+        store.tokens("s", None, None).unwrap().iter().map(|token| token.rows).collect()
+    };
+    assert_eq!(rows(), [0, 0]);
+    store.count("s", of, &[(1, 4), (2, 5)]).unwrap();
+    assert_eq!(rows(), [4, 5]);
+}
+
 /// Kills two processes that assign tokens in the same file, several times over, in the middle of their
 /// work. Every number that either of them was given must still stand.
 #[test]

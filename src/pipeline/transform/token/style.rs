@@ -1,6 +1,7 @@
 //! How numbers of a token map are written, and read back: prefix, digits filled up to a width, or
 //! letters. Knows no value and no state.
 
+use super::super::normalize::Normalization;
 use crate::policy::args::Args;
 
 /// The way a policy writes the tokens of a column.
@@ -9,6 +10,7 @@ pub struct TokenStyle {
     prefix: String,
     letters: bool,
     width: usize,
+    normalization: Normalization,
 }
 
 /// No number is higher, so that every one fits the state and has at most 18 digits.
@@ -21,12 +23,20 @@ impl TokenStyle {
             prefix: args.text("prefix").unwrap_or("ID_").to_owned(),
             letters: super::is_letters(args),
             width: args.integer("width").and_then(|width| usize::try_from(width).ok()).unwrap_or(1),
+            normalization: Normalization::new(args),
         }
     }
 
     /// Text before each number.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// The value that a token stands for, evened out as the policy says.
+    pub fn normalized(&self, value: &str) -> String {
+        let mut scratch = String::new();
+        let bytes = self.normalization.apply(value.as_bytes(), &mut scratch);
+        String::from_utf8_lossy(bytes).into_owned()
     }
 
     /// A token.
