@@ -62,6 +62,7 @@ A first dataset, from nothing:
   veilflight serve --tls-certificate tls/server.pem --tls-key tls/server.key
                                              serve until Ctrl-C
   veilflight audit show                      see who pulled what
+  veilflight mapping lookup user_0042 ...    the way back, with a reason
 
 Exit codes: 0 done, 1 failed, 2 denied, 3 a policy file is invalid.";
 

@@ -190,17 +190,19 @@ impl Numbering {
         Ok(Self { tokens: Arc::clone(bind.tokens), scope: bind.keys.token_scope(), order })
     }
 
-    /// Values with their numbers; `values` are distinct and in the order in which they were seen.
-    fn assign(&self, mut values: Vec<String>) -> Result<Vec<(String, u64)>> {
+    /// Values with their numbers, each with what came with it; `values` are distinct and in the order in
+    /// which they were seen.
+    fn assign<T>(&self, mut values: Vec<(String, T)>) -> Result<Vec<(String, T, u64)>> {
         if let Some(mac) = &self.order {
-            values.sort_by_cached_key(|value| mac.tag(Label::Order, value.as_bytes()));
+            values.sort_by_cached_key(|(value, _)| mac.tag(Label::Order, value.as_bytes()));
         }
-        let texts: Vec<&str> = values.iter().map(String::as_str).collect();
+        let texts: Vec<&str> = values.iter().map(|(value, _)| value.as_str()).collect();
         let numbers = self.tokens.numbers(&self.scope, &texts)?;
         if numbers.len() != values.len() {
             return Err(Error::new(Code::Internal, "the token map lost count"));
         }
-        Ok(values.into_iter().zip(numbers).collect())
+        let pairs = values.into_iter().zip(numbers);
+        Ok(pairs.map(|((value, with), number)| (value, with, number)).collect())
     }
 }
 
@@ -239,15 +241,11 @@ impl Learner for TokenLearner {
     }
 
     fn finish(self: Box<Self>) -> Result<Learned> {
-        let mut values: Vec<(&String, usize)> =
-            self.seen.iter().map(|(value, (place, _))| (value, *place)).collect();
-        values.sort_by_key(|(_, place)| *place);
-        let values = values.into_iter().map(|(value, _)| value.clone()).collect();
-        let rows =
-            self.numbering.assign(values)?.into_iter().map(|(value, number)| {
-                (number, self.seen.get(&value).map_or(0, |(_, rows)| *rows))
-            });
-        Ok(Learned::Tokens(Tally { rows: rows.collect(), scope: self.numbering.scope.clone() }))
+        let mut values: Vec<(String, (usize, u64))> = self.seen.into_iter().collect();
+        values.sort_by_key(|(_, (place, _))| *place);
+        let numbered = self.numbering.assign(values)?;
+        let rows = numbered.into_iter().map(|(_, (_, rows), number)| (number, rows)).collect();
+        Ok(Learned::Tokens(Tally { scope: self.numbering.scope, rows }))
     }
 }
 
@@ -275,12 +273,13 @@ impl TokenKernel {
             let value = text(self.normalization, value, &mut scratch)?;
             if !self.known.contains_key(value) {
                 self.known.insert(value.to_owned(), 0);
-                news.push(value.to_owned());
+                news.push((value.to_owned(), ()));
             }
             Ok(())
         })?;
         if !news.is_empty() {
-            self.known.extend(self.numbering.assign(news)?);
+            let numbered = self.numbering.assign(news)?;
+            self.known.extend(numbered.into_iter().map(|(value, (), number)| (value, number)));
         }
         Ok(())
     }
