@@ -10,9 +10,11 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 mod audit;
 mod completions;
 mod key;
+mod mapping;
 mod partner;
 pub mod place;
 pub mod policy;
+mod reidentify;
 mod serve;
 mod tls;
 mod usage;
@@ -60,6 +62,7 @@ A first dataset, from nothing:
   veilflight serve --tls-certificate tls/server.pem --tls-key tls/server.key
                                              serve until Ctrl-C
   veilflight audit show                      see who pulled what
+  veilflight mapping lookup user_0042 ...    the way back, with a reason
 
 Exit codes: 0 done, 1 failed, 2 denied, 3 a policy file is invalid.";
 
@@ -89,6 +92,8 @@ enum Verb {
     Policy(policy::PolicyCommand),
     Partner(partner::Args),
     Key(key::Args),
+    Mapping(mapping::Args),
+    Reidentify(reidentify::Args),
     Tls(tls::Args),
     Audit(audit::Args),
     Completions(completions::Completions),
@@ -136,6 +141,8 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         }
         Verb::Partner(args) => finished(partner::run(args, Arc::new(SystemClock), out)),
         Verb::Key(args) => finished(key::run(args, Arc::new(SystemClock), out)),
+        Verb::Mapping(args) => finished(mapping::run(args, Arc::new(SystemClock), out)),
+        Verb::Reidentify(args) => finished(reidentify::run(args, Arc::new(SystemClock), out, err)),
         Verb::Tls(args) => finished(tls::run(args, Arc::new(SystemClock), out)),
         Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
         Verb::Completions(completions) => completions.run(out),

@@ -15,6 +15,8 @@ mod message;
 #[cfg(feature = "server")]
 pub mod query;
 #[cfg(feature = "server")]
+pub mod reidentify;
+#[cfg(feature = "server")]
 mod rows;
 #[cfg(feature = "server")]
 pub mod scan;

@@ -11,5 +11,6 @@ mod pull;
 mod sql;
 mod tickets;
 mod tls;
+mod tokens;
 mod turns;
 mod types;

@@ -148,7 +148,7 @@ fn check_data(loaded: &Loaded) -> Vec<Diagnostic> {
 
 /// The policy files that arguments name: files as they are, folders by what they hold. Cases files
 /// (`*.test.yaml`) are no policies.
-fn policy_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
+pub(super) fn policy_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     files(arguments, |name| is_yaml(name) && !name.contains(".test."))
 }
 
