@@ -26,6 +26,8 @@ pub mod error;
 #[cfg(feature = "server")]
 pub mod identity;
 pub mod keys;
+#[cfg(feature = "server")]
+pub mod local;
 pub mod pipeline;
 pub mod policy;
 #[cfg(feature = "server")]
