@@ -9,13 +9,16 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod audit;
 mod completions;
+mod export;
 mod key;
+mod meter;
 mod partner;
 pub mod place;
 pub mod policy;
 mod serve;
 mod tls;
 mod usage;
+mod verify;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Code, Error, Result};
@@ -59,6 +62,8 @@ A first dataset, from nothing:
   veilflight tls self-signed                 make certificates for a trial
   veilflight serve --tls-certificate tls/server.pem --tls-key tls/server.key
                                              serve until Ctrl-C
+  veilflight export jobs --partner cern --to parquet --out jobs.parquet
+                                             or write files, without a server
   veilflight audit show                      see who pulled what
 
 Exit codes: 0 done, 1 failed, 2 denied, 3 a policy file is invalid.";
@@ -91,6 +96,8 @@ enum Verb {
     Key(key::Args),
     Tls(tls::Args),
     Audit(audit::Args),
+    Export(export::Args),
+    Verify(verify::Args),
     Completions(completions::Completions),
 }
 
@@ -138,6 +145,8 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         Verb::Key(args) => finished(key::run(args, Arc::new(SystemClock), out)),
         Verb::Tls(args) => finished(tls::run(args, Arc::new(SystemClock), out)),
         Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
+        Verb::Export(args) => finished(export::run(&args, Arc::new(SystemClock), out)),
+        Verb::Verify(args) => finished(verify::run(&args, Arc::new(SystemClock), out)),
         Verb::Completions(completions) => completions.run(out),
     }
 }
