@@ -24,8 +24,12 @@ pub mod config;
 pub mod diagnostic;
 pub mod error;
 #[cfg(feature = "server")]
+pub mod export;
+#[cfg(feature = "server")]
 pub mod identity;
 pub mod keys;
+#[cfg(feature = "server")]
+pub mod local;
 pub mod pipeline;
 pub mod policy;
 #[cfg(feature = "server")]

@@ -9,8 +9,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod audit;
 mod completions;
+mod export;
 mod key;
 mod mapping;
+mod meter;
 mod partner;
 pub mod place;
 pub mod policy;
@@ -18,6 +20,7 @@ mod reidentify;
 mod serve;
 mod tls;
 mod usage;
+mod verify;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Code, Error, Result};
@@ -61,6 +64,8 @@ A first dataset, from nothing:
   veilflight tls self-signed                 make certificates for a trial
   veilflight serve --tls-certificate tls/server.pem --tls-key tls/server.key
                                              serve until Ctrl-C
+  veilflight export jobs --partner cern --to parquet --out jobs.parquet
+                                             or write files, without a server
   veilflight audit show                      see who pulled what
   veilflight mapping lookup user_0042 ...    the way back, with a reason
 
@@ -96,6 +101,8 @@ enum Verb {
     Reidentify(reidentify::Args),
     Tls(tls::Args),
     Audit(audit::Args),
+    Export(export::Args),
+    Verify(verify::Args),
     Completions(completions::Completions),
 }
 
@@ -145,6 +152,8 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         Verb::Reidentify(args) => finished(reidentify::run(args, Arc::new(SystemClock), out, err)),
         Verb::Tls(args) => finished(tls::run(args, Arc::new(SystemClock), out)),
         Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
+        Verb::Export(args) => finished(export::run(&args, Arc::new(SystemClock), out)),
+        Verb::Verify(args) => finished(verify::run(&args, Arc::new(SystemClock), out)),
         Verb::Completions(completions) => completions.run(out),
     }
 }

@@ -3,6 +3,8 @@
 //! leave into fresh buffers, `stream` moves it to the wire within limits.
 
 #[cfg(feature = "server")]
+pub mod cells;
+#[cfg(feature = "server")]
 mod encode;
 #[cfg(feature = "server")]
 pub mod format;
@@ -27,6 +29,8 @@ pub mod source;
 #[cfg(feature = "server")]
 pub mod stream;
 pub mod transform;
+#[cfg(feature = "server")]
+pub mod verify;
 
 /// Rows as they lie in the files.
 ///
