@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::scan::Scan;
 use super::source::Snapshot;
-use super::transform::column::to_canonical;
+use super::transform::column::{observed, to_canonical};
 use super::transform::{Bind, Learned, Learner};
 use crate::error::{Code, Error, Result};
 use crate::policy::plan::Plan;
@@ -90,7 +90,7 @@ impl BoundColumn {
             plan.columns().get(at).ok_or_else(|| Error::new(Code::Internal, "no such column"))?;
         Ok(Bind {
             column: &column.name,
-            input: &column.input,
+            input: column.bound(),
             reads: &self.types,
             keys: &self.keys,
             tokens: &self.tokens,
@@ -104,6 +104,7 @@ struct Pupil {
     at: usize,
     column: String,
     reads: Vec<String>,
+    by_element: bool,
     learner: Box<dyn Learner>,
 }
 
@@ -126,7 +127,8 @@ fn learn(
         let bound = bind(at)?;
         if let Some(learner) = learner(plan, at, &bound)? {
             let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
-            pupils.push(Pupil { at, column: column.name.clone(), reads, learner });
+            let by_element = column.by_element;
+            pupils.push(Pupil { at, column: column.name.clone(), reads, by_element, learner });
         }
     }
     if pupils.is_empty() {
@@ -148,7 +150,7 @@ fn learn(
                 continue;
             }
             for pupil in &mut pupils {
-                let values = to_canonical(&batch.column(&pupil.column)?)?;
+                let values = observed(&batch.column(&pupil.column)?, pupil.by_element)?;
                 let reads = pupil
                     .reads
                     .iter()
