@@ -9,10 +9,12 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod audit;
 mod completions;
+mod ingest;
 mod key;
 mod partner;
 pub mod place;
 pub mod policy;
+mod progress;
 mod serve;
 mod tls;
 mod usage;
@@ -91,6 +93,7 @@ enum Verb {
     Key(key::Args),
     Tls(tls::Args),
     Audit(audit::Args),
+    Ingest(ingest::Ingest),
     Completions(completions::Completions),
 }
 
@@ -138,6 +141,7 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         Verb::Key(args) => finished(key::run(args, Arc::new(SystemClock), out)),
         Verb::Tls(args) => finished(tls::run(args, Arc::new(SystemClock), out)),
         Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
+        Verb::Ingest(ingest) => finished(ingest.run(out)),
         Verb::Completions(completions) => completions.run(out),
     }
 }

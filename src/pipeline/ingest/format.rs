@@ -35,7 +35,7 @@ pub trait Format: Send + Sync + std::fmt::Debug {
 }
 
 /// How the inputs of one run are read.
-pub trait Plan: Send + Sync {
+pub trait Plan: Send + Sync + std::fmt::Debug {
     /// The columns of the output, in order; the same for all inputs.
     fn columns(&self) -> &[Column];
 
@@ -48,6 +48,7 @@ pub trait Plan: Send + Sync {
 }
 
 /// An input whose header was read.
+#[derive(Debug)]
 pub struct Opened {
     /// Reads what follows.
     pub reader: Arc<dyn Reader>,
@@ -56,7 +57,7 @@ pub struct Opened {
 }
 
 /// Reads records of one input. Has no state: blocks are read by several threads, in any order.
-pub trait Reader: Send + Sync {
+pub trait Reader: Send + Sync + std::fmt::Debug {
     /// How many bytes of `text` are whole records; zero when its first record goes on behind its end.
     /// `text` begins where a record begins and may end anywhere.
     ///

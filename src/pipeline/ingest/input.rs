@@ -156,8 +156,14 @@ fn refused(start: &[u8]) -> Option<&'static str> {
         (b"BZh", "packed by bzip2; unpack it first, or pack it with gzip"),
         (b"PK\x03\x04", "a zip archive; unpack it first"),
         (b"PAR1", "a parquet file already; name it in a policy's `source`"),
-        (&[0xFF, 0xFE], "UTF-16 text; convert it to UTF-8 first, as with `iconv -f UTF-16 -t UTF-8`"),
-        (&[0xFE, 0xFF], "UTF-16 text; convert it to UTF-8 first, as with `iconv -f UTF-16 -t UTF-8`"),
+        (
+            &[0xFF, 0xFE],
+            "UTF-16 text; convert it to UTF-8 first, as with `iconv -f UTF-16 -t UTF-8`",
+        ),
+        (
+            &[0xFE, 0xFF],
+            "UTF-16 text; convert it to UTF-8 first, as with `iconv -f UTF-16 -t UTF-8`",
+        ),
     ];
     KINDS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, what)| *what)
 }

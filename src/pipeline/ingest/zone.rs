@@ -29,11 +29,10 @@ impl Zone {
                 // The offset of an hour before the gap.
                 let before = wall.checked_sub_signed(TimeDelta::hours(3)).unwrap_or(wall);
                 let shift = wall.and_utc().timestamp_micros() - before.and_utc().timestamp_micros();
-                zone.from_local_datetime(&before)
-                    .earliest()
-                    .map_or_else(|| wall.and_utc().timestamp_micros(), |moment| {
-                        moment.timestamp_micros() + shift
-                    })
+                zone.from_local_datetime(&before).earliest().map_or_else(
+                    || wall.and_utc().timestamp_micros(),
+                    |moment| moment.timestamp_micros() + shift,
+                )
             }
         }
     }
