@@ -10,6 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 mod audit;
 mod completions;
 mod export;
+mod ingest;
 mod key;
 mod mapping;
 mod meter;
@@ -17,6 +18,7 @@ mod partner;
 pub mod place;
 pub mod policy;
 mod reidentify;
+mod progress;
 mod serve;
 mod tls;
 mod usage;
@@ -103,6 +105,7 @@ enum Verb {
     Audit(audit::Args),
     Export(export::Args),
     Verify(verify::Args),
+    Ingest(ingest::Ingest),
     Completions(completions::Completions),
 }
 
@@ -154,6 +157,7 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
         Verb::Export(args) => finished(export::run(&args, Arc::new(SystemClock), out)),
         Verb::Verify(args) => finished(verify::run(&args, Arc::new(SystemClock), out)),
+        Verb::Ingest(ingest) => finished(ingest.run(out)),
         Verb::Completions(completions) => completions.run(out),
     }
 }

@@ -9,6 +9,8 @@ mod encode;
 #[cfg(feature = "server")]
 pub mod format;
 #[cfg(feature = "server")]
+pub mod ingest;
+#[cfg(feature = "server")]
 mod keep_alive;
 #[cfg(feature = "server")]
 mod learn;
