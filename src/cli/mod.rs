@@ -75,6 +75,8 @@ Exit codes: 0 done, 1 failed, 2 denied, 3 a policy file is invalid.";
 
 const POLICY_EXAMPLES: &str = "\
 Examples:
+  veilflight policy init data/jobs --out policies/jobs.yaml
+                                                          a first policy, from the data
   veilflight policy check policies --data                 every problem, against the data too
   veilflight policy explain jobs.yaml --partner cern      what cern would get
   veilflight policy explain jobs.yaml --format markdown   for a reviewer

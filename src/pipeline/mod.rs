@@ -16,6 +16,7 @@ mod keep_alive;
 mod learn;
 #[cfg(feature = "server")]
 mod message;
+pub mod profile;
 #[cfg(feature = "server")]
 pub mod query;
 #[cfg(feature = "server")]
