@@ -324,6 +324,7 @@ async fn tell_misfits(catalog: &Catalog, datasets: Vec<String>, today: NaiveDate
                     dataset = policy.dataset,
                     view = named(fault.view),
                     fault = fault.text,
+                    engine = fault.engine,
                     "a view cannot be asked over the data as they are"
                 );
             }

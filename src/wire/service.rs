@@ -133,28 +133,31 @@ impl Service {
         let partner = begun.call.partner().name();
         let mut infos = Vec::new();
         for policy in self.flights.all_granted(partner) {
+            if policy.dataset.starts_with(prefix) && self.flights.may_pull(partner, &policy) {
+                infos.extend(self.list_dataset(&begun.call, &policy).await);
+            }
             for view in policy.views.iter().filter(|view| view.name.starts_with(prefix)) {
                 infos.extend(self.list_view(&begun.call, &policy, &view.name).await);
             }
-            if !policy.dataset.starts_with(prefix) || !self.flights.may_pull(partner, &policy) {
-                continue;
-            }
-            let info = match self.flights.planned(partner, &policy).await {
-                Ok((plan, snapshot)) => self.flights.info(&begun.call, &plan, &snapshot),
-                Err(error) => Err(error),
-            };
-            match info {
-                Ok(info) => infos.push(info),
-                // One dataset out of order must not hide the others; asked for by name, it says why.
-                Err(error) => tracing::error!(
-                    dataset = policy.dataset,
-                    code = %error.code(),
-                    story = error.chain(),
-                    "a dataset cannot be listed"
-                ),
-            }
         }
         Ok(infos)
+    }
+
+    async fn list_dataset(&self, call: &Call, policy: &Arc<Policy>) -> Option<FlightInfo> {
+        let info = match self.flights.planned(call.partner().name(), policy).await {
+            Ok((plan, snapshot)) => self.flights.info(call, &plan, &snapshot),
+            Err(error) => Err(error),
+        };
+        // One dataset out of order must not hide the others; asked for by name, it says why.
+        let tell = |error: &Error| {
+            tracing::error!(
+                dataset = policy.dataset,
+                code = %error.code(),
+                story = error.chain(),
+                "a dataset cannot be listed"
+            );
+        };
+        info.inspect_err(tell).ok()
     }
 
     /// The info of a view, if all of it can be pulled.

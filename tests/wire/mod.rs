@@ -13,3 +13,4 @@ mod tickets;
 mod tls;
 mod turns;
 mod types;
+mod views;

@@ -30,6 +30,8 @@ pub struct Fault {
     pub view: usize,
     /// What is wrong, in words for who wrote it.
     pub text: String,
+    /// What the engine says of it, where that is more. No row was read.
+    pub engine: Option<String>,
 }
 
 /// The views that cannot be asked, by their text alone or over data of the columns `raw`, as problems with
@@ -40,7 +42,10 @@ pub fn check_views(loaded: &Loaded, data: Option<(&SchemaRef, NaiveDate)>) -> Ve
     for fault in faults(policy, data) {
         let Some(view) = policy.views.get(fault.view) else { continue };
         let message = format!("the view `{}` cannot be asked: {}", view.name, fault.text);
-        problems.add(Problem::ViewRefused, place(places, &fault), message);
+        let problem = problems.add(Problem::ViewRefused, place(places, &fault), message);
+        if let Some(engine) = &fault.engine {
+            problem.help(format!("the engine says: {engine}"));
+        }
     }
     problems.into_list()
 }
@@ -75,7 +80,10 @@ pub fn faults(policy: &Policy, data: Option<(&SchemaRef, NaiveDate)>) -> Vec<Fau
         let look = builder.spawn_scoped(scope, || look(policy, data));
         look.ok().and_then(|look| look.join().ok())
     });
-    let failed = || vec![Fault { view: 0, text: "the views could not be looked at".to_owned() }];
+    let failed = || {
+        let text = "the views could not be looked at".to_owned();
+        vec![Fault { view: 0, text, engine: None }]
+    };
     looked.unwrap_or_else(failed)
 }
 
@@ -89,7 +97,9 @@ fn look(policy: &Policy, data: Option<(&SchemaRef, NaiveDate)>) -> Vec<Fault> {
                 Some(hint) => hint.as_str().to_owned(),
                 None => error.chain(),
             };
-            Fault { view: at, text: withheld(policy, &text).unwrap_or(text) }
+            // Names that are not found are told in words of ours, with what may be meant.
+            let engine = engine_text(&error).filter(|_| !text.starts_with("there is no "));
+            Fault { view: at, text: withheld(policy, &text).unwrap_or(text), engine }
         };
         match expand::parsed(policy, at) {
             Err(error) => found.push(stands(error)),
@@ -106,6 +116,13 @@ fn look(policy: &Policy, data: Option<(&SchemaRef, NaiveDate)>) -> Vec<Fault> {
         broken.insert(view.name.as_str());
     }
     found
+}
+
+/// What the engine said, in one line.
+fn engine_text(error: &Error) -> Option<String> {
+    let said = std::error::Error::source(error)?.to_string();
+    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    Some(lines.collect::<Vec<_>>().join(" ").chars().take(400).collect())
 }
 
 /// Of a column that is not found, that the policy withholds it: its author may know.
