@@ -13,6 +13,7 @@ mod key;
 mod partner;
 pub mod place;
 pub mod policy;
+mod report;
 mod serve;
 mod tls;
 mod usage;
@@ -91,6 +92,7 @@ enum Verb {
     Key(key::Args),
     Tls(tls::Args),
     Audit(audit::Args),
+    Report(report::Args),
     Completions(completions::Completions),
 }
 
@@ -138,6 +140,7 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         Verb::Key(args) => finished(key::run(args, Arc::new(SystemClock), out)),
         Verb::Tls(args) => finished(tls::run(args, Arc::new(SystemClock), out)),
         Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
+        Verb::Report(args) => finished(report::run(args, Arc::new(SystemClock), out, err)),
         Verb::Completions(completions) => completions.run(out),
     }
 }
