@@ -57,8 +57,8 @@ pub fn report(study: &Study<'_>, wanted: &Breakdown) -> Result<Page> {
     let of = if wanted.domain { "the part behind the @ of " } else { "" };
     let mut page = Page {
         stem: super::folder::safe(&match &within {
-            Some(within) => format!("{by}_by_{within}"),
-            None => by.clone(),
+            Some(within) => format!("breakdown_{by}_by_{within}"),
+            None => format!("breakdown_{by}"),
         }),
         title: match &within {
             Some(within) => format!("{by} within {within}"),
@@ -218,7 +218,7 @@ fn plot(page: &mut Page, by: &str, sums: Counts, by_value: bool) {
         "Bars of rows by {by}: {} values, most rows with {} ({}).",
         values.len(),
         label(&first.0),
-        first.1
+        super::page::thousands(&first.1.to_string())
     );
     page.plots.push(Plot { title: format!("Rows by {by}"), alt, shape: Shape::Bars(bars) });
 }

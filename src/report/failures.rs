@@ -187,8 +187,8 @@ fn lists(study: &Study<'_>, user: Option<&str>, all: &[(Value, Jobs)], rows: u64
              {} of {} rows failed.",
             bars.len(),
             label(&first.0),
-            first.1.fails,
-            first.1.total
+            thousands(first.1.fails),
+            thousands(first.1.total)
         );
         let title = "Failed rows beside all rows of a user".to_owned();
         page.plots.push(Plot { title, alt, shape: Shape::Bars(bars) });
@@ -196,7 +196,6 @@ fn lists(study: &Study<'_>, user: Option<&str>, all: &[(Value, Jobs)], rows: u64
 }
 
 fn bar((token, jobs): &(Value, Jobs)) -> Bar {
-    let thousands = |count: u64| super::page::thousands(&count.to_string());
     Bar {
         name: label(token),
         value: jobs.total as f64,
@@ -204,6 +203,10 @@ fn bar((token, jobs): &(Value, Jobs)) -> Bar {
         marked: jobs.fails as f64,
         rest: false,
     }
+}
+
+fn thousands(count: u64) -> String {
+    super::page::thousands(&count.to_string())
 }
 
 /// A sum of counters: whole where it is.

@@ -58,7 +58,7 @@ pub enum Show {
     Token,
     /// A whole number, with thousands apart.
     Count,
-    /// A number with up to three digits behind the point.
+    /// A number with as many digits behind the point as its size needs.
     Number,
     /// A share of one, as per cent.
     Share,
@@ -126,7 +126,7 @@ impl Show {
         match (self, value) {
             (_, Value::Null) => String::new(),
             (Self::Count, Value::Number(number)) => thousands(&number.to_string()),
-            (Self::Number, Value::Number(number)) => decimal(number.as_f64().unwrap_or(0.0), 3),
+            (Self::Number, Value::Number(number)) => figure(number.as_f64().unwrap_or(0.0)),
             (Self::Share, Value::Number(number)) => {
                 let percent = number.as_f64().unwrap_or(0.0) * 100.0;
                 // A share that is there must not read as none.
@@ -142,6 +142,16 @@ impl Show {
     pub const fn is_number(self) -> bool {
         matches!(self, Self::Count | Self::Number | Self::Share)
     }
+}
+
+/// A number with digits behind the point while it is small.
+fn figure(value: f64) -> String {
+    let places = match value.abs() {
+        size if size >= 10_000.0 => 0,
+        size if size >= 100.0 => 1,
+        _ => 3,
+    };
+    decimal(value, places)
 }
 
 /// A number with at most so many digits behind the point, and thousands apart.
@@ -186,7 +196,8 @@ mod tests {
         assert_eq!(Show::Count.text(&json!(206_874)), "206,874");
         assert_eq!(Show::Count.text(&json!(12)), "12");
         assert_eq!(Show::Count.text(&json!(-1_000)), "-1,000");
-        assert_eq!(Show::Number.text(&json!(1234.5)), "1,234.5");
+        assert_eq!(Show::Number.text(&json!(1234.56)), "1,234.6");
+        assert_eq!(Show::Number.text(&json!(12_345.6)), "12,346");
         assert_eq!(Show::Number.text(&json!(0.0)), "0");
         assert_eq!(Show::Share.text(&json!(0.083_16)), "8.32 %");
         assert_eq!(Show::Share.text(&json!(0.000_01)), "0.0010 %");

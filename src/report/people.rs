@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use serde_json::{Value, json};
 
 use super::cell::{by_token, natural, text};
-use super::page::{Page, Show, Table};
+use super::page::{Page, Show, Table, thousands};
 use super::plot::{Plot, Shape, bars};
 use super::roles::Role;
 use super::study::{Study, count, quoted, share};
@@ -170,9 +170,10 @@ fn add(study: &Study<'_>, role: Role, page: &mut Page) -> Result<()> {
     let alt = format!(
         "Bars of jobs by {}: {} in all{}.",
         words.distinct_label.trim_start_matches("Distinct "),
-        all.len(),
+        people(all.len() as u64),
         most.map_or_else(String::new, |most| {
-            format!(", most of them of {} ({} of {total})", label(&most.token), most.count)
+            let (count, total) = (people(most.count), people(total));
+            format!(", most of them of {} ({count} of {total})", label(&most.token))
         }),
     );
     page.plots.push(Plot {
@@ -187,6 +188,11 @@ fn add(study: &Study<'_>, role: Role, page: &mut Page) -> Result<()> {
     ));
     page.columns.push(column);
     Ok(())
+}
+
+/// A count as people read it.
+fn people(count: u64) -> String {
+    thousands(&count.to_string())
 }
 
 /// A value as the name of a bar.

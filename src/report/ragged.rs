@@ -3,12 +3,12 @@
 
 use std::io::Write;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Output;
 use super::page::{Page, Show, Table};
 use super::study::{Study, quoted, share};
-use crate::error::Result;
+use crate::error::{Code, Context, Result};
 
 /// The file of the lines.
 pub const FILE: &str = "ragged.jsonl";
@@ -32,6 +32,11 @@ pub fn report(study: &Study<'_>, columns: &[String], output: &mut Output<'_>) ->
     let mut draft = output.folder.draft(FILE)?;
     let (mut records, mut pairs) = (0_u64, 0_u64);
     let mut filled = vec![0_u64; names.len()];
+    // The names are the same in every line.
+    let begins: Vec<_> =
+        names.iter().map(|name| format!("{{\"k\":{},\"v\":", Value::from(name.as_str()))).collect();
+    let failed = || "a record cannot be written as JSON".to_owned();
+    let mut line = Vec::new();
     let answer = match columns {
         [] => study.pull()?,
         _ => {
@@ -40,19 +45,24 @@ pub fn report(study: &Study<'_>, columns: &[String], output: &mut Output<'_>) ->
         }
     };
     study.rows(answer, |row| {
-        let mut line = Vec::new();
-        for ((name, value), filled) in names.iter().zip(row).zip(&mut filled) {
-            if !value.is_null() {
-                *filled = filled.saturating_add(1);
-                line.push(json!({"k": name, "v": value}));
+        line.clear();
+        line.push(b'[');
+        for ((begin, value), filled) in begins.iter().zip(row).zip(&mut filled) {
+            if value.is_null() {
+                continue;
             }
+            *filled = filled.saturating_add(1);
+            pairs = pairs.saturating_add(1);
+            if line.len() > 1 {
+                line.push(b',');
+            }
+            line.extend_from_slice(begin.as_bytes());
+            serde_json::to_writer(&mut line, &value).context(Code::Internal, failed)?;
+            line.push(b'}');
         }
+        line.extend_from_slice(b"]\n");
         records = records.saturating_add(1);
-        pairs = pairs.saturating_add(line.len() as u64);
-        let written = serde_json::to_writer(&mut draft, &Value::Array(line))
-            .map_err(std::io::Error::from)
-            .and_then(|()| draft.write_all(b"\n"));
-        written.map_err(|cause| draft.failed(cause))
+        draft.write_all(&line).map_err(|cause| draft.failed(cause))
     })?;
     output.folder.keep(draft)?;
     page.written.push(FILE.to_owned());

@@ -458,11 +458,11 @@ fn ages_are_ordered_as_numbers_and_ranks_are_shared() {
     let (_, made) = persons.report(&Report::Breakdown(wanted.clone()));
     let csv = "age,count,percentage,rank\n[0-10],1,14.29,3\n[20-30],2,28.57,1\n[90-100],2,28.57,1\n\
                [100-110],1,14.29,3\n,1,14.29,3\n";
-    assert_eq!(made.text("age.csv"), csv);
+    assert_eq!(made.text("breakdown_age.csv"), csv);
     let by_count = Breakdown { order: Order::Count, top: Some(1), ..wanted };
     let (_, made) = persons.report(&Report::Breakdown(by_count));
     assert_eq!(
-        made.text("age.csv"),
+        made.text("breakdown_age.csv"),
         "age,count,percentage,rank\n[20-30],2,28.57,1\n[90-100],2,28.57,1\n"
     );
 }
@@ -482,7 +482,7 @@ fn providers_are_counted_within_countries() {
     let (_, made) = persons.report(&Report::Breakdown(wanted));
     let csv = "country,email,count,percentage,rank\nGermany,gmail.com,2,66.67,1\nGermany,web.de,1,33.33,2\n\
                Spain,gmail.com,1,100.0,1\n,,1,100.0,1\n";
-    assert_eq!(made.text("email_by_country.csv"), csv);
+    assert_eq!(made.text("breakdown_email_by_country.csv"), csv);
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use super::super::page::{Page, Show, Table};
 use super::Meta;
 
+/// A table of more columns is not laid out as text.
+const COLUMNS_SHOWN: usize = 12;
+
 /// The text.
 pub fn page(page: &Page, meta: &Meta) -> String {
     let mut text = String::new();
@@ -39,13 +42,12 @@ pub fn head(page: &Page, meta: &Meta) -> String {
     text.push('\n');
     text.push_str(&wrapped(&page.summary, 98, "", ""));
     text.push('\n');
-    let digest: String = meta.policy.digest.chars().take(16).collect();
+    let short = |text: &str| text.chars().take(16).collect::<String>();
+    let digest = short(&meta.policy.digest);
+    let version = meta.version.as_deref().map_or_else(|| "unknown".to_owned(), short);
     text.push_str(&format!(
-        "dataset {} | partner {} | policy {digest} | data {} | made {}\n\n",
-        meta.policy.dataset,
-        meta.partner,
-        meta.version.as_deref().unwrap_or("unknown"),
-        meta.when
+        "dataset {} | partner {} | policy {digest} | data {version} | made {}\n\n",
+        meta.policy.dataset, meta.partner, meta.when
     ));
     text
 }
@@ -57,6 +59,13 @@ fn table_text(table: &Table) -> String {
     }
     if table.rows.is_empty() {
         text.push_str("  (no rows)\n");
+        return text;
+    }
+    if table.columns.len() > COLUMNS_SHOWN {
+        text.push_str(&format!(
+            "  {} columns are too wide for a text: see the CSV\n",
+            table.columns.len()
+        ));
         return text;
     }
     let cell = |show: Show, value: &serde_json::Value| {

@@ -279,3 +279,6 @@ fn said<T>(value: Option<T>, flag: &str, what: &str) -> Result<T> {
         crate::error::Error::new(crate::error::Code::Usage, text)
     })
 }
+
+#[cfg(test)]
+mod tests;
