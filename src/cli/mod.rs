@@ -19,6 +19,7 @@ pub mod place;
 pub mod policy;
 mod reidentify;
 mod progress;
+mod report;
 mod serve;
 mod tls;
 mod usage;
@@ -108,6 +109,7 @@ enum Verb {
     Export(export::Args),
     Verify(verify::Args),
     Ingest(ingest::Ingest),
+    Report(report::Args),
     Completions(completions::Completions),
 }
 
@@ -160,6 +162,7 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         Verb::Export(args) => finished(export::run(&args, Arc::new(SystemClock), out)),
         Verb::Verify(args) => finished(verify::run(&args, Arc::new(SystemClock), out)),
         Verb::Ingest(ingest) => finished(ingest.run(out)),
+        Verb::Report(args) => finished(report::run(args, Arc::new(SystemClock), out, err)),
         Verb::Completions(completions) => completions.run(out),
     }
 }
