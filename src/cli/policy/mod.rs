@@ -10,6 +10,7 @@ use chrono::NaiveDate;
 use clap::Subcommand;
 
 use crate::diagnostic::{Diagnostic, Report, Severity, SourceFile, Span, render};
+use crate::pipeline::query::check_views;
 use crate::pipeline::scan::check_filter;
 use crate::pipeline::source::snapshot;
 use crate::policy::check::check_schema;
@@ -135,11 +136,15 @@ fn chained(
     Box::new(diagnostic)
 }
 
-/// Every way in which a policy and its data do not fit together.
-fn check_data(loaded: &Loaded) -> Vec<Diagnostic> {
+/// Every way in which a policy and its data do not fit together. Views are planned for each sort of grant
+/// that there is on that day.
+fn check_data(loaded: &Loaded, today: NaiveDate) -> Vec<Diagnostic> {
     let schema = match raw_schema(loaded) {
         Ok(schema) => schema,
-        Err(diagnostic) => return vec![*diagnostic],
+        // What the text of views tells is told all the same.
+        Err(diagnostic) => {
+            return std::iter::once(*diagnostic).chain(check_views(loaded, None)).collect();
+        }
     };
     let mut found = check_schema(loaded, &schema);
     if let Err(error) = check_filter(&loaded.policy, &schema) {
@@ -147,12 +152,13 @@ fn check_data(loaded: &Loaded) -> Vec<Diagnostic> {
         let message = "the filter cannot be used on the data";
         found.push(*chained(loaded, Problem::FilterRefused, span, message, &error));
     }
+    found.extend(check_views(loaded, Some((&schema, today))));
     found
 }
 
 /// The policy files that arguments name: files as they are, folders by what they hold. Cases files
 /// (`*.test.yaml`) are no policies.
-fn policy_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
+pub(super) fn policy_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     files(arguments, |name| is_yaml(name) && !name.contains(".test."))
 }
 

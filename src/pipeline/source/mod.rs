@@ -29,6 +29,17 @@ pub struct Snapshot {
     shards: Arc<[Shard]>,
 }
 
+/// How large a dataset's files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawSize {
+    /// Bytes.
+    pub bytes: u64,
+    /// Rows, where the files tell without being read.
+    pub rows: Option<u64>,
+    /// What the bytes are of.
+    pub of: &'static str,
+}
+
 /// What one endpoint sends: pieces of files, in order.
 #[derive(Clone)]
 pub(super) struct Shard {
@@ -70,6 +81,25 @@ impl Snapshot {
     /// The number of shards, at least one.
     pub fn shards(&self) -> u32 {
         u32::try_from(self.shards.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How large the files are, in these columns where files keep columns apart. For the custodian.
+    pub fn size<'a>(&self, columns: impl Iterator<Item = &'a str> + Clone) -> RawSize {
+        let (mut bytes, mut rows, mut of) =
+            (0, Some(0), "the same columns in the source's parquet");
+        for piece in self.pieces() {
+            match piece {
+                Piece::RowGroup { file, index } => {
+                    bytes += file.column_bytes(*index, columns.clone());
+                    rows = rows.map(|rows| rows + file.rows(*index));
+                }
+                Piece::Text(file) => {
+                    bytes += file.pinned().len();
+                    (rows, of) = (None, "the source's files");
+                }
+            }
+        }
+        RawSize { bytes, rows, of }
     }
 
     /// Whether every file is still as it was.

@@ -97,6 +97,21 @@ impl ParquetFile {
             .map_or(0, |group| u64::try_from(group.num_rows()).unwrap_or(0))
     }
 
+    /// How many bytes some columns of a row group take in the file, compressed as they are.
+    pub(super) fn column_bytes<'a>(
+        &self,
+        group: usize,
+        columns: impl Iterator<Item = &'a str> + Clone,
+    ) -> u64 {
+        let Some(group) = self.metadata.row_groups().get(group) else { return 0 };
+        let descriptor = self.metadata.file_metadata().schema_descr();
+        let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| {
+            let root = self.schema.fields().get(descriptor.get_column_root_idx(*leaf));
+            root.is_some_and(|root| columns.clone().any(|name| name == root.name()))
+        });
+        chunks.map(|(_, chunk)| u64::try_from(chunk.compressed_size()).unwrap_or(0)).sum()
+    }
+
     /// About how many bytes a row of some columns takes in memory.
     pub(crate) fn row_bytes(&self, group: usize, roots: &[usize]) -> u64 {
         let Some(group) = self.metadata.row_groups().get(group) else { return 0 };
