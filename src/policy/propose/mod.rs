@@ -105,6 +105,14 @@ pub fn propose(profile: Profile, settings: Settings) -> Proposal {
         columns.push(proposed(column, judgement, &mut rules, &around));
     }
     let links = told.into_iter().cloned().collect();
+    let scrubs = rules::scrub(&profile.columns, &columns);
+    for (column, seen) in columns.iter_mut().zip(&profile.columns) {
+        let text = column.class == Some(Class::Text) && judge::is_text(&seen.data_type);
+        let scrub = scrubs.as_ref().filter(|_| text && !column.leaves());
+        column.advice.extend(scrub.map(|rule| {
+            format!("to let the text out without what is found in it: {{class: text, {rule}}}")
+        }));
+    }
     let mut proposal = Proposal { settings, profile, unit, columns, links };
     if !proposal.columns.iter().any(Proposed::leaves) {
         let fitting =

@@ -362,6 +362,34 @@ fn a_partner_who_is_named_gets_a_grant_that_ends() {
 }
 
 #[test]
+fn what_is_advised_beside_a_rule_is_a_rule_too() {
+    let columns = vec![
+        text("User", Look::Email, 40),
+        text("Cmd", Look::Command, 400),
+        text("Environment", Look::Environment, 400),
+        text("x1", Look::Word, 5),
+    ];
+    let proposal = proposal(columns, Vec::new());
+    let mut advised = 0;
+    for column in &proposal.columns {
+        for advice in &column.advice {
+            let (_, rule) = advice.split_once(": ").unwrap();
+            let now = format!("  {}: {}\n", column.name, column.written());
+            let yaml = proposal.yaml();
+            assert!(yaml.contains(&now));
+            let yaml = yaml.replace(&now, &format!("  {}: {rule}\n", column.name));
+            if let Err(report) = load_bytes(Path::new("a.yaml"), yaml.as_bytes()) {
+                panic!("{report}");
+            }
+            advised += 1;
+        }
+    }
+    // `scrub` is advised where this program has it, for both texts.
+    let scrubs = usize::from(crate::pipeline::transform::find("scrub", None).is_some()) * 2;
+    assert_eq!(advised, 3 + scrubs);
+}
+
+#[test]
 fn the_text_of_a_proposal() {
     let columns = vec![
         text("User", Look::Email, 40),
