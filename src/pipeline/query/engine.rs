@@ -14,6 +14,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
 
 use super::logical::Logical;
 use super::memory::Memory;
@@ -39,6 +40,11 @@ pub struct Engine {
     runtime: Option<Runtime>,
     /// Where they are worked at.
     pub(super) teams: Arc<Teams>,
+    /// Places for statements that are being planned.
+    ///
+    /// INVARIANT: a statement holds its place until its planning ended, not until somebody stopped waiting
+    /// for it: an optimizer cannot be interrupted, and who asks and hangs up must not have many at work.
+    pub(super) planners: Arc<Semaphore>,
     _spill: Spill,
 }
 
@@ -66,7 +72,9 @@ impl Engine {
             .build()
             .context(Code::Config, failed)?;
         let teams = Teams::new(limits.threads);
-        Ok(Self { pipeline, limits, environment, runtime: Some(runtime), teams, _spill: spill })
+        let planners = Arc::new(Semaphore::new(limits.threads.max(1) * 2));
+        let runtime = Some(runtime);
+        Ok(Self { pipeline, limits, environment, runtime, teams, planners, _spill: spill })
     }
 
     /// Plans a statement over views, on the engine's threads. Parameters that the statement has and
@@ -117,8 +125,17 @@ impl Engine {
         &self,
         planning: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let mut planning = Planning(self.runtime()?.spawn(planning));
-        match tokio::time::timeout(PLANNING_MAX, &mut planning.0).await {
+        let (runtime, planners) = (self.runtime()?.clone(), Arc::clone(&self.planners));
+        let planning = async move {
+            let place = planners.acquire_owned().await;
+            let handle = runtime.clone();
+            let planned = runtime.spawn_blocking(move || {
+                let _place = place;
+                handle.block_on(planning)
+            });
+            planned.await
+        };
+        match tokio::time::timeout(PLANNING_MAX, planning).await {
             Ok(Ok(planned)) => planned,
             Ok(Err(_)) => Err(Error::new(Code::Internal, "planning panicked")),
             Err(_) => Err(Error::new(Code::QueryTime, "planning took too long")),
@@ -245,15 +262,6 @@ impl Drop for Engine {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-/// Planning that ends with whoever waits for it.
-struct Planning<T>(tokio::task::JoinHandle<Result<T>>);
-
-impl<T> Drop for Planning<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -12,6 +12,7 @@ use crate::policy::plan::Plan;
 
 mod aggregates;
 mod bounds;
+mod brake;
 mod catalogue;
 mod engine;
 mod expand;
