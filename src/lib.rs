@@ -33,6 +33,8 @@ pub mod local;
 pub mod pipeline;
 pub mod policy;
 #[cfg(feature = "server")]
+pub mod report;
+#[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]
 pub mod state;

@@ -9,13 +9,18 @@ mod encode;
 #[cfg(feature = "server")]
 pub mod format;
 #[cfg(feature = "server")]
+pub mod ingest;
+#[cfg(feature = "server")]
 mod keep_alive;
 #[cfg(feature = "server")]
 mod learn;
 #[cfg(feature = "server")]
 mod message;
+pub mod profile;
 #[cfg(feature = "server")]
 pub mod query;
+#[cfg(feature = "server")]
+pub mod reidentify;
 #[cfg(feature = "server")]
 mod rows;
 #[cfg(feature = "server")]

@@ -89,7 +89,8 @@ impl ParquetFile {
         self.pinned.path()
     }
 
-    pub(super) fn rows(&self, group: usize) -> u64 {
+    /// How many rows a row group has.
+    pub(crate) fn rows(&self, group: usize) -> u64 {
         self.metadata
             .row_groups()
             .get(group)
