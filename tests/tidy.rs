@@ -123,6 +123,26 @@ fn one_file_has_tables_sealed_that_passed_no_policy() {
     assert_eq!(breaches(&sources::crate_sources()), [] as [String; 0]);
 }
 
+#[test]
+fn the_custodians_word_cannot_come_over_a_network() {
+    let ban = Ban {
+        words: &["Custodian"],
+        within: |path| !path.starts_with("src/identity/"),
+        except: &[("src/local/mod.rs", "acts for a partner on the custodian's own machine")],
+    };
+    ban.holds(&File::new("src/wire/authenticate.rs", "Some(Custodian::acting_for(name))\n"));
+    let ban = Ban {
+        words: &["crate::local", "super::local"],
+        within: |path| {
+            ["cli/", "local/", "export/", "report/"]
+                .iter()
+                .all(|room| path.strip_prefix("src/").is_none_or(|path| !path.starts_with(room)))
+        },
+        except: &[],
+    };
+    ban.holds(&File::new("src/wire/flights.rs", "use crate::local::Local;\n"));
+}
+
 /// Who beside the wire speaks gRPC.
 const TONIC: &[(&str, &str)] =
     &[("src/server/", "builds the listener and mounts the service on it")];

@@ -8,6 +8,8 @@ use super::scan::Scan;
 use super::source::Snapshot;
 use super::transform::column::to_canonical;
 use super::transform::{Bind, Counted, Learned, Learner, TokenMap};
+use super::transform::column::{observed, to_canonical};
+use super::transform::{Bind, Learned, Learner};
 use crate::error::{Code, Error, Result};
 use crate::policy::plan::Plan;
 
@@ -89,7 +91,7 @@ impl BoundColumn {
             plan.columns().get(at).ok_or_else(|| Error::new(Code::Internal, "no such column"))?;
         Ok(Bind {
             column: &column.name,
-            input: &column.input,
+            input: column.bound(),
             reads: &self.types,
             keys: &self.keys,
             tokens: &self.tokens,
@@ -104,6 +106,7 @@ struct Pupil {
     column: String,
     reads: Vec<String>,
     tokens: Arc<dyn TokenMap>,
+    by_element: bool,
     learner: Box<dyn Learner>,
 }
 
@@ -129,6 +132,8 @@ fn learn(
             let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
             let tokens = Arc::clone(&bound.tokens);
             pupils.push(Pupil { at, column: column.name.clone(), reads, tokens, learner });
+            let by_element = column.by_element;
+            pupils.push(Pupil { at, column: column.name.clone(), reads, by_element, learner });
         }
     }
     if pupils.is_empty() {
@@ -150,7 +155,7 @@ fn learn(
                 continue;
             }
             for pupil in &mut pupils {
-                let values = to_canonical(&batch.column(&pupil.column)?)?;
+                let values = observed(&batch.column(&pupil.column)?, pupil.by_element)?;
                 let reads = pupil
                     .reads
                     .iter()

@@ -156,7 +156,8 @@ fn lanes(
                 kernel,
                 !bound.reads.is_empty(),
                 token_nulls && transform.is_pseudonym(),
-            ),
+            )
+            .with_elements(column.item()),
             reads: bound.reads.into_iter().map(|(name, _)| name).collect(),
         })
     };

@@ -14,3 +14,4 @@ mod tls;
 mod tokens;
 mod turns;
 mod types;
+mod views;

@@ -222,7 +222,7 @@ async fn a_stream_waits_as_long_as_its_partner_reads_another() {
     let started = Instant::now();
     let mut rows = 0;
     while started.elapsed() < idle * 3 {
-        tokio::time::sleep(idle / 10).await;
+        tokio::time::sleep(idle / 5).await;
         rows += read.next().await.unwrap().unwrap().rows();
     }
     assert!(rows < 8000, "all was read before the limit could pass");

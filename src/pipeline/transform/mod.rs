@@ -28,6 +28,7 @@ mod conformance;
 mod constant;
 mod crypto_pan;
 mod drop;
+pub mod elements;
 mod email_domain;
 mod ff1;
 mod geo;
@@ -169,6 +170,14 @@ pub trait Transform: Send + Sync + Debug {
         false
     }
 
+    /// Why it is not applied to each element of a list though it takes their type (lower case, no full
+    /// stop); nothing where it is. A transform that [`reads`] other columns never is.
+    ///
+    /// [`reads`]: Transform::reads
+    fn refuses_elements(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Other raw columns that the kernel reads, in the order in which it gets them.
     fn reads(&self, _args: &Args) -> Vec<String> {
         Vec::new()
@@ -223,7 +232,8 @@ pub trait Transform: Send + Sync + Debug {
 pub struct Bind<'a> {
     /// The column's name in the data.
     pub column: &'a str,
-    /// The canonical type of the column.
+    /// The canonical type of the column, or of the elements of its lists where the rule is applied to
+    /// each of them.
     pub input: &'a DataType,
     /// The canonical types of the columns that [`Transform::reads`] names.
     pub reads: &'a [DataType],

@@ -100,6 +100,21 @@ async fn a_fruitless_join_ends_with_its_time_and_with_its_partner() {
 }
 
 #[tokio::test]
+async fn statements_wait_for_a_place_to_be_planned() {
+    let world = World::with(64 << 20, 100, Duration::from_secs(60));
+    let planners = Arc::clone(&world.engine.planners);
+    let all = u32::try_from(planners.available_permits()).unwrap();
+    let busy = planners.acquire_many_owned(all).await.unwrap();
+    let planning = world.plan("SELECT count(*) FROM jobs");
+    tokio::pin!(planning);
+    let soon = tokio::time::timeout(Duration::from_millis(200), &mut planning).await;
+    assert!(soon.is_err(), "planned without a place");
+    drop(busy);
+    assert_eq!(planning.await.unwrap().shards(), 1);
+    assert_eq!(world.engine.planners.available_permits(), all as usize);
+}
+
+#[tokio::test]
 async fn the_time_that_the_partner_takes_is_not_the_statements() {
     let world = World::with(64 << 20, 20_000, Duration::from_millis(400));
     let query = world.plan("SELECT \"Id\" + 1, \"User\" FROM jobs ORDER BY 1").await.unwrap();
