@@ -24,6 +24,8 @@ pub mod config;
 pub mod diagnostic;
 pub mod error;
 #[cfg(feature = "server")]
+pub mod export;
+#[cfg(feature = "server")]
 pub mod identity;
 pub mod keys;
 #[cfg(feature = "server")]

@@ -218,6 +218,31 @@ fn randomness_for_secrets_comes_from_the_system() {
 }
 
 #[test]
+fn the_way_back_to_originals_is_for_the_command_line() {
+    let ban = Ban {
+        words: &["reidentify", "Private", "import_tokens", "seal_originals", "set_originals_key"],
+        within: |path| !path.starts_with("src/cli/"),
+        except: &[
+            ("src/pipeline/mod.rs", "names the file"),
+            ("src/state/", "keeps what is sealed"),
+            ("src/keys/originals.rs", "the key itself"),
+        ],
+    };
+    ban.holds(&File::new("src/wire/flights.rs", "use crate::pipeline::reidentify::search;\n"));
+    // Nor does a room that partners reach ask for a map's originals.
+    let ban = Ban {
+        words: &[".tokens("],
+        within: |path| {
+            ["wire/", "server/", "identity/", "budget/"]
+                .iter()
+                .any(|room| path.starts_with(&format!("src/{room}")))
+        },
+        except: &[],
+    };
+    ban.holds(&File::new("src/wire/flights.rs", "let map = store.tokens(scope, None, None)?;\n"));
+}
+
+#[test]
 fn raw_rows_have_no_way_to_be_shown() {
     fn breaches(files: &[File]) -> Vec<String> {
         let mut found = Vec::new();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::audit::{Entry, Log, Outcome, Read, Request, Statement as Asked};
@@ -18,6 +19,7 @@ use crate::error::{Code, Context, Error, Result};
 use crate::identity::{Credentials, Custodian, Identity, Partner};
 use crate::pipeline::query::{Engine, Statement, Terms, View};
 use crate::pipeline::stream::{Limits, Pipeline};
+use crate::pipeline::verify::{Outputs, Rules, Scanned, identifying, scan};
 use crate::policy::plan::{Plan, access, plan};
 use crate::policy::{Access, Policy};
 use crate::server::loader;
@@ -28,6 +30,7 @@ mod pull;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use crate::pipeline::source::RawSize;
 pub use pull::Pull;
 use pull::{Source, Work};
 
@@ -246,6 +249,56 @@ impl Local {
         let request = Request { reads: reads.collect(), ..request };
         let (schema, shards) = (Arc::clone(query.schema()), query.shards());
         Ok(self.source(partner, request, Work::Answer(query), shards).into_pull(schema, seen))
+    }
+
+    /// How large the source of a dataset is, in the columns that leave for `partner`.
+    ///
+    /// # Errors
+    /// As [`Self::pull`].
+    pub fn raw_size(&self, partner: &str, dataset: &str) -> Result<RawSize> {
+        let partner = self.partner(partner)?;
+        let policy = self.granted(partner.name(), dataset)?;
+        let (plan, snapshot) = self.block_on(self.planned(&partner, &policy))?;
+        Ok(snapshot.size(plan.columns().iter().map(|column| column.name.as_str())))
+    }
+
+    /// Looks for raw identifiers of a dataset in files that are for `partner`.
+    ///
+    /// # Errors
+    /// As [`Self::granted`]; when raw rows or outputs cannot be read.
+    pub fn scan(
+        &self,
+        partner: &str,
+        dataset: &str,
+        rules: Rules,
+        outputs: &dyn Outputs,
+        progress: &dyn Fn(u64),
+    ) -> Result<Scanned> {
+        let partner = self.partner(partner)?;
+        let policy = self.granted(partner.name(), dataset)?;
+        let columns = identifying(&policy).into_iter().map(str::to_owned).collect();
+        let request = Request {
+            dataset: Some(policy.dataset.clone()),
+            policy_digest: Some(policy.digest.clone()),
+            columns,
+            ..self.request(&partner)
+        };
+        let entry = self.rooms.log.open(request)?;
+        match self.block_on(self.planned(&partner, &policy)) {
+            Ok((plan, snapshot)) => scan(&plan, &snapshot, rules, outputs, progress, entry),
+            Err(error) => closing(entry, Err(error)),
+        }
+    }
+
+    /// What `partner` is promised of a dataset: its columns, and the state that they are of.
+    ///
+    /// # Errors
+    /// As [`Self::pull`].
+    pub fn promised(&self, partner: &str, dataset: &str) -> Result<(SchemaRef, Seen)> {
+        let partner = self.partner(partner)?;
+        let policy = self.granted(partner.name(), dataset)?;
+        let (plan, snapshot) = self.block_on(self.planned(&partner, &policy))?;
+        Ok((Arc::clone(plan.schema()), seen(&plan, snapshot.version())))
     }
 
     /// The partner, on the custodian's word.
