@@ -123,6 +123,26 @@ fn one_file_has_tables_sealed_that_passed_no_policy() {
     assert_eq!(breaches(&sources::crate_sources()), [] as [String; 0]);
 }
 
+#[test]
+fn the_custodians_word_cannot_come_over_a_network() {
+    let ban = Ban {
+        words: &["Custodian"],
+        within: |path| !path.starts_with("src/identity/"),
+        except: &[("src/local/mod.rs", "acts for a partner on the custodian's own machine")],
+    };
+    ban.holds(&File::new("src/wire/authenticate.rs", "Some(Custodian::acting_for(name))\n"));
+    let ban = Ban {
+        words: &["crate::local", "super::local"],
+        within: |path| {
+            ["cli/", "local/", "export/", "report/"]
+                .iter()
+                .all(|room| path.strip_prefix("src/").is_none_or(|path| !path.starts_with(room)))
+        },
+        except: &[],
+    };
+    ban.holds(&File::new("src/wire/flights.rs", "use crate::local::Local;\n"));
+}
+
 /// Who beside the wire speaks gRPC.
 const TONIC: &[(&str, &str)] =
     &[("src/server/", "builds the listener and mounts the service on it")];
@@ -172,6 +192,31 @@ fn randomness_for_secrets_comes_from_the_system() {
         except: &[],
     };
     ban.holds(&File::new("src/wire/ticket.rs", "let id = rand::random();\n"));
+}
+
+#[test]
+fn the_way_back_to_originals_is_for_the_command_line() {
+    let ban = Ban {
+        words: &["reidentify", "Private", "import_tokens", "seal_originals", "set_originals_key"],
+        within: |path| !path.starts_with("src/cli/"),
+        except: &[
+            ("src/pipeline/mod.rs", "names the file"),
+            ("src/state/", "keeps what is sealed"),
+            ("src/keys/originals.rs", "the key itself"),
+        ],
+    };
+    ban.holds(&File::new("src/wire/flights.rs", "use crate::pipeline::reidentify::search;\n"));
+    // Nor does a room that partners reach ask for a map's originals.
+    let ban = Ban {
+        words: &[".tokens("],
+        within: |path| {
+            ["wire/", "server/", "identity/", "budget/"]
+                .iter()
+                .any(|room| path.starts_with(&format!("src/{room}")))
+        },
+        except: &[],
+    };
+    ban.holds(&File::new("src/wire/flights.rs", "let map = store.tokens(scope, None, None)?;\n"));
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::scan::Scan;
 use super::source::Snapshot;
+use super::transform::column::to_canonical;
+use super::transform::{Bind, Counted, Learned, Learner, TokenMap};
 use super::transform::column::{observed, to_canonical};
 use super::transform::{Bind, Learned, Learner};
 use crate::error::{Code, Error, Result};
@@ -45,12 +47,11 @@ impl School {
         if !learns {
             return Ok(Arc::new(vec![None; plan.columns().len()]));
         }
+        let version = format!("{}|{}", plan.policy().digest, snapshot.moment());
         let key = format!(
-            "{}|{}|{}|{}|{epoch}",
+            "{}|{}|{version}|{epoch}",
             plan.dataset(),
             plan.audience().unwrap_or_default(),
-            plan.policy().digest,
-            snapshot.moment(),
         );
         let place = {
             let mut known = lock(&self.known);
@@ -63,7 +64,7 @@ impl School {
         if let Some(lessons) = lessons.as_ref() {
             return Ok(Arc::clone(lessons));
         }
-        let learned = Arc::new(learn(plan, snapshot, bind, cancelled)?);
+        let learned = Arc::new(learn(plan, snapshot, &version, bind, cancelled)?);
         *lessons = Some(Arc::clone(&learned));
         Ok(learned)
     }
@@ -75,7 +76,7 @@ pub(super) struct BoundColumn {
     pub(super) keys: crate::keys::ColumnKeys,
     pub(super) reads: Vec<(String, arrow::datatypes::DataType)>,
     pub(super) types: Vec<arrow::datatypes::DataType>,
-    pub(super) tokens: Arc<dyn super::transform::TokenMap>,
+    pub(super) tokens: Arc<dyn TokenMap>,
 }
 
 impl BoundColumn {
@@ -104,6 +105,7 @@ struct Pupil {
     at: usize,
     column: String,
     reads: Vec<String>,
+    tokens: Arc<dyn TokenMap>,
     by_element: bool,
     learner: Box<dyn Learner>,
 }
@@ -118,6 +120,7 @@ fn learner(plan: &Plan, at: usize, bound: &BoundColumn) -> Result<Option<Box<dyn
 fn learn(
     plan: &Plan,
     snapshot: &Snapshot,
+    version: &str,
     bind: &dyn Fn(usize) -> Result<BoundColumn>,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Vec<Option<Learned>>> {
@@ -127,6 +130,8 @@ fn learn(
         let bound = bind(at)?;
         if let Some(learner) = learner(plan, at, &bound)? {
             let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
+            let tokens = Arc::clone(&bound.tokens);
+            pupils.push(Pupil { at, column: column.name.clone(), reads, tokens, learner });
             let by_element = column.by_element;
             pupils.push(Pupil { at, column: column.name.clone(), reads, by_element, learner });
         }
@@ -161,8 +166,14 @@ fn learn(
         }
     }
     for pupil in pupils {
-        if let Some(lesson) = lessons.get_mut(pupil.at) {
-            *lesson = Some(pupil.learner.finish()?);
+        let mut lesson = pupil.learner.finish()?;
+        if let Learned::Tokens(tally) = &mut lesson {
+            let tally = std::mem::take(tally);
+            let of = Counted { dataset: plan.dataset(), column: &pupil.column, version };
+            pupil.tokens.count(&tally.scope, of, &tally.rows)?;
+        }
+        if let Some(place) = lessons.get_mut(pupil.at) {
+            *place = Some(lesson);
         }
     }
     Ok(lessons)

@@ -179,7 +179,7 @@ fn unit_lane(pipeline: &Pipeline, plan: &Plan, epoch: u32) -> Result<Lane> {
     Ok(Lane { name, reads: Vec::new(), kernel })
 }
 
-fn bind(
+pub(super) fn bind(
     pipeline: &Pipeline,
     plan: &Plan,
     snapshot: &Snapshot,

@@ -234,7 +234,7 @@ fn columns(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, SchemaR
 }
 
 /// The domain a rule names, or one that only this column of this dataset has.
-fn domain(policy: &Policy, column: &super::Column) -> String {
+pub fn domain(policy: &Policy, column: &super::Column) -> String {
     match column.rule.args.text("domain") {
         Some(named) => format!("domain:{named}"),
         None => format!("column:{}/{}", policy.dataset, column.name),

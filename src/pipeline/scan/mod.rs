@@ -55,6 +55,14 @@ impl Scan {
         Ok(Arc::new(Self { columns: all, filter, required }))
     }
 
+    /// Reads `columns` of all rows, also of those that never leave: for [`super::verify`] alone.
+    pub(super) fn everything(columns: &[String]) -> Self {
+        let mut columns = columns.to_vec();
+        columns.sort();
+        columns.dedup();
+        Self { columns, filter: None, required: Vec::new() }
+    }
+
     /// The batches of one piece. One without a row is given too, so that whoever reads a piece of which
     /// the filter leaves nothing can stop between two batches.
     pub(super) fn read(self: &Arc<Self>, piece: &Piece) -> Result<Batches> {

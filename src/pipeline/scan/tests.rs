@@ -36,6 +36,7 @@ fn policy(folder: &Path, source: Source, columns: &[&str]) -> Policy {
             .map(|name| Column { name: (*name).to_owned(), class: None, rule: keep.clone() })
             .collect(),
         release: None,
+        views: Vec::new(),
         grants: vec![Grant {
             partner: "cern".to_owned(),
             access: Access::Rows,

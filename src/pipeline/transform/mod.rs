@@ -12,7 +12,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
 use crate::error::Result;
-use crate::keys::ColumnKeys;
+use crate::keys::{ColumnKeys, KeyRing};
 use crate::policy::Column;
 use crate::policy::args::{Args, Param};
 
@@ -63,6 +63,7 @@ mod truncate;
 pub mod unit;
 
 pub use registry::{ALL, find, suggestions};
+pub use token::TokenStyle;
 
 /// What a transform says of itself.
 #[derive(Debug)]
@@ -255,6 +256,28 @@ pub trait TokenMap: Send + Sync + Debug {
     /// # Errors
     /// When the store cannot be read or written.
     fn numbers(&self, scope: &str, values: &[&str]) -> Result<Vec<u64>>;
+
+    /// Notes in how many rows each number stood, in place of what was noted of this column of this
+    /// dataset before. The same version again changes nothing, so that no row is counted twice.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    fn count(&self, scope: &str, of: Counted<'_>, rows: &[(u64, u64)]) -> Result<()>;
+
+    /// Gives the map the keys by which it knows values whose originals are sealed. A map that seals
+    /// nothing needs none.
+    fn give_keys(&self, _ring: &Arc<KeyRing>) {}
+}
+
+/// Whose rows were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted<'a> {
+    /// The dataset.
+    pub dataset: &'a str,
+    /// The column.
+    pub column: &'a str,
+    /// The state of data and policy.
+    pub version: &'a str,
 }
 
 /// Reads a whole column once, before any value leaves.
@@ -276,9 +299,18 @@ pub trait Learner: Send {
 #[derive(Debug, Clone)]
 pub enum Learned {
     /// The tokens are in state.
-    Tokens,
+    Tokens(Tally),
     /// The values (as text) frequent enough to be told.
     Frequent(Arc<std::collections::HashSet<String>>),
+}
+
+/// In how many rows each number of a token map stood. The pipeline puts it into state and keeps none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The map.
+    pub scope: String,
+    /// Number and rows.
+    pub rows: Vec<(u64, u64)>,
 }
 
 /// The bound work: same input, same output, no state that a batch boundary could show.

@@ -8,7 +8,7 @@ use super::check::type_name;
 use super::lint::is_stand_in;
 use super::load::leaves;
 use super::problem::listed;
-use super::{Access, Class, Column, Grant, Limits, Linkage, Nulls, Policy};
+use super::{Access, Class, Column, Grant, Limits, Linkage, Nulls, Policy, View};
 use crate::pipeline::transform::Exposure;
 use crate::pipeline::transform::column::canonical;
 use crate::pipeline::transform::elements;
@@ -34,6 +34,8 @@ pub struct Explanation {
     pub general: Vec<String>,
     /// The columns that leave, in the order of the stream.
     pub columns: Vec<ExplainedColumn>,
+    /// What is offered beside the dataset.
+    pub views: Vec<View>,
     /// The columns that do not leave, for the custodian: a partner does not see their names.
     pub withheld: Vec<String>,
 }
@@ -114,6 +116,7 @@ pub fn explain(
             .collect(),
         general: general(policy),
         columns,
+        views: policy.views.clone(),
         withheld,
     }
 }

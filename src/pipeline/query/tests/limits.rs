@@ -67,6 +67,53 @@ async fn a_statement_ends_when_its_time_is_over() {
     world.places_are_free().await;
 }
 
+/// Joins that look at billions of pairs and give nothing: by loops, by hash, without a filter.
+const FRUITLESS: &[&str] = &[
+    "SELECT count(*) FROM jobs a CROSS JOIN jobs b WHERE a.\"Id\" + b.\"Id\" = -1",
+    "SELECT count(*) FROM jobs a JOIN jobs b ON a.\"Id\" * 0 = b.\"Id\" * 0 AND a.\"Id\" + b.\"Id\" < 0",
+    "SELECT sum(a.\"Id\" * b.\"Id\" % 7) FROM jobs a CROSS JOIN jobs b",
+];
+
+/// Waits until nobody holds a place: until the threads of all statements are free.
+async fn free(world: &World) {
+    let free = async {
+        while world.admission.open_streams() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), free).await.expect("the work goes on");
+}
+
+#[tokio::test]
+async fn a_fruitless_join_ends_with_its_time_and_with_its_partner() {
+    for sql in FRUITLESS {
+        let world = World::with(256 << 20, 400_000, Duration::from_millis(300));
+        assert_eq!(world.fails(sql).await, Code::QueryTime, "{sql}");
+        free(&world).await;
+        let world = World::with(256 << 20, 400_000, Duration::from_secs(600));
+        let query = world.plan(sql).await.unwrap();
+        let stream = world.open(query, 0).unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        drop(stream);
+        free(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn statements_wait_for_a_place_to_be_planned() {
+    let world = World::with(64 << 20, 100, Duration::from_secs(60));
+    let planners = Arc::clone(&world.engine.planners);
+    let all = u32::try_from(planners.available_permits()).unwrap();
+    let busy = planners.acquire_many_owned(all).await.unwrap();
+    let planning = world.plan("SELECT count(*) FROM jobs");
+    tokio::pin!(planning);
+    let soon = tokio::time::timeout(Duration::from_millis(200), &mut planning).await;
+    assert!(soon.is_err(), "planned without a place");
+    drop(busy);
+    assert_eq!(planning.await.unwrap().shards(), 1);
+    assert_eq!(world.engine.planners.available_permits(), all as usize);
+}
+
 #[tokio::test]
 async fn the_time_that_the_partner_takes_is_not_the_statements() {
     let world = World::with(64 << 20, 20_000, Duration::from_millis(400));

@@ -1,0 +1,1 @@
+//! Files of every format against the batches they were made from.
