@@ -23,6 +23,14 @@ pub(super) struct School {
 /// How many sets of lessons are remembered; the least in order of name goes first.
 const KNOWN_MAX: usize = 256;
 
+/// How many bytes all lessons that are remembered may take, unless one alone takes more.
+const BYTES_MAX: usize = 512 << 20;
+
+/// About how many bytes lessons take.
+fn bytes(lessons: &[Option<Learned>]) -> usize {
+    lessons.iter().flatten().map(Learned::bytes).sum()
+}
+
 impl School {
     /// The lessons for a plan over a snapshot; learns them when they are not known. `cancelled` is
     /// asked between batches.
@@ -57,7 +65,7 @@ impl School {
             if known.len() >= KNOWN_MAX && !known.contains_key(&key) {
                 known.pop_first();
             }
-            Arc::clone(known.entry(key).or_default())
+            Arc::clone(known.entry(key.clone()).or_default())
         };
         let mut lessons = lock(&place);
         if let Some(lessons) = lessons.as_ref() {
@@ -65,7 +73,33 @@ impl School {
         }
         let learned = Arc::new(learn(plan, snapshot, bind, cancelled)?);
         *lessons = Some(Arc::clone(&learned));
+        drop(lessons);
+        self.forget(&key);
         Ok(learned)
+    }
+
+    /// Forgets other lessons while all together take more than [`BYTES_MAX`]. Streams that use them keep
+    /// them; whoever comes next learns them again.
+    fn forget(&self, but: &str) {
+        let mut known = lock(&self.known);
+        let size = |place: &Arc<Mutex<Option<Lessons>>>| {
+            // One that is being learned is not waited for.
+            place
+                .try_lock()
+                .ok()
+                .and_then(|lessons| lessons.as_ref().map(|of| bytes(of)))
+                .unwrap_or(0)
+        };
+        let sizes: Vec<(String, usize)> =
+            known.iter().map(|(key, place)| (key.clone(), size(place))).collect();
+        let mut all: usize = sizes.iter().map(|(_, size)| size).sum();
+        for (key, size) in sizes.iter().filter(|(key, size)| key != but && *size > 0) {
+            if all <= BYTES_MAX {
+                break;
+            }
+            known.remove(key);
+            all -= size;
+        }
     }
 }
 
@@ -76,6 +110,7 @@ pub(super) struct BoundColumn {
     pub(super) reads: Vec<(String, arrow::datatypes::DataType)>,
     pub(super) types: Vec<arrow::datatypes::DataType>,
     pub(super) tokens: Arc<dyn super::transform::TokenMap>,
+    pub(super) neighbours: Vec<super::transform::Neighbour>,
 }
 
 impl BoundColumn {
@@ -95,6 +130,7 @@ impl BoundColumn {
             keys: &self.keys,
             tokens: &self.tokens,
             learned,
+            neighbours: &self.neighbours,
             folder: plan.policy().folder(),
         })
     }
@@ -102,8 +138,11 @@ impl BoundColumn {
 
 struct Pupil {
     at: usize,
+    /// The column whose values it gets: its own, or the first of those that it learns from.
     column: String,
     reads: Vec<String>,
+    /// Whether it learns from other columns, and so what their rules give must be settled before.
+    follows: bool,
     learner: Box<dyn Learner>,
 }
 
@@ -125,8 +164,16 @@ fn learn(
     for (at, column) in plan.columns().iter().enumerate() {
         let bound = bind(at)?;
         if let Some(learner) = learner(plan, at, &bound)? {
-            let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
-            pupils.push(Pupil { at, column: column.name.clone(), reads, learner });
+            let others: Vec<String> =
+                bound.neighbours.iter().map(|neighbour| neighbour.column.clone()).collect();
+            let (column, reads) = match others.first() {
+                Some(first) => (first.clone(), others.clone()),
+                None => {
+                    let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
+                    (column.name.clone(), reads)
+                }
+            };
+            pupils.push(Pupil { at, column, reads, follows: !others.is_empty(), learner });
         }
     }
     if pupils.is_empty() {
@@ -158,6 +205,9 @@ fn learn(
             }
         }
     }
+    // INVARIANT: tokens of a column are numbered by its own learner, in its own order, before another
+    // column's learner asks for them.
+    pupils.sort_by_key(|pupil| pupil.follows);
     for pupil in pupils {
         if let Some(lesson) = lessons.get_mut(pupil.at) {
             *lesson = Some(pupil.learner.finish()?);

@@ -183,6 +183,16 @@ fn columns(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, SchemaR
         transform
             .reads_fit(&column.rule.args, &reads)
             .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
+        let mut learns = Vec::new();
+        for other in transform.learns_from(&column.rule.args) {
+            let other = raw
+                .field_with_name(&other)
+                .map_err(|_| drift(policy, format!("the data has no column `{other}`")))?;
+            learns.push(canonical(other.data_type()));
+        }
+        transform
+            .learns_fit(&column.rule.args, &learns)
+            .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
         let output = transform
             .output(&column.rule.args, &input)
             .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
@@ -214,7 +224,7 @@ fn columns(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, SchemaR
 }
 
 /// The domain a rule names, or one that only this column of this dataset has.
-fn domain(policy: &Policy, column: &super::Column) -> String {
+pub fn domain(policy: &Policy, column: &super::Column) -> String {
     match column.rule.args.text("domain") {
         Some(named) => format!("domain:{named}"),
         None => format!("column:{}/{}", policy.dataset, column.name),
