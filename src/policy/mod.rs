@@ -23,6 +23,7 @@ pub mod lint;
 pub mod load;
 pub mod plan;
 pub mod problem;
+pub mod propose;
 mod raw;
 mod read;
 mod rule;

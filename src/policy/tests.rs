@@ -136,6 +136,8 @@ fn parse_schema(text: &str) -> Schema {
         .lines()
         .map(|line| {
             let (name, kind) = line.split_once(": ").unwrap();
+            let (kind, listed) =
+                kind.strip_prefix("list of ").map_or((kind, false), |kind| (kind, true));
             let kind = match kind {
                 "text" => DataType::Utf8,
                 "int64" => DataType::Int64,
@@ -143,6 +145,7 @@ fn parse_schema(text: &str) -> Schema {
                 "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, None),
                 other => panic!("unknown type {other}"),
             };
+            let kind = if listed { DataType::new_list(kind, true) } else { kind };
             Field::new(name, kind, true)
         })
         .collect();

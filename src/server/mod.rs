@@ -271,7 +271,7 @@ async fn streams_end(admission: &Admission) {
 }
 
 /// Reads policy files; a report is rendered for people, warnings go to the log.
-fn loader() -> Loader {
+pub(crate) fn loader() -> Loader {
     Box::new(|path, bytes| match load_bytes(path, bytes) {
         Ok(loaded) => {
             for warning in &loaded.warnings {

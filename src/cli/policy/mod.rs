@@ -1,5 +1,5 @@
-//! `policy`: check, explain, compare and test policy files, and print the language's schema. Serves
-//! nothing and needs no keys.
+//! `policy`: propose, check, explain, compare and test policy files, and print the language's schema.
+//! Serves nothing and needs no keys.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use crate::policy::problem::Problem;
 mod check;
 mod diff;
 mod explain;
+mod init;
 mod schema;
 mod test;
 #[cfg(test)]
@@ -45,6 +46,8 @@ pub enum PolicyCommand {
     Explain(explain::Explain),
     /// Say what changed between two policies, and whether people are protected less.
     Diff(diff::Diff),
+    /// Propose a policy from a sample of the data.
+    Init(init::Init),
     /// Print the JSON Schema of policy files, which editors use.
     Schema(schema::Schema),
     /// Run the sample rows that stand beside a policy through it.
@@ -78,6 +81,7 @@ pub fn run(command: PolicyCommand, around: &mut Surroundings<'_>) -> anyhow::Res
         PolicyCommand::Check(check) => check.run(around),
         PolicyCommand::Explain(explain) => explain.run(around),
         PolicyCommand::Diff(diff) => diff.run(around),
+        PolicyCommand::Init(init) => init.run(around),
         PolicyCommand::Schema(schema) => schema.run(around),
         PolicyCommand::Test(test) => test.run(around),
     }
@@ -154,7 +158,7 @@ fn check_data(loaded: &Loaded, today: NaiveDate) -> Vec<Diagnostic> {
 
 /// The policy files that arguments name: files as they are, folders by what they hold. Cases files
 /// (`*.test.yaml`) are no policies.
-fn policy_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
+pub(super) fn policy_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     files(arguments, |name| is_yaml(name) && !name.contains(".test."))
 }
 

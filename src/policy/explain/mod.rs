@@ -11,6 +11,7 @@ use super::problem::listed;
 use super::{Access, Class, Column, Grant, Limits, Linkage, Nulls, Policy, View};
 use crate::pipeline::transform::Exposure;
 use crate::pipeline::transform::column::canonical;
+use crate::pipeline::transform::elements;
 
 mod render;
 
@@ -79,10 +80,18 @@ pub fn explain(
         let raw = schema
             .and_then(|schema| schema.field_with_name(&column.name).ok())
             .map(|field| canonical(field.data_type()));
-        let leaving = raw
-            .as_ref()
-            .and_then(|raw| rule.transform.output(&rule.args, raw).ok().flatten())
-            .map(|leaving| type_name(&leaving));
+        let fit = raw.as_ref().and_then(|raw| elements::fit(rule.transform, &rule.args, raw).ok());
+        let by_element = fit.as_ref().is_some_and(|fit| fit.by_element);
+        let leaving = fit.and_then(|fit| fit.output).map(|leaving| type_name(&leaving));
+        let (mut does, mut leaks) =
+            (rule.transform.explain(&rule.args), rule.transform.explain_leaks(&rule.args));
+        if by_element {
+            does.push_str(" So it is with each element of a list.");
+            if policy.nulls == Nulls::SuppressRow {
+                does.push_str(" A row whose list misses an element does not leave.");
+            }
+            leaks = format!("{leaks} {}", elements::LEAKS);
+        }
         columns.push(ExplainedColumn {
             name: column.name.clone(),
             protection: rule.transform.spec().name(),
@@ -90,8 +99,8 @@ pub fn explain(
             exposure: exposure_name(rule.transform.exposure(&rule.args)),
             type_raw: raw.as_ref().map(type_name),
             type_leaving: leaving,
-            does: rule.transform.explain(&rule.args),
-            leaks: rule.transform.explain_leaks(&rule.args),
+            does,
+            leaks,
         });
     }
     Explanation {
