@@ -5,6 +5,9 @@
 mod fuzz_smoke;
 #[cfg(feature = "server")]
 #[cfg(test)]
+mod ingest;
+#[cfg(feature = "server")]
+#[cfg(test)]
 mod leak;
 #[cfg(feature = "server")]
 #[cfg(test)]
