@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::scan::Scan;
 use super::source::Snapshot;
-use super::transform::column::to_canonical;
-use super::transform::{Bind, Learned, Learner};
+use super::transform::column::{observed, to_canonical};
+use super::transform::{Bind, Counted, Learned, Learner, TokenMap};
 use crate::error::{Code, Error, Result};
 use crate::policy::plan::Plan;
 
@@ -45,12 +45,11 @@ impl School {
         if !learns {
             return Ok(Arc::new(vec![None; plan.columns().len()]));
         }
+        let version = format!("{}|{}", plan.policy().digest, snapshot.moment());
         let key = format!(
-            "{}|{}|{}|{}|{epoch}",
+            "{}|{}|{version}|{epoch}",
             plan.dataset(),
             plan.audience().unwrap_or_default(),
-            plan.policy().digest,
-            snapshot.moment(),
         );
         let place = {
             let mut known = lock(&self.known);
@@ -63,7 +62,7 @@ impl School {
         if let Some(lessons) = lessons.as_ref() {
             return Ok(Arc::clone(lessons));
         }
-        let learned = Arc::new(learn(plan, snapshot, bind, cancelled)?);
+        let learned = Arc::new(learn(plan, snapshot, &version, bind, cancelled)?);
         *lessons = Some(Arc::clone(&learned));
         Ok(learned)
     }
@@ -75,7 +74,7 @@ pub(super) struct BoundColumn {
     pub(super) keys: crate::keys::ColumnKeys,
     pub(super) reads: Vec<(String, arrow::datatypes::DataType)>,
     pub(super) types: Vec<arrow::datatypes::DataType>,
-    pub(super) tokens: Arc<dyn super::transform::TokenMap>,
+    pub(super) tokens: Arc<dyn TokenMap>,
 }
 
 impl BoundColumn {
@@ -90,7 +89,7 @@ impl BoundColumn {
             plan.columns().get(at).ok_or_else(|| Error::new(Code::Internal, "no such column"))?;
         Ok(Bind {
             column: &column.name,
-            input: &column.input,
+            input: column.bound(),
             reads: &self.types,
             keys: &self.keys,
             tokens: &self.tokens,
@@ -104,6 +103,8 @@ struct Pupil {
     at: usize,
     column: String,
     reads: Vec<String>,
+    tokens: Arc<dyn TokenMap>,
+    by_element: bool,
     learner: Box<dyn Learner>,
 }
 
@@ -117,6 +118,7 @@ fn learner(plan: &Plan, at: usize, bound: &BoundColumn) -> Result<Option<Box<dyn
 fn learn(
     plan: &Plan,
     snapshot: &Snapshot,
+    version: &str,
     bind: &dyn Fn(usize) -> Result<BoundColumn>,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Vec<Option<Learned>>> {
@@ -126,7 +128,9 @@ fn learn(
         let bound = bind(at)?;
         if let Some(learner) = learner(plan, at, &bound)? {
             let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
-            pupils.push(Pupil { at, column: column.name.clone(), reads, learner });
+            let tokens = Arc::clone(&bound.tokens);
+            let (by_element, column) = (column.by_element, column.name.clone());
+            pupils.push(Pupil { at, column, reads, tokens, by_element, learner });
         }
     }
     if pupils.is_empty() {
@@ -148,7 +152,7 @@ fn learn(
                 continue;
             }
             for pupil in &mut pupils {
-                let values = to_canonical(&batch.column(&pupil.column)?)?;
+                let values = observed(&batch.column(&pupil.column)?, pupil.by_element)?;
                 let reads = pupil
                     .reads
                     .iter()
@@ -159,8 +163,14 @@ fn learn(
         }
     }
     for pupil in pupils {
-        if let Some(lesson) = lessons.get_mut(pupil.at) {
-            *lesson = Some(pupil.learner.finish()?);
+        let mut lesson = pupil.learner.finish()?;
+        if let Learned::Tokens(tally) = &mut lesson {
+            let tally = std::mem::take(tally);
+            let of = Counted { dataset: plan.dataset(), column: &pupil.column, version };
+            pupil.tokens.count(&tally.scope, of, &tally.rows)?;
+        }
+        if let Some(place) = lessons.get_mut(pupil.at) {
+            *place = Some(lesson);
         }
     }
     Ok(lessons)

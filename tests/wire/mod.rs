@@ -11,5 +11,7 @@ mod pull;
 mod sql;
 mod tickets;
 mod tls;
+mod tokens;
 mod turns;
 mod types;
+mod views;

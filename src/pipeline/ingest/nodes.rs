@@ -237,8 +237,8 @@ impl Once {
         if name.is_empty() {
             return Err("an empty name".to_owned());
         }
-        if name.contains(['[', ']', '(', ')', '<', '>', '*']) {
-            return Err("brackets inside a name".to_owned());
+        if name.contains(['[', ']', '(', ')', '<', '>', '*', ',', '/', ':', '+']) {
+            return Err("a sign inside a name that names do not have".to_owned());
         }
         if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err("white space inside a name".to_owned());
