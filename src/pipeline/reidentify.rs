@@ -18,6 +18,7 @@ use super::source::Snapshot;
 use super::stream::{Limits, Pipeline};
 use super::transform::TokenMap;
 use super::transform::column::ColumnKernel;
+use super::transform::elements::elements;
 use crate::error::{Code, Error, Result};
 use crate::keys::KeyRing;
 use crate::policy::plan::plan;
@@ -105,6 +106,8 @@ pub fn search(
             let batch = batch?;
             if batch.rows() > 0 {
                 let raw = batch.column(&column.name)?;
+                // Of lists the elements have pseudonyms.
+                let raw = if column.by_element { elements(&raw)?.0 } else { raw };
                 let reads = bound
                     .reads
                     .iter()
