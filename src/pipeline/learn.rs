@@ -6,10 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::scan::Scan;
 use super::source::Snapshot;
-use super::transform::column::to_canonical;
-use super::transform::{Bind, Counted, Learned, Learner, TokenMap};
 use super::transform::column::{observed, to_canonical};
-use super::transform::{Bind, Learned, Learner};
+use super::transform::{Bind, Counted, Learned, Learner, TokenMap};
 use crate::error::{Code, Error, Result};
 use crate::policy::plan::Plan;
 
@@ -131,9 +129,8 @@ fn learn(
         if let Some(learner) = learner(plan, at, &bound)? {
             let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
             let tokens = Arc::clone(&bound.tokens);
-            pupils.push(Pupil { at, column: column.name.clone(), reads, tokens, learner });
-            let by_element = column.by_element;
-            pupils.push(Pupil { at, column: column.name.clone(), reads, by_element, learner });
+            let (by_element, column) = (column.by_element, column.name.clone());
+            pupils.push(Pupil { at, column, reads, tokens, by_element, learner });
         }
     }
     if pupils.is_empty() {

@@ -144,6 +144,7 @@ pub(super) fn meta() -> Meta {
             grants: Vec::new(),
             general: vec!["All rows leave.".to_owned()],
             columns: Vec::new(),
+            views: Vec::new(),
             withheld: Vec::new(),
         },
     }

@@ -95,17 +95,6 @@ impl Engine {
             return Err(Error::new(Code::SqlRefused, "the statement is too long").hinting(hint));
         }
         let (engine, statement, terms) = (Arc::clone(self), statement.clone(), terms.clone());
-        let (runtime, planners) = (self.runtime()?.clone(), Arc::clone(&self.planners));
-        let planning = async move {
-            let place = planners.acquire_owned().await;
-            let handle = runtime.clone();
-            let planned = runtime.spawn_blocking(move || {
-                let _place = place;
-                handle.block_on(engine.planned(&statement, &terms, views))
-            });
-            planned.await
-        };
-        match tokio::time::timeout(PLANNING_MAX, planning).await {
         let planning = async move {
             let mut described = Vec::new();
             if statement.reads_information_schema() {
@@ -136,8 +125,17 @@ impl Engine {
         &self,
         planning: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let mut planning = Planning(self.runtime()?.spawn(planning));
-        match tokio::time::timeout(PLANNING_MAX, &mut planning.0).await {
+        let (runtime, planners) = (self.runtime()?.clone(), Arc::clone(&self.planners));
+        let planning = async move {
+            let place = planners.acquire_owned().await;
+            let handle = runtime.clone();
+            let planned = runtime.spawn_blocking(move || {
+                let _place = place;
+                handle.block_on(planning)
+            });
+            planned.await
+        };
+        match tokio::time::timeout(PLANNING_MAX, planning).await {
             Ok(Ok(planned)) => planned,
             Ok(Err(_)) => Err(Error::new(Code::Internal, "planning panicked")),
             Err(_) => Err(Error::new(Code::QueryTime, "planning took too long")),
@@ -264,15 +262,6 @@ impl Drop for Engine {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-/// Planning that ends with whoever waits for it.
-struct Planning<T>(tokio::task::JoinHandle<Result<T>>);
-
-impl<T> Drop for Planning<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -9,11 +9,9 @@ use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
 
-use super::column::{ColumnKernel, canonical, to_canonical};
-use super::{Bind, Counted, Learned, TokenMap, Transform};
 use super::column::{ColumnKernel, canonical, observed};
 use super::elements::{Fit, bound, fit};
-use super::{Bind, Learned, TokenMap, Transform};
+use super::{Bind, Counted, Learned, TokenMap, Transform};
 use crate::error::Result;
 use crate::keys::{ColumnKeys, KeyRing, Secret};
 use crate::policy::args::{Args, Value};

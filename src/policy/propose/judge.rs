@@ -24,9 +24,7 @@ pub(super) fn judge(column: &ColumnProfile) -> Judgement {
     let content = by_content(column);
     let mut reasons = Vec::new();
     if let Some(said) = &name {
-        let how = if said.whole { "the name is known as" } else { "the name says" };
-        let what = if said.whole { said.kind.words() } else { said.word.as_str() };
-        reasons.push(format!("{how} {what}"));
+        reasons.push(format!("the name says {}", said.word));
     }
     let name = name.map(|said| said.kind);
     let kind = match (name, &content) {
@@ -62,10 +60,11 @@ fn by_content(column: &ColumnProfile) -> Option<(Kind, Look, f64)> {
         let share = column.share(&[look]);
         (share >= MOST).then_some((kind, look, share))
     };
-    let by_number = |kind, look, count: fn(&crate::pipeline::profile::Numbers) -> u64, most: f64| {
-        let share = column.of_numbers(count);
-        (share >= most && column.telling() >= 10).then_some((kind, look, share))
-    };
+    let by_number =
+        |kind, look, count: fn(&crate::pipeline::profile::Numbers) -> u64, most: f64| {
+            let share = column.of_numbers(count);
+            (share >= most && column.telling() >= 10).then_some((kind, look, share))
+        };
     const FORMS: [(Kind, Look); 22] = [
         (Kind::Email, Look::Email),
         (Kind::Certificate, Look::Principal),
@@ -114,6 +113,21 @@ fn by_content(column: &ColumnProfile) -> Option<(Kind, Look, f64)> {
 
 /// One kind of what the name and the values say.
 fn together(named: Kind, found: Kind) -> Kind {
+    // A pseudonym of the whole hides whatever stands in it.
+    if found == Kind::Prose
+        && matches!(
+            named,
+            Kind::User
+                | Kind::Email
+                | Kind::Host
+                | Kind::HostList
+                | Kind::Group
+                | Kind::Account
+                | Kind::Certificate
+        )
+    {
+        return named;
+    }
     let keeps_name = match named {
         // Names of people's accounts are often their addresses.
         Kind::User => matches!(found, Kind::Email | Kind::Certificate | Kind::Uuid | Kind::Digest),
@@ -149,7 +163,13 @@ fn together(named: Kind, found: Kind) -> Kind {
 const fn drops(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Path | Kind::Command | Kind::Environment | Kind::Prose | Kind::Title | Kind::Structured | Kind::Link
+        Kind::Path
+            | Kind::Command
+            | Kind::Environment
+            | Kind::Prose
+            | Kind::Title
+            | Kind::Structured
+            | Kind::Link
     )
 }
 
@@ -176,7 +196,9 @@ fn doubt(kind: Kind, column: &ColumnProfile) -> Kind {
             Kind::Day
         }
         // A time that is no moment is a length, if it is a number.
-        Kind::Time if number || all(&[Look::Duration, Look::Whole, Look::Decimal]) => Kind::Duration,
+        Kind::Time if number || all(&[Look::Duration, Look::Whole, Look::Decimal]) => {
+            Kind::Duration
+        }
         Kind::Time | Kind::Day => Kind::Unknown,
         Kind::Duration if number && moment => Kind::Time,
         Kind::Duration if temporal => Kind::Time,
@@ -189,9 +211,12 @@ fn doubt(kind: Kind, column: &ColumnProfile) -> Kind {
         Kind::Duration if all(&[Look::Duration, Look::Whole, Look::Decimal]) => kind,
         Kind::Resources if all(&[Look::Resources]) => kind,
         Kind::Money if text && is_short_list(column) && !leaks => kind,
-        Kind::Memory | Kind::Duration | Kind::Count | Kind::Quantity | Kind::Resources | Kind::Money => {
-            Kind::Unknown
-        }
+        Kind::Memory
+        | Kind::Duration
+        | Kind::Count
+        | Kind::Quantity
+        | Kind::Resources
+        | Kind::Money => Kind::Unknown,
         Kind::Latitude if number && column.of_numbers(|numbers| numbers.latitude) >= 0.99 => kind,
         Kind::Longitude if number && column.of_numbers(|numbers| numbers.longitude) >= 0.99 => kind,
         Kind::Latitude | Kind::Longitude => Kind::Unknown,
@@ -239,7 +264,9 @@ fn doubt(kind: Kind, column: &ColumnProfile) -> Kind {
 
 /// Whether values repeat as names of things do and names of persons in their own table do not.
 fn is_short_list(column: &ColumnProfile) -> bool {
-    column.distinct <= 20 || column.distinctness() <= 0.1 || (column.distinct <= 100 && column.distinctness() <= 0.5)
+    column.distinct <= 20
+        || column.distinctness() <= 0.1
+        || (column.distinct <= 100 && column.distinctness() <= 0.5)
 }
 
 /// Whether any value is, or holds, something that identifies.

@@ -11,17 +11,21 @@ pub(super) struct Said {
     pub(super) kind: Kind,
     /// The word or words.
     pub(super) word: String,
-    /// Whether the whole name is known, not only a word of it.
-    pub(super) whole: bool,
 }
 
 /// Words and what they mean, the most harmful first. Two words with a plus stand next to each other.
 const WORDS: &[(Kind, &str)] = &[
-    (Kind::Secret, "password passwd pwd secret apikey credential credentials cookie claim bearer jwt otp pin token capability"),
+    (
+        Kind::Secret,
+        "password passwd pwd secret apikey credential credentials cookie claim bearer jwt otp pin token capability",
+    ),
     (Kind::Certificate, "dn principal x509 proxy cert certificate fqan subject kerberos"),
     (Kind::Email, "email mail e+mail mailbox notify"),
     (Kind::Phone, "phone mobile fax telephone tel cell msisdn"),
-    (Kind::NationalId, "ssn passport nino social+security soc+sec tax+id national+id insurance license+plate plate vin"),
+    (
+        Kind::NationalId,
+        "ssn passport nino social+security soc+sec tax+id national+id insurance license+plate plate vin",
+    ),
     (Kind::Card, "card iban+card credit+card"),
     (Kind::BankAccount, "iban bic swift account+number bank"),
     (Kind::Birthday, "birth birthday birthdate dob born"),
@@ -51,7 +55,10 @@ const WORDS: &[(Kind, &str)] = &[
         "path paths dir directory folder file filename files cwd iwd workdir home log stdout stderr stdin script input output \
          launcher spool",
     ),
-    (Kind::Host, "host hosts hostname hostnames node nodes nodelist machine server startd schedd slot+name worker hop gateway dns fqdn"),
+    (
+        Kind::Host,
+        "host hosts hostname hostnames node nodes nodelist machine server startd schedd slot+name worker hop gateway dns fqdn",
+    ),
     (Kind::Group, "group groups grp team"),
     (Kind::Account, "account accounting acct project projects allocation wckey charge tenant bank"),
     (Kind::Link, "url uri website web link image photo homepage picture avatar"),
@@ -68,12 +75,18 @@ const WORDS: &[(Kind, &str)] = &[
     (Kind::Year, "year yob"),
     (Kind::Sex, "sex gender"),
     (Kind::Ethnicity, "race ethnicity ethnic"),
-    (Kind::Health, "diagnosis diagnoses icd disease medication drug drugs allergy allergies religion hiv disability pregnant symptom treatment"),
+    (
+        Kind::Health,
+        "diagnosis diagnoses icd disease medication drug drugs allergy allergies religion hiv disability pregnant symptom treatment",
+    ),
     (Kind::Education, "education school degree"),
     (Kind::Occupation, "occupation employer profession"),
     (Kind::Marital, "marital married spouse"),
     (Kind::Country, "country nationality citizenship"),
-    (Kind::Place, "city town suburb county region province district neighborhood neighbourhood municipality village precinct borough"),
+    (
+        Kind::Place,
+        "city town suburb county region province district neighborhood neighbourhood municipality village precinct borough",
+    ),
     (Kind::Site, "site sites"),
     (Kind::Queue, "queue partition qos"),
     (Kind::Experiment, "experiment vo collaboration"),
@@ -82,7 +95,10 @@ const WORDS: &[(Kind, &str)] = &[
     (Kind::Digest, "hash sha digest checksum md5"),
     (Kind::ExitCode, "exit+code exit+status return+code exitcode"),
     (Kind::Status, "status state outcome failed"),
-    (Kind::Time, "date time timestamp datetime submitted started finished created modified updated expires expiration at"),
+    (
+        Kind::Time,
+        "date time timestamp datetime submitted started finished created modified updated expires expiration at",
+    ),
     (Kind::Money, "income salary wage wages price cost amount balance revenue"),
     (Kind::Title, "name title label tag tags"),
     (Kind::Number, "id ids key number no serial"),
@@ -97,12 +113,12 @@ const MEASURES: &[(Kind, &str)] = &[
     ),
     (
         Kind::Memory,
-        "memory mem rss vmem vmsize swap disk size bytes kb mb gb kib mib gib pages kbytes mbytes storage raw sent recvd",
+        "memory mem rss vmem vmsize swap disk size bytes kb mb gb kib mib gib pages kbytes mbytes storage sent recvd",
     ),
     (
         Kind::Count,
         "count counts cnt cpus cores gpus nodes tasks slots retries starts completions procs processors attempts matches holds \
-         restarts jobs files threads req requested used reads writes exceptions reconnects",
+         restarts jobs files threads reads writes exceptions reconnects",
     ),
     (
         Kind::Quantity,
@@ -115,6 +131,9 @@ const MEASURES: &[(Kind, &str)] = &[
 /// First words of names of counts.
 const COUNTING: &[&str] = &["num", "n", "nr", "count", "total", "max", "min", "number"];
 
+/// Last words of names that say nothing of what is measured.
+const BESIDE: &[&str] = &["req", "requested", "used", "avg", "max", "min", "total", "limit", "raw"];
+
 /// What a name says; `number` when the column holds numbers.
 pub(super) fn said(name: &str, number: bool) -> Option<Said> {
     let words = words(name);
@@ -124,23 +143,25 @@ pub(super) fn said(name: &str, number: bool) -> Option<Said> {
     }
     let known = WHOLE.iter().find(|(_, names)| names.split(' ').any(|known| known == joined));
     if let Some((kind, _)) = known {
-        return Some(Said { kind: *kind, word: words.join(" "), whole: true });
+        return Some(Said { kind: *kind, word: words.join(" ") });
     }
     if number && let Some(kind) = measured(&words) {
-        return Some(Said { kind, word: words.join(" "), whole: false });
+        return Some(Said { kind, word: words.join(" ") });
     }
     WORDS.iter().find_map(|(kind, list)| {
         let word = list.split_whitespace().find(|phrase| {
             let phrase: Vec<&str> = phrase.split('+').collect();
             words.windows(phrase.len()).any(|window| window == phrase)
         })?;
-        Some(Said { kind: *kind, word: word.replace('+', " "), whole: false })
+        Some(Said { kind: *kind, word: word.replace('+', " ") })
     })
 }
 
 /// A number that is measured or counted, by the end or the beginning of its name.
 fn measured(words: &[String]) -> Option<Kind> {
-    let last = words.last()?.as_str();
+    // What comes before `requested` and the like is what is measured.
+    let beside = |word: &&String| !BESIDE.contains(&word.as_str());
+    let last = words.iter().rev().find(beside).or(words.last())?.as_str();
     let ends = |list: &str| list.split_whitespace().any(|word| word == last);
     let by_end = MEASURES.iter().find(|(_, list)| ends(list)).map(|(kind, _)| *kind);
     let first = words.first()?.as_str();

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 use super::judge::{is_number, is_text, leaks};
 use super::kind::{Kind, word};
+use super::Proposed;
 use super::quote::{key, scalar};
 use crate::pipeline::profile::{ColumnProfile, Look};
 use crate::policy::check::check_schema;
@@ -25,7 +26,8 @@ const EDGES_COUNT: &str = "[0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5
 /// Anything else.
 const EDGES_QUANTITY: &str = "[0, 0.01, 0.1, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, \
                               10000, 100000, 1000000, 10000000]";
-const EDGES_MONEY: &str = "[0, 1, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000]";
+const EDGES_MONEY: &str =
+    "[0, 1, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000]";
 const EDGES_AGE: &str = "[5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85]";
 
 /// What rules are made from besides the column.
@@ -81,14 +83,18 @@ fn fits(rule: &str, data_type: &DataType, around: &Around) -> bool {
         "version: 1\ndataset: a\nsource: {{parquet: a}}\ncolumns:\n  the column: {}\n  beside it: keep\n",
         in_braces(None, rule)
     );
-    let mut fields =
-        vec![Field::new("the column", data_type.clone(), true), Field::new("beside it", DataType::Int64, true)];
+    let mut fields = vec![
+        Field::new("the column", data_type.clone(), true),
+        Field::new("beside it", DataType::Int64, true),
+    ];
     if let Some((unit, unit_type)) = &around.unit {
         text.push_str(&format!("  {}: drop\n", key(unit)));
         fields.push(Field::new(unit, unit_type.clone(), true));
     }
     match load_bytes(Path::new("a.yaml"), text.as_bytes()) {
-        Ok(loaded) => check_schema(&loaded, &Schema::new(fields)).iter().all(|found| !found.is_error()),
+        Ok(loaded) => {
+            check_schema(&loaded, &Schema::new(fields)).iter().all(|found| !found.is_error())
+        }
         Err(_) => false,
     }
 }
@@ -101,6 +107,35 @@ pub(super) fn in_braces(kind: Option<Kind>, rule: &str) -> String {
         None => rule.to_owned(),
     }
 }
+
+/// A rule that takes names and addresses out of texts, where this program has one and takes it: it
+/// looks for the values of the columns whose pseudonyms leave.
+pub(super) fn scrub(seen: &[ColumnProfile], proposed: &[Proposed]) -> Option<String> {
+    crate::pipeline::transform::find("scrub", None)?;
+    let learned: Vec<_> = seen
+        .iter()
+        .zip(proposed)
+        .filter(|(_, column)| column.kind.is_sought() && column.rule.starts_with("pseudonym"))
+        .filter(|(column, _)| is_text(&column.data_type) || column.data_type.is_integer())
+        .take(LEARNED_MAX)
+        .collect();
+    let names: Vec<String> = learned.iter().map(|(column, _)| scalar(&column.name)).collect();
+    let rule = format!("scrub: {{learn_from: [{}]}}", names.join(", "));
+    let mut text = format!(
+        "version: 1\ndataset: a\nsource: {{parquet: a}}\ncolumns:\n  \"the text \": {{{rule}}}\n"
+    );
+    let mut fields = vec![Field::new("the text ", DataType::Utf8, true)];
+    for (column, proposed) in learned {
+        text.push_str(&format!("  {}: {}\n", key(&column.name), proposed.written()));
+        fields.push(Field::new(&column.name, column.data_type.clone(), true));
+    }
+    let loaded = load_bytes(Path::new("a.yaml"), text.as_bytes()).ok()?;
+    let fits = check_schema(&loaded, &Schema::new(fields)).iter().all(|found| !found.is_error());
+    fits.then_some(rule)
+}
+
+/// How many columns a proposed scrub learns from.
+const LEARNED_MAX: usize = 8;
 
 type Candidate = (String, Option<&'static str>);
 
@@ -244,7 +279,10 @@ fn times(kind: Kind, column: &ColumnProfile, around: &Around) -> Vec<Candidate> 
     }
     if is_number(column) {
         return vec![if day {
-            ("bucket: {width: 100, as: lower}".to_owned(), Some("20260131 becomes 20260100: the month"))
+            (
+                "bucket: {width: 100, as: lower}".to_owned(),
+                Some("20260131 becomes 20260100: the month"),
+            )
         } else if millis {
             ("round: 3600000".to_owned(), Some("milliseconds since 1970, to the hour"))
         } else {
@@ -262,10 +300,15 @@ fn statuses(column: &ColumnProfile, around: &Around) -> Vec<Candidate> {
         return vec![("keep".to_owned(), None)];
     }
     // A state in capitals may be followed by who caused it.
-    if column.share(&[Look::Code]) >= 0.5 {
+    if is_guarded(column) {
         return replaced("^([A-Z][A-Z_]{1,30})(?: by [0-9]+|[+])?$", "${1}");
     }
     rare(around)
+}
+
+/// Whether a state gets a rule that lets only capitals out.
+pub(super) fn is_guarded(column: &ColumnProfile) -> bool {
+    is_text(&column.data_type) && column.share(&[Look::Code]) >= 0.5
 }
 
 fn codes(column: &ColumnProfile) -> Vec<Candidate> {
@@ -301,7 +344,9 @@ fn measures(column: &ColumnProfile, edges: &str) -> Vec<Candidate> {
     match (far, unlike) {
         _ if leaks(column) => Vec::new(),
         (true, _) => by_interval("few values are far larger than most and would stand out"),
-        (_, true) => by_interval("nearly every row has a value of its own, which could be looked up"),
+        (_, true) => {
+            by_interval("nearly every row has a value of its own, which could be looked up")
+        }
         _ => vec![("keep".to_owned(), None)],
     }
 }

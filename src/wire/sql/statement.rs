@@ -223,11 +223,9 @@ fn unbound(open: usize) -> Error {
     Error::new(Code::ParametersInvalid, "open parameters").hinting(Hint::new(&hint))
 }
 
-/// The policies, among those `granted`, of the datasets that a statement names, in order of their names.
-pub(crate) fn named(statement: &Statement, granted: Vec<Arc<Policy>>) -> Result<Vec<Arc<Policy>>> {
 /// The policies, among those `granted`, of the datasets and views that a statement names, in order of the
 /// datasets' names.
-fn named(statement: &Statement, granted: Vec<Arc<Policy>>) -> Result<Vec<Arc<Policy>>> {
+pub(crate) fn named(statement: &Statement, granted: Vec<Arc<Policy>>) -> Result<Vec<Arc<Policy>>> {
     if statement.reads_information_schema() {
         // Names that are not there are still told now, with the words that help.
         statement.tables().iter().try_for_each(|word| find(word, &granted).map(drop))?;
