@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::chunk::{Chunk, Chunks, Mark};
+use super::chunk::{Chunk, Chunks, Mark, Spare};
 use super::column::Column;
 use super::encode::{Counts, Encoder, Group};
 use super::format::{Format, Options, Plan, Reader};
@@ -126,7 +126,9 @@ pub fn run(request: &Request, observer: &Arc<dyn Observer>) -> Result<Summary> {
         Output::open(&request.out, manifest, Arc::clone(&schema), request.limits.rows_per_file)?;
     let encoder =
         Encoder { columns, zone: request.options.zone, factory: Output::factory(&schema)?, schema };
-    let work = Work { request, inputs: &inputs, plan: &*plan, encoder: &encoder, first, observer };
+    let spare = Spare::default();
+    let (plan, encoder) = (&*plan, &encoder);
+    let work = Work { request, inputs: &inputs, plan, encoder, first, observer, spare };
     observer.begin(inputs.iter().map(|input| input.stamp().bytes).sum());
     work.run(&mut output)?;
     let manifest = output.manifest();
@@ -320,6 +322,7 @@ struct Work<'a> {
     /// Where this run's inputs begin in the manifest.
     first: usize,
     observer: &'a Arc<dyn Observer>,
+    spare: Spare,
 }
 
 /// A chunk on its way, with its place in the order.
@@ -399,7 +402,7 @@ impl Work<'_> {
         let observer = Arc::clone(self.observer);
         let rows = self.request.limits.rows_per_group;
         let seen = move |bytes| observer.read(bytes);
-        let mut chunks = Chunks::open(input, self.plan, rows, from, seen)?;
+        let mut chunks = Chunks::open(input, self.plan, rows, from, seen)?.with_spare(&self.spare);
         loop {
             if permits.recv().is_err() {
                 return Ok(None);
@@ -427,6 +430,7 @@ impl Work<'_> {
             let group = group
                 .unwrap_or_else(|_| Err(Error::new(Code::Internal, "a reader panicked")))
                 .map(|group| Done::Group(job.input, Box::new(group)));
+            self.spare.give(job.chunk.text);
             if !tell(job.place, group) {
                 return;
             }
