@@ -29,7 +29,12 @@ impl Format for Pbs {
         "PBS accounting logs (OpenPBS, PBS Professional, Torque); records of type E unless --records says more"
     }
 
+    fn has_records(&self) -> bool {
+        true
+    }
+
     fn plan(&self, inputs: &[Input], options: &Options) -> Result<Arc<dyn Plan>> {
+        options.without_fields(self.name())?;
         let mut wanted: BTreeSet<String> = options.records.iter().cloned().collect();
         if wanted.is_empty() {
             wanted.insert(ENDED.to_owned());

@@ -112,6 +112,10 @@ pub fn run(request: &Request, observer: &Arc<dyn Observer>) -> Result<Summary> {
     if distinct.len() < inputs.len() {
         return Err(Error::new(Code::Usage, "one file is named twice"));
     }
+    if !request.options.records.is_empty() && !request.format.has_records() {
+        let text = format!("`--records` says nothing of `{}`; leave it out", request.format.name());
+        return Err(Error::new(Code::Usage, text));
+    }
     let plan = request.format.plan(&inputs, &request.options)?;
     let columns = named(request, plan.columns())?;
     let schema = schema(request.format, &columns, plan.notes());

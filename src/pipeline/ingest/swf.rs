@@ -27,7 +27,11 @@ impl Format for Swf {
         "the Standard Workload Format, plain or .gz: 18 columns, comments kept as metadata"
     }
 
-    fn plan(&self, inputs: &[Input], _options: &Options) -> Result<Arc<dyn Plan>> {
+    fn plan(&self, inputs: &[Input], options: &Options) -> Result<Arc<dyn Plan>> {
+        options.without_fields(self.name())?;
+        if !options.types.is_empty() {
+            return Err(Error::new(Code::Usage, "`--types` says nothing of `swf`; leave it out"));
+        }
         let mut notes = Vec::new();
         for input in inputs {
             let head = input.head(HEAD_BYTES)?;

@@ -28,6 +28,7 @@ impl Format for Condor {
     }
 
     fn plan(&self, inputs: &[Input], options: &Options) -> Result<Arc<dyn Plan>> {
+        options.without_fields(self.name())?;
         attributes::plan(Arc::new(Ads), inputs, options)
     }
 }

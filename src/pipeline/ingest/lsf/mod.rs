@@ -26,6 +26,7 @@ impl Format for Lsf {
     }
 
     fn plan(&self, inputs: &[Input], options: &Options) -> Result<Arc<dyn Plan>> {
+        options.without_fields(self.name())?;
         let mut kinds = inputs.iter().map(|input| input.head(1 << 16).map(|head| is_acct(&head)));
         let first = kinds.next().transpose()?.unwrap_or(false);
         for kind in kinds {

@@ -86,3 +86,15 @@ fn the_logs_of_the_archive_come_in_whole() {
         }
     }
 }
+
+#[test]
+fn an_option_that_says_nothing_of_the_format_is_refused() {
+    let refused = |options: Options| {
+        let row = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18\n";
+        ingest("swf", row, options).map(|_| ()).unwrap_err().chain()
+    };
+    let fields = Options { fields: Some(vec!["a".to_owned()]), ..Options::default() };
+    assert!(refused(fields).contains("`--fields` says nothing of `swf`"));
+    let records = Options { records: vec!["E".to_owned()], ..Options::default() };
+    assert!(refused(records).contains("`--records` says nothing of `swf`"));
+}

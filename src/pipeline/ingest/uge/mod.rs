@@ -26,6 +26,7 @@ impl Format for Uge {
     }
 
     fn plan(&self, inputs: &[Input], options: &Options) -> Result<Arc<dyn Plan>> {
+        options.without_fields(self.name())?;
         attributes::plan(Arc::new(Jobs), inputs, options)
     }
 }
