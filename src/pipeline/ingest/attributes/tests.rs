@@ -25,7 +25,7 @@ fn samples() -> Vec<(&'static str, Arc<dyn Layout>, String)> {
         std::fs::write(file.path(), text).unwrap();
         let input = Input::look(file.path()).unwrap();
         let found = format.look(&input, text.as_bytes()).unwrap();
-        (found.layout, text[found.header..].to_owned())
+        (found.layout, text.get(found.header..).unwrap().to_owned())
     };
     let rule = "=".repeat(62);
     let dashes = "-".repeat(78);
