@@ -490,7 +490,7 @@ fn hours_and_efficiency_are_sums_over_rows_that_tell_both() {
     let jobs = Written::new(vec![
         ("User", texts(&["a", "a", "b"])),
         ("Elapsed", Arc::new(DurationSecondArray::from(vec![3600, 7200, 3600]))),
-        ("CPUTimeRAW", Arc::new(Int64Array::from(vec![Some(3600), None, Some(1800)]))),
+        ("TotalCPU", Arc::new(Int64Array::from(vec![Some(3600), None, Some(1800)]))),
         ("AllocCPUS", numbers(&[Some(2), Some(1), Some(1)])),
         ("ReqMem", numbers(&[Some(1000), Some(3000), None])),
     ]);

@@ -1,7 +1,7 @@
-"""Views of policies as stock clients meet them: listed, pulled by path, asked in SQL, under both grants.
+"""Views of policies as stock clients meet them: listed, pulled by path, asked in SQL.
 
-What the shipped views of HTCondor and Slurm jobs tell is computed again here from the raw rows and from
-what a plain pull gave.
+What the shipped views of HTCondor and Slurm jobs tell is computed again here, from the raw rows and
+from what a plain pull gave.
 """
 
 import time
@@ -49,7 +49,7 @@ class World:
 
 
 def untidied(folder: Path) -> None:
-    """Spell some sites in other ways, count completions as text, and lose some users and addresses."""
+    """Spell some sites in other ways, count completions as text, and lose some users."""
     for path in folder.glob("*.parquet"):
         rows = pq.read_table(path).to_pylist()
         for number, row in enumerate(rows):
@@ -94,6 +94,11 @@ def paths(client: flight.FlightClient, options: flight.FlightCallOptions) -> lis
     return [info.descriptor.path[0].decode() for info in client.list_flights(b"", options)]
 
 
+def commonest(seen: "Counter[str]") -> tuple[str, int]:
+    """What was seen most often, the first of several, and how often."""
+    return min(seen.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
 def listed(connection: adbc.Connection, **filters: object) -> dict[str, str]:
     """Tables of the schema of datasets, with what they are."""
     objects = connection.adbc_get_objects(depth="tables", **filters).read_all().to_pylist()
@@ -103,7 +108,7 @@ def listed(connection: adbc.Connection, **filters: object) -> dict[str, str]:
     return {table["table_name"]: table["table_type"] for table in tables}
 
 
-# ------------------------------------------------------------------------------------- listed and found
+# ----------------------------------------------------------------------------- listed and found
 
 
 def test_views_are_listed_as_flights_and_as_tables(world: World, cern: adbc.Connection) -> None:
@@ -137,7 +142,7 @@ def test_who_has_no_grant_sees_no_view(world: World) -> None:
         assert there.code == nowhere.code == "D001"
 
 
-# ------------------------------------------------------------------------------------ what they tell
+# ------------------------------------------------------------------------------- what they tell
 
 
 def test_users_and_addresses_are_counted(world: World) -> None:
@@ -158,9 +163,7 @@ def test_each_user_has_the_address_of_most_jobs(world: World) -> None:
     for row in released:
         if row["JobsubClientIpAddress"] is not None:
             pairs[row["User"]][row["JobsubClientIpAddress"]] += 1
-    expected = {
-        user: min(seen.items(), key=lambda pair: (-pair[1], pair[0])) for user, seen in pairs.items()
-    }
+    expected = {user: commonest(seen) for user, seen in pairs.items()}
     rows = world.partner().pull("htcondor_user_ips").table.to_pylist()
     assert {row["token"]: (row["ip_token"], row["ip_count"]) for row in rows} == expected
 
@@ -181,10 +184,7 @@ def test_failed_users_are_those_whose_jobs_started_and_never_completed(world: Wo
         if n
     }
     rows = world.partner().pull("htcondor_failed_users").table.to_pylist()
-    found = {
-        row["token"]: tuple(row[key] for key in row if key != "token")
-        for row in rows
-    }
+    found = {row["token"]: tuple(row[key] for key in row if key != "token") for row in rows}
     assert found == expected and 0 < len(found) < len(totals)
 
 
@@ -194,7 +194,7 @@ def test_sites_have_one_spelling_each_and_their_jobs(world: World, cern: adbc.Co
     for site in raw:
         keys[site.strip().lower()][site.strip()] += 1
     expected = {
-        key: (min(seen.items(), key=lambda pair: (-pair[1], pair[0]))[0], sum(seen.values()), len(seen))
+        key: (commonest(seen)[0], sum(seen.values()), len(seen))
         for key, seen in keys.items()
     }
     rows = world.partner().pull("htcondor_sites").table.to_pylist()
@@ -253,7 +253,7 @@ def test_no_original_is_in_any_view(world: World) -> None:
         assert not (originals | handles) & words, name
 
 
-# ----------------------------------------------------------------------------------- in statements
+# -------------------------------------------------------------------------------- in statements
 
 
 def test_views_join_with_the_dataset_and_with_each_other(cern: adbc.Connection) -> None:
@@ -314,3 +314,70 @@ def test_a_view_of_aggregates_is_pulled_under_such_a_grant(world: World) -> None
     large = {name for name, users in persons.items() if len(users) >= GROUP_MIN}
     assert set(table["Experiment"].to_pylist()) == large
     assert 0 < len(large) < len(persons)
+
+
+# -------------------------------------------------------------------------- on a real Slurm log
+
+SLURM = [
+    *("users user_accounts failed_users partitions jobs_by_partition records".split()),
+    *("codebook features".split()),
+]
+
+
+@pytest.fixture(scope="module")
+def slurm(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Partner]:
+    """A partner of a server of the shipped Slurm policy over a real log."""
+    custodian = furnished(tmp_path_factory.mktemp("slurm"), ["cern"])
+    log = shared / "data" / "slurm" / "pozidriv.log"
+    policy = custodian.publish(PROJECT / "policies" / "slurm-accounting.yaml", str(log), ["cern"])
+    custodian.run("policy", "check", policy, "--data")
+    with custodian.serve() as server:
+        yield client_of(custodian, server, "cern")
+
+
+def test_every_view_of_a_real_log_can_be_pulled(slurm: Partner) -> None:
+    expected = ["slurm_accounting", *(f"slurm_{name}" for name in SLURM)]
+    assert paths(slurm.connect(), slurm.options) == expected
+    jobs = slurm.pull("slurm_accounting").table
+    sizes = {name: slurm.pull(f"slurm_{name}").table.num_rows for name in SLURM}
+    users = len(jobs["user"].unique())
+    assert sizes["users"] == sizes["user_accounts"] == users
+    assert sizes["partitions"] == len(jobs["partition"].unique())
+    assert sizes["jobs_by_partition"] == sizes["records"] == sizes["features"] == jobs.num_rows
+
+
+def test_failed_users_of_a_real_log_are_those_of_its_rows(slurm: Partner) -> None:
+    jobs = slurm.pull("slurm_accounting").table.select(["user", "start", "end", "state"])
+    totals = Counter(jobs["user"].to_pylist())
+    fails = Counter(
+        row["user"]
+        for row in jobs.to_pylist()
+        if row["start"] and row["end"] and row["state"] not in ("COMPLETED", None)
+    )
+    rows = slurm.pull("slurm_failed_users").table.to_pylist()
+    assert {row["token"]: (row["fails"], row["total"]) for row in rows} == {
+        user: (n, totals[user]) for user, n in fails.items()
+    }
+    for row in rows:
+        assert row["share_of_user"] == row["fails"] / row["total"]
+        assert row["share_of_all"] == row["fails"] / jobs.num_rows
+    assert 0 < len(rows) < len(totals)
+
+
+def test_a_records_texts_and_a_vectors_numbers_are_the_rows(slurm: Partner) -> None:
+    rows = slurm.pull("slurm_accounting").table.to_pylist()
+    jobs = Counter(row["jobid"] for row in rows)
+    rows = [row for row in rows if jobs[row["jobid"]] == 1][:500]
+    pulled = [slurm.pull(f"slurm_{name}").table.to_pylist() for name in ("records", "features")]
+    records, vectors = ({row["jobid"]: row for row in table} for table in pulled)
+    for row in rows:
+        texts = {pair["k"]: pair["v"] for pair in records[row["jobid"]]["record"]}
+        keys = [key for key in row if key not in ("jobid", "jobidraw") and row[key] is not None]
+        assert list(texts) == keys and texts["state"] == row["state"]
+        vector = vectors[row["jobid"]]["features"]
+        assert vector[:4] == [
+            row["submit"].hour,
+            row["submit"].isoweekday() % 7,
+            row["nnodes"],
+            row["ncpus"],
+        ]

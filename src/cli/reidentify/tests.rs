@@ -77,6 +77,7 @@ fn pseudonym(world: &World, column: &str, partner: &str, value: Option<&str>) ->
         keys: &target.keys,
         tokens: &tokens,
         learned: None,
+        neighbours: &[],
         folder: world.folder.path(),
     };
     let rule = &target.column.rule;

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use arrow::datatypes::{DataType, Field, Schema};
 
+use super::Proposed;
 use super::judge::{is_number, is_text, leaks};
 use super::kind::{Kind, word};
-use super::Proposed;
 use super::quote::{key, scalar};
 use crate::pipeline::profile::{ColumnProfile, Look};
 use crate::policy::check::check_schema;
