@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use veilflight::error::Code;
+use veilflight::pipeline::ingest::normalize::NAMES;
 use veilflight::pipeline::transform::{ALL, Spec};
 use veilflight::policy::args::{Default, Kind, Param};
 use veilflight::policy::problem::Problem;
@@ -90,6 +91,24 @@ fn the_policy_manual_lists_every_transform_and_parameter() {
     }
     text.push('\n');
     expect("docs/policies.md", "transforms", &text);
+}
+
+#[test]
+fn the_guide_for_computing_centres_lists_every_shared_name() {
+    let formats = ["slurm", "condor", "lsf", "pbs", "swf", "uge"];
+    let mut table = format!("| name | meaning | unit | {} |\n", formats.join(" | "));
+    writeln!(table, "|---|---|---|{}", "---|".repeat(formats.len())).unwrap();
+    for shared in NAMES {
+        let from = formats.map(|format| {
+            let raw = shared.from.iter().find(|(known, _)| *known == format);
+            let raw = raw.map_or(&[][..], |(_, raw)| raw);
+            raw.iter().map(|raw| format!("`{raw}`")).collect::<Vec<_>>().join(", ")
+        });
+        let unit = shared.wanted.unit().unwrap_or_default();
+        let (name, meaning) = (shared.name, shared.meaning);
+        writeln!(table, "| `{name}` | {meaning} | {unit} | {} |", from.join(" | ")).unwrap();
+    }
+    expect("docs/hpc.md", "shared names", &table);
 }
 
 fn kind(kind: Kind) -> String {
