@@ -6,8 +6,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::compute::{cast, concat_batches, nullif};
+use arrow::array::{
+    ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow_flight::decode::FlightRecordBatchStream;
 use futures::TryStreamExt;
@@ -184,9 +186,10 @@ fn without_empty(batch: &RecordBatch) -> Vec<ArrayRef> {
         if *column.data_type() != DataType::Utf8 {
             return Arc::clone(column);
         }
-        let empty = StringArray::from(vec![""; column.len()]);
         let texts = cast(column, &DataType::Utf8).unwrap();
-        nullif(&texts, &arrow::compute::kernels::cmp::eq(&texts, &empty).unwrap()).unwrap()
+        let texts = texts.as_string::<i32>().iter();
+        Arc::new(StringArray::from_iter(texts.map(|text| text.filter(|text| !text.is_empty()))))
+            as ArrayRef
     };
     batch.columns().iter().map(blank).collect()
 }
