@@ -46,11 +46,12 @@ test-python: $(VENV_WHOLE)
 	$(CARGO) build --bins --examples
 	$(VENV_PYTHON) -m pytest tests/python $(ARGS)
 
-bench: $(VENV_READY) $(BENCH_READY) ## kernels, pulls and SQL, each beside a peer; ROWS=5000000, ARGS=--memory
+bench: $(VENV_READY) $(BENCH_READY) ## kernels, pulls, SQL and ingest, each beside a peer; ROWS=5000000, ARGS=--memory
 	$(CARGO) build $(OPTIMIZED)
 	$(CARGO) bench --profile dev $(OPTIMIZED) --bench kernels
 	$(VENV_PYTHON) benches/flight.py --rows $(ROWS) $(ARGS)
 	$(VENV_PYTHON) benches/sql.py --rows $(ROWS)
+	$(VENV_PYTHON) benches/ingest.py
 
 check: format lint doc test ## what the continuous integration runs
 

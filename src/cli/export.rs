@@ -212,3 +212,6 @@ fn tell(
     writeln!(out, "manifest: {}", beside.display())?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

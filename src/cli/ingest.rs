@@ -62,6 +62,9 @@ pub(super) struct Ingest {
     /// seconds, minutes, cputime, bytes, nodes
     #[arg(long, value_name = "NAME=KIND,...", value_delimiter = ',', value_parser = typed)]
     types: Vec<(String, Kind)>,
+    /// Which types of records are read, where a log has several: `E` for jobs that ended, as in pbs
+    #[arg(long, value_name = "TYPE,...", value_delimiter = ',')]
+    records: Vec<String>,
     /// From how many records of each input kinds are inferred; 0 for all [default: by format]
     #[arg(long, value_name = "RECORDS")]
     sample: Option<u64>,
@@ -136,6 +139,7 @@ impl Ingest {
                 steps: self.steps,
                 delimiter: self.delimiter,
                 types: self.types,
+                records: self.records,
                 sample: self.sample,
             },
             normalize: self.normalize,
@@ -208,4 +212,69 @@ fn tell(request: &Request, done: &Summary, out: &mut dyn Write) -> std::io::Resu
         counts.rejected,
         counts.left_out
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Only {
+        #[command(flatten)]
+        ingest: Ingest,
+    }
+
+    fn call(words: &[&str]) -> Result<String, String> {
+        let all = std::iter::once("ingest").chain(words.iter().copied());
+        let only = Only::try_parse_from(all).map_err(|usage| usage.to_string())?;
+        let mut out = Vec::new();
+        match only.ingest.run(&mut out) {
+            Ok(code) => assert_eq!(code, DONE),
+            Err(error) => return Err(format!("{error:#}")),
+        }
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn what_became_of_the_inputs_is_told_and_adds_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("jobs.txt");
+        let text = "1|ada|00:01:00\n1.batch|ada|00:01:00\n2|bob|soon\n";
+        std::fs::write(&input, text).unwrap();
+        let (input, out) = (input.to_str().unwrap(), folder.path().join("out"));
+        let out = out.to_str().unwrap();
+        let words = ["slurm", input, "--out", out, "--fields", "JobID,User,Elapsed"];
+        let told = call(&[&words[..], &["--steps", "drop"]].concat()).unwrap();
+        let bytes = std::fs::metadata(format!("{out}/jobs-00000.parquet")).unwrap().len();
+        let told = told.replace(out, "OUT").replace(&bytes.to_string(), "BYTES");
+        insta::assert_snapshot!(told, @r"
+        1 row of 3 columns from 1 input: 1 file in `OUT` (BYTES bytes, mode 0600)
+        1 job step left out
+        1 record could not be read: see `OUT/rejects.csv` (raw text, mode 0600)
+        records read 3 = rows 1 + rejects 1 + steps 1
+        ");
+        let error = call(&words).unwrap_err();
+        assert!(error.contains("other options"), "{error}");
+        call(&[&words[..], &["--overwrite"]].concat()).unwrap();
+    }
+
+    #[test]
+    fn wrong_words_are_told_with_what_to_write() {
+        let flags = ["x", "--out", "y"];
+        for (words, expected) in [
+            (&["sulrm"][..], "similar value exists: 'slurm'"),
+            (&["csv", "--types", "zip"], "write NAME=KIND, as in `zip=text`"),
+            (&["csv", "--types", "zip=word"], "kinds are text, int"),
+            (&["csv", "--delimiter", "ab"], "or `tab`"),
+            (&["csv", "--time-zone", "Berlin"], "a name such as `Europe/Berlin`"),
+            (&["csv", "--append", "--overwrite"], "cannot be used with"),
+        ] {
+            let error = call(&[words, &flags[..]].concat()).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert_eq!(delimiter("tab"), Ok(b'\t'));
+        assert_eq!(typed("a=b=TIME"), Ok(("a=b".to_owned(), Kind::Time)));
+    }
 }

@@ -398,3 +398,6 @@ impl Verdict<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,8 +43,7 @@ impl Sink for ParquetFile {
         self.0.write(batch).context(Code::Usage, failed)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(Fresh, u64)> {
-        self.0.finish().context(Code::Usage, failed)?;
+    fn finish(self: Box<Self>) -> Result<(Fresh, u64)> {
         Ok((self.0.into_inner().context(Code::Usage, failed)?, 0))
     }
 }
@@ -67,8 +66,7 @@ impl Sink for ArrowFile {
         self.0.write(batch).context(Code::Usage, failed)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(Fresh, u64)> {
-        self.0.finish().context(Code::Usage, failed)?;
+    fn finish(self: Box<Self>) -> Result<(Fresh, u64)> {
         Ok((self.0.into_inner().context(Code::Usage, failed)?, 0))
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use veilflight::error::Code;
+use veilflight::pipeline::ingest::normalize::NAMES;
 use veilflight::pipeline::transform::{ALL, Spec};
 use veilflight::policy::args::{Default, Kind, Param};
 use veilflight::policy::problem::Problem;
@@ -92,6 +93,24 @@ fn the_policy_manual_lists_every_transform_and_parameter() {
     expect("docs/policies.md", "transforms", &text);
 }
 
+#[test]
+fn the_guide_for_computing_centres_lists_every_shared_name() {
+    let formats = ["slurm", "condor", "lsf", "pbs", "swf", "uge"];
+    let mut table = format!("| name | meaning | unit | {} |\n", formats.join(" | "));
+    writeln!(table, "|---|---|---|{}", "---|".repeat(formats.len())).unwrap();
+    for shared in NAMES {
+        let from = formats.map(|format| {
+            let raw = shared.from.iter().find(|(known, _)| *known == format);
+            let raw = raw.map_or(&[][..], |(_, raw)| raw);
+            raw.iter().map(|raw| format!("`{raw}`")).collect::<Vec<_>>().join(", ")
+        });
+        let unit = shared.wanted.unit().unwrap_or_default();
+        let (name, meaning) = (shared.name, shared.meaning);
+        writeln!(table, "| `{name}` | {meaning} | {unit} | {} |", from.join(" | ")).unwrap();
+    }
+    expect("docs/hpc.md", "shared names", &table);
+}
+
 fn kind(kind: Kind) -> String {
     let words = |words: &[&str]| {
         words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
@@ -105,6 +124,7 @@ fn kind(kind: Kind) -> String {
         Kind::Choices(choices) => format!("list of {}", words(choices)),
         Kind::Date => "date".to_owned(),
         Kind::Column => "name of a column".to_owned(),
+        Kind::Columns => "list of names of columns".to_owned(),
         Kind::Numbers => "list of numbers".to_owned(),
         Kind::Texts => "list of texts".to_owned(),
         Kind::Path => "file, from the policy's folder".to_owned(),

@@ -17,7 +17,7 @@ use super::column::{Column, Kind};
 use super::input::Input;
 use super::rows::Rows;
 use super::zone::Zone;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 
 /// A format of text that can be ingested.
 pub trait Format: Send + Sync + std::fmt::Debug {
@@ -26,6 +26,11 @@ pub trait Format: Send + Sync + std::fmt::Debug {
 
     /// What it is, in a line for `--help`.
     fn about(&self) -> &'static str;
+
+    /// Whether its logs have several types of records, so that [`Options::records`] says something.
+    fn has_records(&self) -> bool {
+        false
+    }
 
     /// Which columns there will be. May read the inputs, as often as it needs.
     ///
@@ -38,6 +43,12 @@ pub trait Format: Send + Sync + std::fmt::Debug {
 pub trait Plan: Send + Sync + std::fmt::Debug {
     /// The columns of the output, in order; the same for all inputs.
     fn columns(&self) -> &[Column];
+
+    /// What the inputs say of themselves beside their records, such as acknowledgements: names and texts for
+    /// the metadata of the output's schema.
+    fn notes(&self) -> &[(String, String)] {
+        &[]
+    }
 
     /// What readers need for this input, from the bytes it begins with (a megabyte, or all of it; no
     /// byte-order mark, unpacked).
@@ -85,9 +96,34 @@ pub struct Options {
     pub delimiter: Option<u8>,
     /// Kinds of columns that a person knows better (`--types`).
     pub types: Vec<(String, Kind)>,
+    /// The types of records that are read, where there are several (`--records`); the format's own choice
+    /// when none is named.
+    pub records: Vec<String>,
     /// How many records of each input types are inferred from, where they are (`--sample`); all when
     /// none.
     pub sample: Option<u64>,
+}
+
+impl Options {
+    /// Refuses what says something of delimited text only.
+    ///
+    /// # Errors
+    /// `Usage`, naming the option.
+    pub(super) fn without_fields(&self, format: &str) -> Result<()> {
+        let given = [
+            ("--fields", self.fields.is_some()),
+            ("--delimiter", self.delimiter.is_some()),
+            ("--steps", self.steps != Steps::default()),
+            ("--sample", self.sample.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((option, _)) => {
+                let text = format!("`{option}` says nothing of `{format}`; leave it out");
+                Err(Error::new(Code::Usage, text))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// What becomes of the rows of job steps.

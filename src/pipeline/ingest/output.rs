@@ -20,6 +20,9 @@ use crate::error::{Code, Context, Error, Result};
 /// How hard columns are packed: what other writers of parquet use by default.
 const ZSTD_LEVEL: i32 = 3;
 
+/// The size of a page, before packing.
+const PAGE_BYTES: usize = 4 << 20;
+
 /// Where a run writes.
 pub(super) struct Output {
     folder: PathBuf,
@@ -212,6 +215,9 @@ fn writer<W: Write + Send>(
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .set_max_row_group_row_count(None)
+        // A column of a row group is one page or a few: packing many small ones is slower, and worse.
+        .set_data_page_row_count_limit(usize::MAX)
+        .set_data_page_size_limit(PAGE_BYTES)
         .set_created_by(concat!("veilflight ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
     ArrowWriter::try_new(out, std::sync::Arc::clone(schema), Some(properties))

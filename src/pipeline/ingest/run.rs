@@ -1,7 +1,7 @@
 //! One run: what is asked for meets what the folder already holds, then one thread cuts text into chunks,
 //! some encode them, and one writes them in order. Knows no formats.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::chunk::{Chunk, Chunks, Mark};
+use super::chunk::{Chunk, Chunks, Mark, Spare};
 use super::column::Column;
 use super::encode::{Counts, Encoder, Group};
 use super::format::{Format, Options, Plan, Reader};
 use super::input::Input;
 use super::manifest::{MANIFEST, Manifest, Progress};
+use super::normalize;
 use super::output::{Output, remove};
 use crate::error::{Code, Context, Error, Result};
 
@@ -111,9 +112,13 @@ pub fn run(request: &Request, observer: &Arc<dyn Observer>) -> Result<Summary> {
     if distinct.len() < inputs.len() {
         return Err(Error::new(Code::Usage, "one file is named twice"));
     }
+    if !request.options.records.is_empty() && !request.format.has_records() {
+        let text = format!("`--records` says nothing of `{}`; leave it out", request.format.name());
+        return Err(Error::new(Code::Usage, text));
+    }
     let plan = request.format.plan(&inputs, &request.options)?;
     let columns = named(request, plan.columns())?;
-    let schema = schema(request.format, &columns);
+    let schema = schema(request.format, &columns, plan.notes());
     let manifest = prepare(request, &inputs, &schema)?;
     let first = manifest.inputs.len() - inputs.len();
     let earlier = sum(&manifest, first);
@@ -121,7 +126,9 @@ pub fn run(request: &Request, observer: &Arc<dyn Observer>) -> Result<Summary> {
         Output::open(&request.out, manifest, Arc::clone(&schema), request.limits.rows_per_file)?;
     let encoder =
         Encoder { columns, zone: request.options.zone, factory: Output::factory(&schema)?, schema };
-    let work = Work { request, inputs: &inputs, plan: &*plan, encoder: &encoder, first, observer };
+    let spare = Spare::default();
+    let (plan, encoder) = (&*plan, &encoder);
+    let work = Work { request, inputs: &inputs, plan, encoder, first, observer, spare };
     observer.begin(inputs.iter().map(|input| input.stamp().bytes).sum());
     work.run(&mut output)?;
     let manifest = output.manifest();
@@ -145,8 +152,13 @@ fn sum(manifest: &Manifest, first: usize) -> Counts {
 
 /// The columns under the names that they get.
 fn named(request: &Request, columns: &[Column]) -> Result<Vec<Column>> {
+    let columns = if request.normalize {
+        normalize::columns(request.format.name(), columns)
+    } else {
+        columns.to_vec()
+    };
     let mut names = BTreeSet::new();
-    for column in columns {
+    for column in &columns {
         if !names.insert(column.name.as_str()) {
             let text = format!("there are two columns named `{}`", column.name);
             return Err(Error::new(Code::Usage, text));
@@ -155,12 +167,12 @@ fn named(request: &Request, columns: &[Column]) -> Result<Vec<Column>> {
     if columns.is_empty() {
         return Err(Error::new(Code::Usage, "the inputs have no columns"));
     }
-    let _ = request.normalize;
-    Ok(columns.to_vec())
+    Ok(columns)
 }
 
-fn schema(format: &dyn Format, columns: &[Column]) -> SchemaRef {
-    let metadata = [(FORMAT.to_owned(), format.name().to_owned())].into();
+fn schema(format: &dyn Format, columns: &[Column], notes: &[(String, String)]) -> SchemaRef {
+    let mut metadata: HashMap<String, String> = notes.iter().cloned().collect();
+    metadata.insert(FORMAT.to_owned(), format.name().to_owned());
     let fields: Vec<_> = columns.iter().map(Column::field).collect();
     Arc::new(Schema::new_with_metadata(fields, metadata))
 }
@@ -310,6 +322,7 @@ struct Work<'a> {
     /// Where this run's inputs begin in the manifest.
     first: usize,
     observer: &'a Arc<dyn Observer>,
+    spare: Spare,
 }
 
 /// A chunk on its way, with its place in the order.
@@ -389,7 +402,7 @@ impl Work<'_> {
         let observer = Arc::clone(self.observer);
         let rows = self.request.limits.rows_per_group;
         let seen = move |bytes| observer.read(bytes);
-        let mut chunks = Chunks::open(input, self.plan, rows, from, seen)?;
+        let mut chunks = Chunks::open(input, self.plan, rows, from, seen)?.with_spare(&self.spare);
         loop {
             if permits.recv().is_err() {
                 return Ok(None);
@@ -417,6 +430,7 @@ impl Work<'_> {
             let group = group
                 .unwrap_or_else(|_| Err(Error::new(Code::Internal, "a reader panicked")))
                 .map(|group| Done::Group(job.input, Box::new(group)));
+            self.spare.give(job.chunk.text);
             if !tell(job.place, group) {
                 return;
             }

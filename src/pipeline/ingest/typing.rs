@@ -1,6 +1,7 @@
 //! The rows of a block become arrays, a column at a time; rows with a text that has no value become
 //! rejects; steps are folded into their jobs. Reads no text itself.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -127,6 +128,8 @@ fn array(
         Kind::Minutes => source.primitive::<types::Int64Type>(cells::minutes),
         Kind::ProcessorTime => source.primitive::<types::Float64Type>(cells::processor_time),
         Kind::Bytes => source.primitive::<types::Int64Type>(cells::bytes),
+        Kind::Kibibytes => source.primitive::<types::Int64Type>(|text| cells::scaled(text, b'K')),
+        Kind::Mebibytes => source.primitive::<types::Int64Type>(|text| cells::scaled(text, b'M')),
         Kind::Flag => source.flags(),
         Kind::Nodes => source.nodes(),
     };
@@ -181,23 +184,28 @@ impl Source<'_, '_> {
 
     fn nodes(&mut self) -> ArrayRef {
         let mut lists = ListBuilder::new(StringBuilder::new());
-        // Neighbouring jobs often ran on the same hosts.
+        // A block names few lists, each of them often.
+        let mut known: HashMap<Vec<u8>, Result<Vec<String>, Fault>> = HashMap::new();
         self.each(|text| {
             let Some(text) = text else {
                 lists.append_null();
                 return Ok(());
             };
-            match cells::nodes(text) {
-                Ok(hosts) => {
+            if !known.contains_key(text) {
+                known.insert(text.to_vec(), cells::nodes(text));
+            }
+            match known.get(text) {
+                Some(Ok(hosts)) => {
                     for host in hosts {
                         lists.values().append_value(host);
                     }
                     lists.append(true);
                     Ok(())
                 }
-                Err(fault) => {
+                other => {
                     lists.append_null();
-                    Err(fault)
+                    let fault = other.and_then(|known| known.as_ref().err()).cloned();
+                    Err(fault.unwrap_or_else(|| cells::misfit(Kind::Nodes)))
                 }
             }
         });

@@ -13,7 +13,8 @@ mod links;
 mod looks;
 #[cfg(feature = "server")]
 mod sample;
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
+#[cfg(feature = "server")]
 mod tests;
 #[cfg(feature = "server")]
 mod text;

@@ -78,9 +78,10 @@ fn read(
         files.iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum();
     let mut before = 0;
     for path in files {
-        before = table.add(path, delimiter, quote, &mut |done| {
-            watch("reading text", before + done, total);
-        })? + before;
+        let start = before;
+        before += table.add(path, delimiter, quote, &mut |done| {
+            watch("reading text", start + done, total);
+        })?;
     }
     let columns: Vec<(String, FieldType)> =
         table.names.iter().cloned().zip(table.guesses.iter().map(Guess::settled)).collect();

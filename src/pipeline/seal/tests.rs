@@ -358,7 +358,6 @@ fn what_is_nested_leaves_in_plain_form_and_shows_nothing_else() {
 fn no_element_of_a_list_under_a_rule_is_in_a_message() {
     use crate::pipeline::transform::testing::{Fixture, args, word};
     use crate::pipeline::transform::{elements, find};
-    use crate::policy::args::Value;
 
     // One list a row; the second stands under a null, the first and the last behind a slice.
     let hosts: StringArray = (0..5).map(|at| Some(format!("CANARY-0-{at}"))).collect();
@@ -373,7 +372,7 @@ fn no_element_of_a_list_under_a_rule_is_in_a_message() {
     let text: ArrayRef = Arc::new(hosts);
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let kinds = [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View, dictionary];
-    let rules: [(&str, Option<&str>, Vec<(&str, Value)>); 4] = [
+    let rules = [
         ("pseudonym", Some("hmac"), vec![]),
         ("pseudonym", Some("token"), vec![]),
         ("mask", None, vec![]),

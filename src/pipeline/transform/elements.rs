@@ -60,7 +60,7 @@ pub fn fit(transform: &dyn Transform, args: &Args, input: &DataType) -> Result<F
 }
 
 /// The type that the kernel of a rule is bound to.
-pub fn bound<'a>(input: &'a DataType, by_element: bool) -> &'a DataType {
+pub fn bound(input: &DataType, by_element: bool) -> &DataType {
     match input {
         DataType::List(item) if by_element => item.data_type(),
         whole => whole,

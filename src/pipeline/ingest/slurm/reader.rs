@@ -223,6 +223,12 @@ impl Sacct {
 
     /// How many of the short lines at the beginning of `text` go on with the record before them.
     fn continued(&self, text: &[u8]) -> usize {
+        // Nearly always a job's number follows.
+        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let first_is_job = self.fields.first().is_some_and(|field| field.shape == Shape::Job);
+        if first_is_job && digits > 0 && text.get(digits) == Some(&self.delimiter) {
+            return 0;
+        }
         if self.free.last().is_none_or(|last| last + 1 != self.fields.len()) || self.trailing {
             return 0;
         }
