@@ -233,7 +233,7 @@ fn rounded(value: Value) -> Value {
     match &value {
         Value::Number(found) if found.is_f64() => {
             let found = found.as_f64().unwrap_or(0.0);
-            let size = 10_f64.powf(9.0 - found.abs().max(1e-9).log10().ceil());
+            let size = 10_f64.powf(12.0 - found.abs().max(1e-9).log10().ceil());
             number((found * size).round() / size)
         }
         _ => value,
