@@ -158,7 +158,10 @@ impl Init {
         let leaving = proposal.columns.iter().filter(|column| column.leaves()).count();
         let links = proposal.links();
         if !links.is_empty() {
-            writeln!(around.err, "columns that hold values of others (share of the values looked at):")?;
+            writeln!(
+                around.err,
+                "columns that hold values of others (share of the values looked at):"
+            )?;
             let widest = |names: &mut dyn Iterator<Item = usize>| {
                 names.map(|at| proposal.name(at).chars().count()).max().unwrap_or(0).max(9)
             };
@@ -182,10 +185,17 @@ impl Init {
             }
         }
         let total = proposal.columns.len();
-        writeln!(around.err, "{leaving} of {total} columns leave, {} are dropped", total - leaving)?;
+        writeln!(
+            around.err,
+            "{leaving} of {total} columns leave, {} are dropped",
+            total - leaving
+        )?;
         if let Some(out) = &self.out {
             let out = out.display();
-            writeln!(around.err, "wrote `{out}`; read it, then: veilflight policy check --data {out}")?;
+            writeln!(
+                around.err,
+                "wrote `{out}`; read it, then: veilflight policy check --data {out}"
+            )?;
         }
         Ok(())
     }
@@ -203,12 +213,16 @@ fn bar() -> ProgressBar {
 /// The proposal is held against the language and the data's own columns before anybody sees it.
 fn holds(proposal: &Proposal, path: &Path, text: &str) -> anyhow::Result<()> {
     let told = |report: String| {
-        Error::new(Code::Internal, format!("the policy that was proposed cannot be used:\n{report}"))
+        Error::new(
+            Code::Internal,
+            format!("the policy that was proposed cannot be used:\n{report}"),
+        )
     };
     let loaded = load_bytes(path, text.as_bytes()).map_err(|report| told(report.to_string()))?;
-    let fields = proposal.profile.columns.iter().map(|column| {
-        arrow::datatypes::Field::new(&column.name, column.data_type.clone(), true)
-    });
+    let fields =
+        proposal.profile.columns.iter().map(|column| {
+            arrow::datatypes::Field::new(&column.name, column.data_type.clone(), true)
+        });
     let schema = arrow::datatypes::Schema::new(fields.collect::<Vec<_>>());
     let errors: Vec<_> =
         check_schema(&loaded, &schema).into_iter().filter(|found| found.is_error()).collect();
@@ -254,7 +268,8 @@ fn from(folder: &Path, written: &str, relative: bool) -> anyhow::Result<String> 
     let cwd = Path::new(".").canonicalize().context("there is no current folder")?;
     let whole = cwd.join(written);
     // What stands before the first pattern is there, or nothing will be found.
-    let is_pattern = |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    let is_pattern =
+        |part: &Component<'_>| part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
     let there = whole.exists();
     let fixed: PathBuf = whole.components().take_while(|part| there || !is_pattern(part)).collect();
     let rest: PathBuf = whole.components().skip(fixed.components().count()).collect();

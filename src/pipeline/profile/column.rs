@@ -47,7 +47,9 @@ pub(super) fn profile(
         kind if kind.is_numeric() => numbers(&mut found, &pieces, &kind),
         DataType::Boolean => {
             let has = |wanted: bool| {
-                pieces.iter().any(|piece| piece.as_boolean().iter().any(|flag| flag == Some(wanted)))
+                pieces
+                    .iter()
+                    .any(|piece| piece.as_boolean().iter().any(|flag| flag == Some(wanted)))
             };
             found.distinct = u64::from(has(true)) + u64::from(has(false));
         }
@@ -111,7 +113,8 @@ fn numbers(found: &mut ColumnProfile, pieces: &[ArrayRef], kind: &DataType) {
         let piece = piece.as_any().downcast_ref::<Float64Array>();
         all.extend(piece.into_iter().flatten().flatten().filter(|number| !number.is_nan()));
     }
-    let count = |holds: &dyn Fn(f64) -> bool| all.iter().filter(|value| holds(**value)).count() as u64;
+    let count =
+        |holds: &dyn Fn(f64) -> bool| all.iter().filter(|value| holds(**value)).count() as u64;
     let whole = |value: f64| value.fract() == 0.0;
     let mut numbers = Numbers {
         negative: count(&|value| value < 0.0),
@@ -155,4 +158,3 @@ fn is_day(value: f64) -> bool {
         && (1.0..=12.0).contains(&month)
         && (1.0..=31.0).contains(&day)
 }
-

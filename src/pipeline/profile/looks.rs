@@ -158,7 +158,10 @@ const WHOLE: &[(Look, &str)] = &[
     (Look::Email, r"^[^@\s/:]+@[A-Za-z0-9][A-Za-z0-9.-]*$"),
     (Look::Address, r"^[\[<]?(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?:[:/][0-9]+)?>?$"),
     (Look::Mac, r"^(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$"),
-    (Look::Address, r"^\[?[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:[0-9.]*)(?:%\w+)?(?:/[0-9]+)?\]?$"),
+    (
+        Look::Address,
+        r"^\[?[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:[0-9.]*)(?:%\w+)?(?:/[0-9]+)?\]?$",
+    ),
     (Look::Uuid, r"^\{?[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\}?$"),
     (Look::Url, r"^[A-Za-z][A-Za-z0-9+.-]*://\S+$"),
     (
@@ -166,8 +169,14 @@ const WHOLE: &[(Look, &str)] = &[
         r"(?i)^(?:/(?:dc|o|ou|cn|c|l|st|uid|email\w*)=[^/]*){2,}.*$|^(?:dc|o|ou|cn|c|l|st|uid|email\w*)\s?=[^,]*(?:,\s*(?:dc|o|ou|cn|c|l|st|uid|email\w*)\s?=[^,]*)+$",
     ),
     (Look::Path, r"^(?:~[\w.-]*|\.{1,2})?(?:/[^/\s]+)+/?$|^[A-Za-z]:\\\S*$|^\\\\\S+$"),
-    (Look::Secret, r"^eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+$|^(?:AKIA|ASIA)[A-Z0-9]{16}$|^gh[pousr]_[A-Za-z0-9]{20,}$|^-----BEGIN .*$"),
-    (Look::Digest, r"^(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{56}|[0-9a-fA-F]{64}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128})$"),
+    (
+        Look::Secret,
+        r"^eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+$|^(?:AKIA|ASIA)[A-Z0-9]{16}$|^gh[pousr]_[A-Za-z0-9]{20,}$|^-----BEGIN .*$",
+    ),
+    (
+        Look::Digest,
+        r"^(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{56}|[0-9a-fA-F]{64}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128})$",
+    ),
     (Look::Iban, r"^[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{2,4}){3,9}$"),
     (Look::Card, r"^[2-6][0-9]{3}(?:[ -]?[0-9]{2,6}){2,4}$"),
     (Look::NationalId, r"^[0-9]{3}-[0-9]{2}-[0-9]{4}$"),
@@ -188,9 +197,15 @@ const WHOLE: &[(Look, &str)] = &[
     ),
     (Look::Whole, r"^[+-]?[0-9]+$"),
     (Look::Decimal, r"^[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][+-]?[0-9]+)?$"),
-    (Look::Phone, r"^(?:\+|00)[0-9][0-9 ()./-]{5,18}[0-9]$|^\(?[0-9]{2,5}\)?[ ./-][0-9]{2,5}[ ./-][0-9]{2,6}(?:[ ./-][0-9]{2,5})*(?: ?(?:x|ext\.?) ?[0-9]+)?$"),
+    (
+        Look::Phone,
+        r"^(?:\+|00)[0-9][0-9 ()./-]{5,18}[0-9]$|^\(?[0-9]{2,5}\)?[ ./-][0-9]{2,5}[ ./-][0-9]{2,6}(?:[ ./-][0-9]{2,5})*(?: ?(?:x|ext\.?) ?[0-9]+)?$",
+    ),
     (Look::Json, r"(?s)^\s*(?:\{.*\}|\[.*\])\s*$"),
-    (Look::Environment, r#"(?s)^[\s"']*[A-Za-z_]\w*=.*[\s;,"'][A-Za-z_]\w*=.*$|^[A-Z_][A-Z0-9_]{2,}=.+$"#),
+    (
+        Look::Environment,
+        r#"(?s)^[\s"']*[A-Za-z_]\w*=.*[\s;,"'][A-Za-z_]\w*=.*$|^[A-Z_][A-Z0-9_]{2,}=.+$"#,
+    ),
     (
         Look::Command,
         r"(?s)^(?:\.{0,2}/|~/)\S*\s+\S.*$|^\S.*\s-{1,2}[A-Za-z].*$|^(?:python[0-9.]*|bash|sh|srun|sbatch|mpirun|mpiexec|singularity|apptainer|docker|Rscript|matlab|java|perl|cp|mv|rm)\s+\S.*$|^-{1,2}[A-Za-z].*$",
@@ -199,7 +214,10 @@ const WHOLE: &[(Look, &str)] = &[
         Look::NodeList,
         r"^[A-Za-z][\w.-]*\[[0-9,-]+\][\w.-]*(?:,[A-Za-z][\w.-]*(?:\[[0-9,-]+\])?[\w.-]*)*$|^[A-Za-z][\w.-]*[0-9][\w.-]*(?:/[0-9*-]+)?(?:[,+][A-Za-z][\w.-]*[0-9\]][\w.\[,-]*(?:\[[0-9,-]+\])?(?:/[0-9*-]+)?)+$|^[A-Za-z][\w.-]*/[0-9]+(?:[*-][0-9]+)?$",
     ),
-    (Look::Host, r"^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+\.[A-Za-z]{2,}$"),
+    (
+        Look::Host,
+        r"^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+\.[A-Za-z]{2,}$",
+    ),
     (Look::Flag, r"(?i)^(?:true|false|yes|no|y|n|t|f|on|off)$"),
     (Look::Code, r"^[A-Z][A-Z_]{1,30}$"),
     (Look::Word, r"^\p{L}[\p{L}\p{M}'_-]*$"),
@@ -215,7 +233,10 @@ const INSIDE: &[(Look, &str)] = &[
     (Look::Path, r#"(?:^|[\s=:"'(,;\[<])(?:/[^/\s]+){2,}|(?:^|[\s=:"'(,;])~/?\w"#),
     (Look::DistinguishedName, r"(?i)(?:^|[/,\s])cn\s?="),
     (Look::Uuid, r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"),
-    (Look::Secret, r"eyJ[A-Za-z0-9_-]{8,}\.|-----BEGIN |(?i:password|passwd|secret|token|apikey|api_key)\s?[=:]"),
+    (
+        Look::Secret,
+        r"eyJ[A-Za-z0-9_-]{8,}\.|-----BEGIN |(?i:password|passwd|secret|token|apikey|api_key)\s?[=:]",
+    ),
     (Look::NationalId, r"(?:^|[^0-9-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?:$|[^0-9-])"),
     (Look::Phone, r"(?:^|[^\w.+-])\+[0-9][0-9 ()./-]{6,18}[0-9]"),
     (Look::Digest, r"(?:^|[^0-9a-zA-Z])(?:[0-9a-f]{40}|[0-9a-f]{64})(?:$|[^0-9a-zA-Z])"),
@@ -268,7 +289,8 @@ impl Looks {
 
 /// What no form fits.
 fn otherwise(text: &str) -> Look {
-    let words = text.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).count();
+    let words =
+        text.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).count();
     if text.contains('\n') || words >= 6 {
         Look::Prose
     } else if looks_random(text) {
@@ -292,8 +314,20 @@ fn looks_random(text: &str) -> bool {
 /// Words that stand for nothing.
 pub(super) fn is_blank(text: &str) -> bool {
     const WORDS: [&str; 14] = [
-        "", "-", "?", "*", "null", "none", "nan", "na", "n/a", "unknown", "undefined", "invalid",
-        "(null)", "not set",
+        "",
+        "-",
+        "?",
+        "*",
+        "null",
+        "none",
+        "nan",
+        "na",
+        "n/a",
+        "unknown",
+        "undefined",
+        "invalid",
+        "(null)",
+        "not set",
     ];
     let text = text.trim();
     text.len() <= 9 && WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
@@ -424,7 +458,8 @@ mod tests {
         ] {
             assert!(looks.inside(text).any(|found| found == look), "{text}");
         }
-        for text in ["COMPLETED", "7-20:39:39", "48000Mn", "cpu=12,mem=48000M,gres/gpu=2", "1.2.3"] {
+        for text in ["COMPLETED", "7-20:39:39", "48000Mn", "cpu=12,mem=48000M,gres/gpu=2", "1.2.3"]
+        {
             assert_eq!(looks.inside(text).next(), None, "{text}");
         }
     }

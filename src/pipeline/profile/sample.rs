@@ -50,7 +50,12 @@ impl Sample {
     /// # Errors
     /// `SourceUnreadable` when there is no file or one cannot be read, `SchemaDrift` when two files
     /// differ in their columns.
-    pub fn parquet(folder: &Path, paths: &[String], rows: u64, watch: &mut Watch<'_>) -> Result<Self> {
+    pub fn parquet(
+        folder: &Path,
+        paths: &[String],
+        rows: u64,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self> {
         watch("looking at files", 0, 0);
         let snapshot = look(folder, &Source::Parquet { paths: paths.to_vec() }, 1)?;
         let total: u64 = snapshot.pieces().map(Piece::weight).sum();
@@ -135,10 +140,8 @@ impl Sample {
     /// # Errors
     /// `Internal` when there are too many values to look for.
     pub fn links(&self, of: &[usize], watch: &mut Watch<'_>) -> Result<Vec<Link>> {
-        let named: Vec<(usize, &[ArrayRef])> = of
-            .iter()
-            .filter_map(|at| Some((*at, self.columns.get(*at)?.as_slice())))
-            .collect();
+        let named: Vec<(usize, &[ArrayRef])> =
+            of.iter().filter_map(|at| Some((*at, self.columns.get(*at)?.as_slice()))).collect();
         let Some(words) = Words::of(&named)? else { return Ok(Vec::new()) };
         let mut links = Vec::new();
         for (at, (field, pieces)) in self.schema.fields().iter().zip(&self.columns).enumerate() {

@@ -39,9 +39,8 @@ pub fn delimited(
 ) -> Result<(Source, Sample)> {
     watch("looking at files", 0, 0);
     let files = find(folder, paths, "")?;
-    let first = files
-        .first()
-        .ok_or_else(|| Error::new(Code::SourceUnreadable, "no file to look at"))?;
+    let first =
+        files.first().ok_or_else(|| Error::new(Code::SourceUnreadable, "no file to look at"))?;
     let header = header_line(first)?;
     let delimiter = DELIMITERS
         .into_iter()
@@ -75,7 +74,8 @@ fn read(
     watch: &mut Watch<'_>,
 ) -> Result<(Source, Sample)> {
     let mut table = Table::new(usize::try_from(rows).unwrap_or(usize::MAX).max(1));
-    let total: u64 = files.iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum();
+    let total: u64 =
+        files.iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum();
     let mut before = 0;
     for path in files {
         before = table.add(path, delimiter, quote, &mut |done| {
@@ -158,7 +158,8 @@ impl Table {
                 guess.see(at.and_then(|at| record.get(at)).unwrap_or_default());
             }
             if self.rows.is_multiple_of(self.step) {
-                let fields = order.iter().map(|at| at.and_then(|at| record.get(at)).unwrap_or_default());
+                let fields =
+                    order.iter().map(|at| at.and_then(|at| record.get(at)).unwrap_or_default());
                 let row: StringRecord = fields.collect();
                 self.keep(row);
             }
@@ -190,11 +191,8 @@ impl Table {
     fn columns(&self, schema: &Schema) -> Result<Vec<Vec<ArrayRef>>> {
         let mut columns = Vec::new();
         for (at, field) in schema.fields().iter().enumerate() {
-            let text: StringArray = self
-                .kept
-                .iter()
-                .map(|row| row.get(at).filter(|text| !text.is_empty()))
-                .collect();
+            let text: StringArray =
+                self.kept.iter().map(|row| row.get(at).filter(|text| !text.is_empty())).collect();
             let text: ArrayRef = Arc::new(text);
             // PRIVACY: Arrow's words quote the value.
             let typed = cast(&text, field.data_type())
@@ -345,7 +343,10 @@ mod tests {
         assert_eq!(settled(&["0", "0.5"]), FieldType::Number);
         assert_eq!(settled(&["2026-01-31"]), FieldType::Date);
         assert_eq!(settled(&["2026-02-31"]), FieldType::Text);
-        assert_eq!(settled(&["2026-01-31T10:00:00", "2026-01-31 10:00:00.5"]), FieldType::Timestamp);
+        assert_eq!(
+            settled(&["2026-01-31T10:00:00", "2026-01-31 10:00:00.5"]),
+            FieldType::Timestamp
+        );
         assert_eq!(settled(&["", ""]), FieldType::Text);
         assert_eq!(settled(&["nan", "1"]), FieldType::Text);
     }

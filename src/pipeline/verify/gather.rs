@@ -86,10 +86,10 @@ impl Gather<'_> {
             .iter()
             .any(|column| column.name == name && column.rule.transform.spec().verb == "ip");
         let is_number = column.data_type().is_integer();
-        let width = match column.data_type() {
-            DataType::FixedSizeBinary(16) | DataType::Binary | DataType::BinaryView => true,
-            _ => false,
-        };
+        let is_binary = matches!(
+            column.data_type(),
+            DataType::FixedSizeBinary(16) | DataType::Binary | DataType::BinaryView
+        );
         let field = Arc::new(Field::new(name, column.data_type().clone(), true));
         let mut empty = 0;
         let leaves = leaves(&field, column, &mut |_, text| {
@@ -114,7 +114,7 @@ impl Gather<'_> {
                 add(handle);
             }
             if is_address {
-                other_forms(text.trim(), is_number, width).iter().for_each(|form| add(form));
+                other_forms(text.trim(), is_number, is_binary).iter().for_each(|form| add(form));
             }
         });
         // PRIVACY: the library's words may quote a value.

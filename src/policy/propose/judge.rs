@@ -62,10 +62,11 @@ fn by_content(column: &ColumnProfile) -> Option<(Kind, Look, f64)> {
         let share = column.share(&[look]);
         (share >= MOST).then_some((kind, look, share))
     };
-    let by_number = |kind, look, count: fn(&crate::pipeline::profile::Numbers) -> u64, most: f64| {
-        let share = column.of_numbers(count);
-        (share >= most && column.telling() >= 10).then_some((kind, look, share))
-    };
+    let by_number =
+        |kind, look, count: fn(&crate::pipeline::profile::Numbers) -> u64, most: f64| {
+            let share = column.of_numbers(count);
+            (share >= most && column.telling() >= 10).then_some((kind, look, share))
+        };
     const FORMS: [(Kind, Look); 22] = [
         (Kind::Email, Look::Email),
         (Kind::Certificate, Look::Principal),
@@ -149,7 +150,13 @@ fn together(named: Kind, found: Kind) -> Kind {
 const fn drops(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Path | Kind::Command | Kind::Environment | Kind::Prose | Kind::Title | Kind::Structured | Kind::Link
+        Kind::Path
+            | Kind::Command
+            | Kind::Environment
+            | Kind::Prose
+            | Kind::Title
+            | Kind::Structured
+            | Kind::Link
     )
 }
 
@@ -176,7 +183,9 @@ fn doubt(kind: Kind, column: &ColumnProfile) -> Kind {
             Kind::Day
         }
         // A time that is no moment is a length, if it is a number.
-        Kind::Time if number || all(&[Look::Duration, Look::Whole, Look::Decimal]) => Kind::Duration,
+        Kind::Time if number || all(&[Look::Duration, Look::Whole, Look::Decimal]) => {
+            Kind::Duration
+        }
         Kind::Time | Kind::Day => Kind::Unknown,
         Kind::Duration if number && moment => Kind::Time,
         Kind::Duration if temporal => Kind::Time,
@@ -189,9 +198,12 @@ fn doubt(kind: Kind, column: &ColumnProfile) -> Kind {
         Kind::Duration if all(&[Look::Duration, Look::Whole, Look::Decimal]) => kind,
         Kind::Resources if all(&[Look::Resources]) => kind,
         Kind::Money if text && is_short_list(column) && !leaks => kind,
-        Kind::Memory | Kind::Duration | Kind::Count | Kind::Quantity | Kind::Resources | Kind::Money => {
-            Kind::Unknown
-        }
+        Kind::Memory
+        | Kind::Duration
+        | Kind::Count
+        | Kind::Quantity
+        | Kind::Resources
+        | Kind::Money => Kind::Unknown,
         Kind::Latitude if number && column.of_numbers(|numbers| numbers.latitude) >= 0.99 => kind,
         Kind::Longitude if number && column.of_numbers(|numbers| numbers.longitude) >= 0.99 => kind,
         Kind::Latitude | Kind::Longitude => Kind::Unknown,
@@ -239,7 +251,9 @@ fn doubt(kind: Kind, column: &ColumnProfile) -> Kind {
 
 /// Whether values repeat as names of things do and names of persons in their own table do not.
 fn is_short_list(column: &ColumnProfile) -> bool {
-    column.distinct <= 20 || column.distinctness() <= 0.1 || (column.distinct <= 100 && column.distinctness() <= 0.5)
+    column.distinct <= 20
+        || column.distinctness() <= 0.1
+        || (column.distinct <= 100 && column.distinctness() <= 0.5)
 }
 
 /// Whether any value is, or holds, something that identifies.

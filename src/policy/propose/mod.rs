@@ -101,11 +101,8 @@ pub fn propose(profile: Profile, settings: Settings) -> Proposal {
     }
     let mut proposal = Proposal { settings, profile, unit, columns };
     if !proposal.columns.iter().any(Proposed::leaves) {
-        let fitting = proposal
-            .profile
-            .columns
-            .iter()
-            .position(|column| rules.fits("null", column, &around));
+        let fitting =
+            proposal.profile.columns.iter().position(|column| rules.fits("null", column, &around));
         let first = fitting.and_then(|at| proposal.columns.get_mut(at));
         if let Some(first) = first {
             first.rule = "null".to_owned();

@@ -17,11 +17,17 @@ pub(super) struct Said {
 
 /// Words and what they mean, the most harmful first. Two words with a plus stand next to each other.
 const WORDS: &[(Kind, &str)] = &[
-    (Kind::Secret, "password passwd pwd secret apikey credential credentials cookie claim bearer jwt otp pin token capability"),
+    (
+        Kind::Secret,
+        "password passwd pwd secret apikey credential credentials cookie claim bearer jwt otp pin token capability",
+    ),
     (Kind::Certificate, "dn principal x509 proxy cert certificate fqan subject kerberos"),
     (Kind::Email, "email mail e+mail mailbox notify"),
     (Kind::Phone, "phone mobile fax telephone tel cell msisdn"),
-    (Kind::NationalId, "ssn passport nino social+security soc+sec tax+id national+id insurance license+plate plate vin"),
+    (
+        Kind::NationalId,
+        "ssn passport nino social+security soc+sec tax+id national+id insurance license+plate plate vin",
+    ),
     (Kind::Card, "card iban+card credit+card"),
     (Kind::BankAccount, "iban bic swift account+number bank"),
     (Kind::Birthday, "birth birthday birthdate dob born"),
@@ -51,7 +57,10 @@ const WORDS: &[(Kind, &str)] = &[
         "path paths dir directory folder file filename files cwd iwd workdir home log stdout stderr stdin script input output \
          launcher spool",
     ),
-    (Kind::Host, "host hosts hostname hostnames node nodes nodelist machine server startd schedd slot+name worker hop gateway dns fqdn"),
+    (
+        Kind::Host,
+        "host hosts hostname hostnames node nodes nodelist machine server startd schedd slot+name worker hop gateway dns fqdn",
+    ),
     (Kind::Group, "group groups grp team"),
     (Kind::Account, "account accounting acct project projects allocation wckey charge tenant bank"),
     (Kind::Link, "url uri website web link image photo homepage picture avatar"),
@@ -68,12 +77,18 @@ const WORDS: &[(Kind, &str)] = &[
     (Kind::Year, "year yob"),
     (Kind::Sex, "sex gender"),
     (Kind::Ethnicity, "race ethnicity ethnic"),
-    (Kind::Health, "diagnosis diagnoses icd disease medication drug drugs allergy allergies religion hiv disability pregnant symptom treatment"),
+    (
+        Kind::Health,
+        "diagnosis diagnoses icd disease medication drug drugs allergy allergies religion hiv disability pregnant symptom treatment",
+    ),
     (Kind::Education, "education school degree"),
     (Kind::Occupation, "occupation employer profession"),
     (Kind::Marital, "marital married spouse"),
     (Kind::Country, "country nationality citizenship"),
-    (Kind::Place, "city town suburb county region province district neighborhood neighbourhood municipality village precinct borough"),
+    (
+        Kind::Place,
+        "city town suburb county region province district neighborhood neighbourhood municipality village precinct borough",
+    ),
     (Kind::Site, "site sites"),
     (Kind::Queue, "queue partition qos"),
     (Kind::Experiment, "experiment vo collaboration"),
@@ -82,7 +97,10 @@ const WORDS: &[(Kind, &str)] = &[
     (Kind::Digest, "hash sha digest checksum md5"),
     (Kind::ExitCode, "exit+code exit+status return+code exitcode"),
     (Kind::Status, "status state outcome failed"),
-    (Kind::Time, "date time timestamp datetime submitted started finished created modified updated expires expiration at"),
+    (
+        Kind::Time,
+        "date time timestamp datetime submitted started finished created modified updated expires expiration at",
+    ),
     (Kind::Money, "income salary wage wages price cost amount balance revenue"),
     (Kind::Title, "name title label tag tags"),
     (Kind::Number, "id ids key number no serial"),

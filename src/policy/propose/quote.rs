@@ -11,9 +11,8 @@ pub(super) fn scalar(text: &str) -> String {
 }
 
 /// Words that other readers of YAML take for something else than text.
-const RESERVED: [&str; 14] = [
-    "null", "true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "nan", "inf", "class",
-];
+const RESERVED: [&str; 14] =
+    ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "nan", "inf", "class"];
 
 fn is_plain(text: &str) -> bool {
     let begins = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');

@@ -25,7 +25,8 @@ const EDGES_COUNT: &str = "[0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5
 /// Anything else.
 const EDGES_QUANTITY: &str = "[0, 0.01, 0.1, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, \
                               10000, 100000, 1000000, 10000000]";
-const EDGES_MONEY: &str = "[0, 1, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000]";
+const EDGES_MONEY: &str =
+    "[0, 1, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000]";
 const EDGES_AGE: &str = "[5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85]";
 
 /// What rules are made from besides the column.
@@ -81,14 +82,18 @@ fn fits(rule: &str, data_type: &DataType, around: &Around) -> bool {
         "version: 1\ndataset: a\nsource: {{parquet: a}}\ncolumns:\n  the column: {}\n  beside it: keep\n",
         in_braces(None, rule)
     );
-    let mut fields =
-        vec![Field::new("the column", data_type.clone(), true), Field::new("beside it", DataType::Int64, true)];
+    let mut fields = vec![
+        Field::new("the column", data_type.clone(), true),
+        Field::new("beside it", DataType::Int64, true),
+    ];
     if let Some((unit, unit_type)) = &around.unit {
         text.push_str(&format!("  {}: drop\n", key(unit)));
         fields.push(Field::new(unit, unit_type.clone(), true));
     }
     match load_bytes(Path::new("a.yaml"), text.as_bytes()) {
-        Ok(loaded) => check_schema(&loaded, &Schema::new(fields)).iter().all(|found| !found.is_error()),
+        Ok(loaded) => {
+            check_schema(&loaded, &Schema::new(fields)).iter().all(|found| !found.is_error())
+        }
         Err(_) => false,
     }
 }
@@ -244,7 +249,10 @@ fn times(kind: Kind, column: &ColumnProfile, around: &Around) -> Vec<Candidate> 
     }
     if is_number(column) {
         return vec![if day {
-            ("bucket: {width: 100, as: lower}".to_owned(), Some("20260131 becomes 20260100: the month"))
+            (
+                "bucket: {width: 100, as: lower}".to_owned(),
+                Some("20260131 becomes 20260100: the month"),
+            )
         } else if millis {
             ("round: 3600000".to_owned(), Some("milliseconds since 1970, to the hour"))
         } else {
@@ -301,7 +309,9 @@ fn measures(column: &ColumnProfile, edges: &str) -> Vec<Candidate> {
     match (far, unlike) {
         _ if leaks(column) => Vec::new(),
         (true, _) => by_interval("few values are far larger than most and would stand out"),
-        (_, true) => by_interval("nearly every row has a value of its own, which could be looked up"),
+        (_, true) => {
+            by_interval("nearly every row has a value of its own, which could be looked up")
+        }
         _ => vec![("keep".to_owned(), None)],
     }
 }

@@ -81,7 +81,8 @@ impl Proposal {
                 "# The person who is protected, in however many rows.\nunit: {}\n",
                 scalar(&unit.name)
             )),
-            None => text.push_str("# No column was found that tells persons apart: name it as `unit`.\n"),
+            None => text
+                .push_str("# No column was found that tells persons apart: name it as `unit`.\n"),
         }
         text.push_str("nulls: keep\n");
         text
@@ -185,7 +186,9 @@ impl Proposed {
 fn source(source: &Source) -> String {
     let listed = |paths: &[String]| match paths {
         [path] => quoted(path),
-        paths => format!("[{}]", paths.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(", ")),
+        paths => {
+            format!("[{}]", paths.iter().map(|path| quoted(path)).collect::<Vec<_>>().join(", "))
+        }
     };
     match source {
         Source::Parquet { paths } => format!("source: {{parquet: {}}}\n", listed(paths)),
