@@ -124,6 +124,7 @@ fn kernel(verb: &str, method: &str, set: &[(&str, Value)], input: &ArrayRef) -> 
         keys: &keys,
         tokens: &tokens,
         learned: None,
+        neighbours: &[],
         folder: Path::new("."),
     };
     let mut kernel = transform.kernel(&args, &bind).expect("a kernel");

@@ -147,6 +147,15 @@ fn write(folder: &Path, batch: &RecordBatch) {
     writer.close().unwrap();
 }
 
+/// Views over the marked columns: all of them, some computed, and one that fails on a value.
+const VIEWS: &str = "\
+views:
+  - {name: seen, sql: SELECT * FROM marked}
+  - name: listed
+    sql: SELECT array_compact(make_array(nullif(\"T0_3\", \"T1_3\"), \"T0_9\", NULL)) AS list FROM marked
+  - {name: wrong, sql: 'SELECT CAST(\"T0_3\" AS BIGINT) AS n FROM marked WHERE \"T0_3\" IS NOT NULL'}
+grants:";
+
 fn policy(dataset: &str, file: &str, columns: &str, rows: &str) -> String {
     format!(
         "version: 1\ndataset: {dataset}\ndescription: Markers\nsource: {{parquet: {file}}}\n\
@@ -276,7 +285,7 @@ async fn no_raw_value_leaves_by_any_way() {
     write(&folder, &batch);
     std::fs::write(folder.join("levels.csv"), "known;group\n").unwrap();
     let marked = policy("marked", "marked.parquet", &columns, "Stays");
-    write_policy(site.folder.path(), "marked.yaml", &marked);
+    write_policy(site.folder.path(), "marked.yaml", &marked.replace("grants:", VIEWS));
     // Policies that fail on a value once the pull has begun.
     let failing = [
         ("short", "{pseudonym: {method: ff1, alphabet: digits, short: error}}", "Stays"),
@@ -321,6 +330,12 @@ async fn no_raw_value_leaves_by_any_way() {
     let cast = "SELECT CAST(\"T0_3\" AS BIGINT) FROM marked WHERE \"T0_3\" IS NOT NULL";
     let before = heard.0.len();
     heard.ask(&mut client, &token, FlightDescriptor::new_cmd(cast)).await;
+    assert!(String::from_utf8_lossy(&heard.0[before..]).contains("Q003"));
+    for view in ["seen", "listed"] {
+        assert!(heard.pull(&mut client, &token, view).await >= 2, "{view}: a schema and a batch");
+    }
+    let before = heard.0.len();
+    heard.pull(&mut client, &token, "wrong").await;
     assert!(String::from_utf8_lossy(&heard.0[before..]).contains("Q003"));
     // A file that breaks after its footer was read.
     let info = client.get_flight_info(with_token(&token, path("marked"))).await.unwrap();

@@ -8,6 +8,9 @@ mod export;
 mod fuzz_smoke;
 #[cfg(feature = "server")]
 #[cfg(test)]
+mod init;
+#[cfg(feature = "server")]
+#[cfg(test)]
 mod leak;
 #[cfg(feature = "server")]
 #[cfg(test)]

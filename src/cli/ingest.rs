@@ -62,6 +62,9 @@ pub(super) struct Ingest {
     /// seconds, minutes, cputime, bytes, nodes
     #[arg(long, value_name = "NAME=KIND,...", value_delimiter = ',', value_parser = typed)]
     types: Vec<(String, Kind)>,
+    /// Which types of records are read, where a log has several: `E` for jobs that ended, as in pbs
+    #[arg(long, value_name = "TYPE,...", value_delimiter = ',')]
+    records: Vec<String>,
     /// From how many records of each input kinds are inferred; 0 for all [default: by format]
     #[arg(long, value_name = "RECORDS")]
     sample: Option<u64>,
@@ -136,6 +139,7 @@ impl Ingest {
                 steps: self.steps,
                 delimiter: self.delimiter,
                 types: self.types,
+                records: self.records,
                 sample: self.sample,
             },
             normalize: self.normalize,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::scan::Scan;
 use super::source::Snapshot;
 use super::transform::column::{observed, to_canonical};
-use super::transform::{Bind, Counted, Learned, Learner, TokenMap};
+use super::transform::{Bind, Counted, Learned, Learner, Neighbour, TokenMap};
 use crate::error::{Code, Error, Result};
 use crate::policy::plan::Plan;
 
@@ -22,6 +22,14 @@ pub(super) struct School {
 
 /// How many sets of lessons are remembered; the least in order of name goes first.
 const KNOWN_MAX: usize = 256;
+
+/// How many bytes all lessons that are remembered may take, unless one alone takes more.
+const BYTES_MAX: usize = 512 << 20;
+
+/// About how many bytes lessons take.
+fn bytes(lessons: &[Option<Learned>]) -> usize {
+    lessons.iter().flatten().map(Learned::bytes).sum()
+}
 
 impl School {
     /// The lessons for a plan over a snapshot; learns them when they are not known. `cancelled` is
@@ -56,7 +64,7 @@ impl School {
             if known.len() >= KNOWN_MAX && !known.contains_key(&key) {
                 known.pop_first();
             }
-            Arc::clone(known.entry(key).or_default())
+            Arc::clone(known.entry(key.clone()).or_default())
         };
         let mut lessons = lock(&place);
         if let Some(lessons) = lessons.as_ref() {
@@ -64,7 +72,33 @@ impl School {
         }
         let learned = Arc::new(learn(plan, snapshot, &version, bind, cancelled)?);
         *lessons = Some(Arc::clone(&learned));
+        drop(lessons);
+        self.forget(&key);
         Ok(learned)
+    }
+
+    /// Forgets other lessons while all together take more than [`BYTES_MAX`]. Streams that use them keep
+    /// them; whoever comes next learns them again.
+    fn forget(&self, but: &str) {
+        let mut known = lock(&self.known);
+        let size = |place: &Arc<Mutex<Option<Lessons>>>| {
+            // One that is being learned is not waited for.
+            place
+                .try_lock()
+                .ok()
+                .and_then(|lessons| lessons.as_ref().map(|of| bytes(of)))
+                .unwrap_or(0)
+        };
+        let sizes: Vec<(String, usize)> =
+            known.iter().map(|(key, place)| (key.clone(), size(place))).collect();
+        let mut all: usize = sizes.iter().map(|(_, size)| size).sum();
+        for (key, size) in sizes.iter().filter(|(key, size)| key != but && *size > 0) {
+            if all <= BYTES_MAX {
+                break;
+            }
+            known.remove(key);
+            all -= size;
+        }
     }
 }
 
@@ -75,6 +109,7 @@ pub(super) struct BoundColumn {
     pub(super) reads: Vec<(String, arrow::datatypes::DataType)>,
     pub(super) types: Vec<arrow::datatypes::DataType>,
     pub(super) tokens: Arc<dyn TokenMap>,
+    pub(super) neighbours: Vec<Neighbour>,
 }
 
 impl BoundColumn {
@@ -94,6 +129,7 @@ impl BoundColumn {
             keys: &self.keys,
             tokens: &self.tokens,
             learned,
+            neighbours: &self.neighbours,
             folder: plan.policy().folder(),
         })
     }
@@ -101,10 +137,13 @@ impl BoundColumn {
 
 struct Pupil {
     at: usize,
+    /// The column whose values it gets: its own, or the first of those that it learns from.
     column: String,
     reads: Vec<String>,
     tokens: Arc<dyn TokenMap>,
     by_element: bool,
+    /// Whether it learns from other columns, and so what their rules give must be settled before.
+    follows: bool,
     learner: Box<dyn Learner>,
 }
 
@@ -127,10 +166,19 @@ fn learn(
     for (at, column) in plan.columns().iter().enumerate() {
         let bound = bind(at)?;
         if let Some(learner) = learner(plan, at, &bound)? {
-            let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
-            let tokens = Arc::clone(&bound.tokens);
-            let (by_element, column) = (column.by_element, column.name.clone());
-            pupils.push(Pupil { at, column, reads, tokens, by_element, learner });
+            let others: Vec<String> =
+                bound.neighbours.iter().map(|neighbour| neighbour.column.clone()).collect();
+            let (tokens, follows) = (Arc::clone(&bound.tokens), !others.is_empty());
+            // Who learns from other columns gets them as they are, lists too.
+            let by_element = column.by_element && !follows;
+            let (column, reads) = match others.first() {
+                Some(first) => (first.clone(), others.clone()),
+                None => {
+                    let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
+                    (column.name.clone(), reads)
+                }
+            };
+            pupils.push(Pupil { at, column, reads, tokens, by_element, follows, learner });
         }
     }
     if pupils.is_empty() {
@@ -162,6 +210,9 @@ fn learn(
             }
         }
     }
+    // INVARIANT: tokens of a column are numbered by its own learner, in its own order, before another
+    // column's learner asks for them.
+    pupils.sort_by_key(|pupil| pupil.follows);
     for pupil in pupils {
         let mut lesson = pupil.learner.finish()?;
         if let Learned::Tokens(tally) = &mut lesson {

@@ -17,7 +17,7 @@ use super::scan::Scan;
 use super::source::Snapshot;
 use super::stream::{Limits, Pipeline};
 use super::transform::TokenMap;
-use super::transform::column::ColumnKernel;
+use super::transform::column::{ColumnKernel, observed};
 use crate::error::{Code, Error, Result};
 use crate::keys::KeyRing;
 use crate::policy::plan::plan;
@@ -104,7 +104,11 @@ pub fn search(
         for batch in scan.read(piece)? {
             let batch = batch?;
             if batch.rows() > 0 {
-                let raw = batch.column(&column.name)?;
+                // Of lists each element has its pseudonym.
+                let raw = match (batch.column(&column.name)?, column.by_element) {
+                    (lists, true) => observed(&lists, true)?,
+                    (values, false) => values,
+                };
                 let reads = bound
                     .reads
                     .iter()

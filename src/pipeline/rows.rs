@@ -12,12 +12,12 @@ use super::scan::{Batches, Scan};
 use super::source::{Piece, Snapshot};
 use super::stream::Pipeline;
 use super::transform::column::{ColumnKernel, canonical};
-use super::transform::unit;
+use super::transform::{Neighbour, unit};
 use crate::error::{Code, Error, Result};
 use crate::keys::ColumnKeys;
 use crate::policy::Nulls;
 use crate::policy::args::Args;
-use crate::policy::plan::Plan;
+use crate::policy::plan::{Plan, domain};
 
 /// What is wanted of each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,12 +199,38 @@ pub(super) fn bind(
             Ok((name, canonical(field.data_type())))
         })
         .collect::<Result<Vec<_>>>()?;
+    let neighbours = column
+        .rule
+        .transform
+        .learns_from(&column.rule.args)
+        .into_iter()
+        .map(|name| neighbour(pipeline, plan, snapshot, epoch, name))
+        .collect::<Result<Vec<_>>>()?;
     Ok(BoundColumn {
+        neighbours,
         keys: ColumnKeys::new(Arc::clone(pipeline.ring()), &column.domain, plan.audience(), epoch),
         types: reads.iter().map(|(_, kind)| kind.clone()).collect(),
         reads,
         tokens: Arc::clone(pipeline.tokens()),
     })
+}
+
+/// A column that another one learns from, with its own rule and keys, whether it leaves or not.
+fn neighbour(
+    pipeline: &Pipeline,
+    plan: &Plan,
+    snapshot: &Snapshot,
+    epoch: u32,
+    name: String,
+) -> Result<Neighbour> {
+    let missing = || Error::new(Code::SchemaDrift, format!("the data has no column `{name}`"));
+    let policy = plan.policy();
+    let column = policy.columns.iter().find(|column| column.name == name).ok_or_else(missing)?;
+    let field = snapshot.schema().field_with_name(&name).map_err(|_| missing())?;
+    let input = canonical(field.data_type());
+    let ring = Arc::clone(pipeline.ring());
+    let keys = ColumnKeys::new(ring, &domain(policy, column), plan.audience(), epoch);
+    Ok(Neighbour { input, rule: column.rule.clone(), keys, column: name })
 }
 
 fn no_such_column() -> Error {

@@ -37,6 +37,8 @@ pub enum Kind {
     Date,
     /// The name of another column of the same data.
     Column,
+    /// Names of other columns of the same data, without repeats.
+    Columns,
     /// A list of finite numbers.
     Numbers,
     /// A list of texts.

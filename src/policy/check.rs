@@ -77,7 +77,14 @@ pub fn check_schema(loaded: &Loaded, raw: &Schema) -> Vec<Diagnostic> {
             .map(|name| raw.field_with_name(name).ok().map(|field| canonical(field.data_type())))
             .collect();
         let misfit = reads.and_then(|reads| transform.reads_fit(&column.rule.args, &reads).err());
-        if let Some(reason) = misfit {
+        let learns: Option<Vec<DataType>> = transform
+            .learns_from(&column.rule.args)
+            .iter()
+            .map(|name| raw.field_with_name(name).ok().map(|field| canonical(field.data_type())))
+            .collect();
+        let unlearnt =
+            learns.and_then(|types| transform.learns_fit(&column.rule.args, &types).err());
+        if let Some(reason) = misfit.or(unlearnt) {
             problems.add(
                 Problem::TypeMisfit,
                 *rule_span,

@@ -201,6 +201,16 @@ fn columns(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, SchemaR
         transform
             .reads_fit(&column.rule.args, &reads)
             .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
+        let mut learns = Vec::new();
+        for other in transform.learns_from(&column.rule.args) {
+            let other = raw
+                .field_with_name(&other)
+                .map_err(|_| drift(policy, format!("the data has no column `{other}`")))?;
+            learns.push(canonical(other.data_type()));
+        }
+        transform
+            .learns_fit(&column.rule.args, &learns)
+            .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
         let fit = elements::fit(transform, &column.rule.args, &input)
             .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
         let Some(output) = fit.output else { continue };

@@ -249,6 +249,7 @@ fn value(problems: &mut Problems, param: &Param, node: &Node, scope: &Scope<'_>)
             }
             Value::Text(name.value)
         }
+        Kind::Columns => columns(problems, node, &what, scope)?,
         Kind::Numbers => {
             let items = read::list(problems, node, &what)?;
             let item_name = format!("a number of {what}");
@@ -313,6 +314,28 @@ fn choices(
         }
     }
     good.then_some(Value::Texts(chosen))
+}
+
+/// Names of columns, each known and none twice.
+fn columns(problems: &mut Problems, node: &Node, what: &str, scope: &Scope<'_>) -> Option<Value> {
+    let items = read::one_or_more(problems, node, what)?;
+    let item_name = format!("a column of {what}");
+    let mut names: Vec<String> = Vec::new();
+    let mut good = true;
+    for item in items {
+        let name = read::text(problems, item, &item_name)?;
+        if names.contains(&name.value) {
+            let message = format!("`{}` stands twice in {what}", name.value);
+            problems.add(Problem::DuplicateKey, name.span, message);
+            good = false;
+        } else if scope.columns.contains(&name.value.as_str()) {
+            names.push(name.value);
+        } else {
+            unknown_column(problems, &name, scope.columns);
+            good = false;
+        }
+    }
+    good.then_some(Value::Texts(names))
 }
 
 /// A flag, a number or a text, where every reader of YAML would agree which; otherwise quotes are

@@ -337,7 +337,7 @@ fn value(param: &Param) -> Value {
         }),
         Kind::Date => json!({ "type": "string", "format": "date" }),
         Kind::Numbers => json!({ "type": "array", "items": { "type": "number" } }),
-        Kind::Texts => json!({ "$ref": "#/$defs/texts" }),
+        Kind::Texts | Kind::Columns => json!({ "$ref": "#/$defs/texts" }),
         Kind::Scalar => json!({ "type": ["string", "number", "boolean"] }),
     };
     put(&mut value, "description", json!(param.doc));

@@ -158,7 +158,7 @@ fn fill(
     columns.extend([
         (by, by, Show::Text),
         ("count", "Rows", Show::Count),
-        ("percentage", "Percentage", Show::Number),
+        ("percentage", "Percentage", Show::Percent),
         ("rank", "Rank", Show::Count),
     ]);
     let note = match (within, by_value) {

@@ -60,6 +60,8 @@ pub enum Show {
     Count,
     /// A number with as many digits behind the point as its size needs.
     Number,
+    /// A number of per cent, with two digits behind the point.
+    Percent,
     /// A share of one, as per cent.
     Share,
     /// Yes or no.
@@ -127,6 +129,9 @@ impl Show {
             (_, Value::Null) => String::new(),
             (Self::Count, Value::Number(number)) => thousands(&number.to_string()),
             (Self::Number, Value::Number(number)) => figure(number.as_f64().unwrap_or(0.0)),
+            (Self::Percent, Value::Number(number)) => {
+                format!("{:.2} %", number.as_f64().unwrap_or(0.0))
+            }
             (Self::Share, Value::Number(number)) => {
                 let percent = number.as_f64().unwrap_or(0.0) * 100.0;
                 // A share that is there must not read as none.
@@ -140,7 +145,7 @@ impl Show {
 
     /// Whether it stands to the right.
     pub const fn is_number(self) -> bool {
-        matches!(self, Self::Count | Self::Number | Self::Share)
+        matches!(self, Self::Count | Self::Number | Self::Percent | Self::Share)
     }
 }
 

@@ -87,7 +87,7 @@ const LINE: RGBColor = RGBColor(0xD5, 0xDA, 0xE1);
 
 const WIDTH: u32 = 860;
 const ROW: u32 = 24;
-const TEXT: f64 = 13.0;
+const TEXT: f64 = 15.0;
 
 type Sheet<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 

@@ -237,6 +237,39 @@ async fn a_ticket_is_stale_once_the_view_says_something_else() {
 }
 
 #[tokio::test]
+async fn all_columns_of_a_view_are_those_that_leave_now() {
+    let folder = folder();
+    rewrite(&folder, |policy| {
+        policy.replace("views:\n", "views:\n  - {name: everything, sql: SELECT * FROM runs}\n")
+    });
+    let site = Site::start_with(folder, &[]).await;
+    let mut cern = Asker::new(&site, "cern").await;
+    let columns = cern.schema(path("everything")).await.unwrap();
+    assert_eq!(columns, cern.schema(path("runs")).await.unwrap());
+    let digest = site.flights.catalog.policy("runs").unwrap().digest.clone();
+    rewrite(&site.folder, |policy| policy.replace("cost: keep", "cost: drop"));
+    site.look_until(|flights| flights.catalog.policy("runs").unwrap().digest != digest).await;
+    let columns = cern.schema(path("everything")).await.unwrap();
+    assert!(columns.field_with_name("cost").is_err() && columns.field_with_name("cpu").is_ok());
+    // What names the column is out of order, and says no more than that.
+    let gone = cern.all("SELECT * FROM site_costs").await.unwrap_err();
+    assert_eq!(code(&gone), "D003");
+    assert!(!gone.message().contains("cost:") && !gone.message().contains("`cost`"), "{gone:?}");
+    // A column that comes and has no rule leaves by no way.
+    let at = site.folder.path().join("policies/runs.parquet");
+    std::fs::copy(site.folder.path().join("policies/jobs.parquet"), at).unwrap();
+    for _ in 0..200 {
+        if cern.schema(path("everything")).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(code(&cern.schema(path("everything")).await.unwrap_err()), "D003");
+    assert_eq!(code(&cern.all("SELECT id FROM early").await.unwrap_err()), "D003");
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn a_name_means_one_thing_on_a_server() {
     let site = Site::start_with(folder(), &[]).await;
     let mut cern = Asker::new(&site, "cern").await;

@@ -2,7 +2,7 @@
 //! Does not know what stands in it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -49,18 +49,18 @@ impl PrivateFile {
     pub(super) fn finish(mut self) -> Result<()> {
         let failed = || format!("`{}` cannot be written", self.path.display());
         self.file.sync_all().context(Code::Usage, failed)?;
-        if self.overwrite {
+        // A second name fails where there is a file, which a rename would replace. Some file systems, such
+        // as those of memory sticks, have no second names; there a look has to do.
+        let second =
+            if self.overwrite { None } else { fs::hard_link(&self.beside, &self.path).err() };
+        let rename = match second {
+            None => self.overwrite,
+            Some(_) if fs::symlink_metadata(&self.path).is_ok() => return Err(exists(&self.path)),
+            Some(_) => true,
+        };
+        if rename {
             fs::rename(&self.beside, &self.path).context(Code::Usage, failed)?;
             self.done = true;
-        } else {
-            // A second name fails where there is a file, which a rename would replace.
-            fs::hard_link(&self.beside, &self.path).map_err(|cause| {
-                if cause.kind() == ErrorKind::AlreadyExists {
-                    exists(&self.path)
-                } else {
-                    Error::new(Code::Usage, failed()).because(cause)
-                }
-            })?;
         }
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))

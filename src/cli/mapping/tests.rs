@@ -33,6 +33,7 @@ columns:
   Phone: {pseudonym: {method: ff1, alphabet: digits}}
   Ip: {ip: crypto_pan}
   Net: {ip: {method: ipcrypt_pfx, v4_bits: 24}}
+  Nodes: {pseudonym: hmac}
   Site: keep
 nulls: token
 grants:

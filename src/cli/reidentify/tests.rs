@@ -2,7 +2,9 @@
 
 use std::fs::File;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
+};
 use parquet::arrow::ArrowWriter;
 
 use super::*;
@@ -26,7 +28,13 @@ fn filled() -> World {
         };
         (name.to_owned(), Arc::new(StringArray::from(values.to_vec())))
     };
-    let batch = RecordBatch::try_from_iter(COLUMNS.map(column)).unwrap();
+    let mut nodes = ListBuilder::new(StringBuilder::new());
+    nodes.append_value([Some("n1"), Some("n2")]);
+    nodes.append_null();
+    nodes.append_value([Some("n3"), None]);
+    let nodes: (String, ArrayRef) = ("Nodes".to_owned(), Arc::new(nodes.finish()));
+    let columns = COLUMNS.map(column).into_iter().chain([nodes]);
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
     let file = File::create(world.folder.path().join("policies/jobs.parquet")).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
@@ -69,6 +77,7 @@ fn pseudonym(world: &World, column: &str, partner: &str, value: Option<&str>) ->
         keys: &target.keys,
         tokens: &tokens,
         learned: None,
+        neighbours: &[],
         folder: world.folder.path(),
     };
     let rule = &target.column.rule;
@@ -90,6 +99,7 @@ fn every_kind_of_pseudonym_is_turned_back() {
         ("Phone", "+39 0444 123456"),
         ("Ip", "192.0.2.7"),
         ("Ip", "2001:db8::7"),
+        ("Nodes", "n3"),
     ] {
         // A grant that ended does not take the way back away.
         for partner in ["cern", "desy"] {
@@ -100,7 +110,7 @@ fn every_kind_of_pseudonym_is_turned_back() {
         }
     }
     let told = world.told();
-    assert_eq!(told.len(), 12);
+    assert_eq!(told.len(), 14);
     assert!(
         told.iter().all(|line| line.0 == "Reidentify" && line.3 == "done" && !line.1.is_empty())
     );

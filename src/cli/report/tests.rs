@@ -236,3 +236,60 @@ fn who_gets_aggregates_gets_reports_of_groups_and_no_others() {
         assert!(refused.contains("aggregates") || refused.contains("User"), "{words}: {refused}");
     }
 }
+
+#[test]
+fn the_questions_about_persons_are_breakdowns_and_statements() {
+    let custody = Custody::empty();
+    let texts = |values: [&str; 6]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
+    let (de, es) = ("Germany", "Spain");
+    let born =
+        texts(["1920-01-01", "1990-01-01", "1966-01-01", "1966-01-02", "1950-01-01", "2020-01-01"]);
+    let born = arrow::compute::cast(&born, &arrow::datatypes::DataType::Date32).unwrap();
+    let columns = [
+        ("country", texts([de, de, de, es, es, de])),
+        (
+            "email",
+            texts(["a@gmail.com", "b@web.de", "c@gmail.com", "d@gmail.com", "e@x.es", "f@web.de"]),
+        ),
+        ("birthday", born),
+    ];
+    custody.write_parquet("persons/a.parquet", &RecordBatch::try_from_iter(columns).unwrap(), 9);
+    let policy = "\
+version: 1
+dataset: jobs
+source: {parquet: 'persons/*.parquet'}
+columns:
+  country: keep
+  email: email_domain
+  birthday: {age_band: {width: 10, as_of: 2026-01-01, top: 110}}
+grants:
+  - {partner: cern, access: rows}
+";
+    custody.write_policy("persons.yaml", policy);
+    for words in ["breakdown --by email --within country --top 1", "breakdown --by birthday"] {
+        let said = call(&custody, "cern", words);
+        assert_eq!(said.result, Ok(DONE), "{words}");
+    }
+    let files = files(custody.folder.path());
+    let text = |name: &str| String::from_utf8(files[name].clone()).unwrap();
+    let ages = "birthday,count,percentage,rank\n0-9,1,16.67,1\n30-39,1,16.67,1\n50-59,1,16.67,1\n\
+                60-69,1,16.67,1\n70-79,1,16.67,1\n100-109,1,16.67,1\n";
+    assert_eq!(text("breakdown_birthday.csv"), ages);
+    let providers = "country,email,count,percentage,rank\nGermany,gmail.com,2,50.0,1\n\
+                     Germany,web.de,2,50.0,1\nSpain,gmail.com,1,50.0,1\nSpain,x.es,1,50.0,1\n";
+    assert_eq!(text("breakdown_email_by_country.csv"), providers);
+    // The statements of the manual.
+    let manual = include_str!("../../../docs/operations.md");
+    let (_, after) = manual.split_once("```sql\n").unwrap();
+    let (statements, _) = after.split_once("```").unwrap();
+    let local = custody.open().unwrap();
+    let mut told = Vec::new();
+    for statement in statements.split(';').filter(|text| text.contains("SELECT")) {
+        let answer = local.query("cern", &statement.replace("persons", "jobs")).unwrap();
+        for batch in answer {
+            told.extend(crate::report::cell::values(batch.unwrap().column(0)).unwrap());
+        }
+    }
+    // Two of four Germans; of those with gmail.com one is 106, and one was born a day too late to be 60.
+    assert_eq!(told, [serde_json::json!(50.0), serde_json::json!(1)]);
+}

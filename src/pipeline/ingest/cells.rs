@@ -35,6 +35,8 @@ pub fn fits(column: &Column, zone: Zone, text: &[u8]) -> bool {
         Kind::Minutes => minutes(text).is_some(),
         Kind::ProcessorTime => processor_time(text).is_some(),
         Kind::Bytes => bytes(text).is_some(),
+        Kind::Kibibytes => scaled(text, b'K').is_some(),
+        Kind::Mebibytes => scaled(text, b'M').is_some(),
         Kind::Nodes => nodes(text).is_ok(),
     }
 }
@@ -292,6 +294,16 @@ pub(super) fn bytes(text: &[u8]) -> Option<i64> {
             digits(whole)?.checked_mul(factor)?.checked_add(i64::try_from(part).ok()?)
         }
     }
+}
+
+/// The same where a plain number counts `unit`s.
+pub(super) fn scaled(text: &[u8], unit: u8) -> Option<i64> {
+    if text.last().is_some_and(u8::is_ascii_digit) {
+        let mut text = text.to_vec();
+        text.push(unit);
+        return bytes(&text);
+    }
+    bytes(text)
 }
 
 /// The hosts of a list.

@@ -35,6 +35,10 @@ pub enum Kind {
     ProcessorTime,
     /// An amount of memory or disk: `48000M`, `1.5G`, `512`, by powers of 1,024, in bytes.
     Bytes,
+    /// An amount of memory in kibibytes as a plain number, or as [`Kind::Bytes`] writes it, in bytes.
+    Kibibytes,
+    /// An amount of memory in mebibytes as a plain number, or as [`Kind::Bytes`] writes it, in bytes.
+    Mebibytes,
     /// A list of hosts, `cpn-f13-03-[01-02],login1`, one element a host.
     Nodes,
 }
@@ -44,7 +48,12 @@ impl Kind {
     pub fn data_type(self) -> DataType {
         match self {
             Self::Text => DataType::Utf8,
-            Self::Integer | Self::Seconds | Self::Minutes | Self::Bytes => DataType::Int64,
+            Self::Integer
+            | Self::Seconds
+            | Self::Minutes
+            | Self::Bytes
+            | Self::Kibibytes
+            | Self::Mebibytes => DataType::Int64,
             Self::Number | Self::ProcessorTime => DataType::Float64,
             Self::Flag => DataType::Boolean,
             Self::Date => DataType::Date32,
@@ -59,7 +68,7 @@ impl Kind {
     pub const fn unit(self) -> Option<&'static str> {
         match self {
             Self::Seconds | Self::Minutes | Self::ProcessorTime => Some("seconds"),
-            Self::Bytes => Some("bytes"),
+            Self::Bytes | Self::Kibibytes | Self::Mebibytes => Some("bytes"),
             _ => None,
         }
     }
@@ -75,7 +84,7 @@ impl Kind {
             Self::Time => "date and time",
             Self::Epoch => "count of seconds since 1970",
             Self::Seconds | Self::Minutes | Self::ProcessorTime => "span of time",
-            Self::Bytes => "amount of memory",
+            Self::Bytes | Self::Kibibytes | Self::Mebibytes => "amount of memory",
             Self::Nodes => "list of hosts",
         }
     }

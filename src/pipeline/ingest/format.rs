@@ -39,6 +39,12 @@ pub trait Plan: Send + Sync + std::fmt::Debug {
     /// The columns of the output, in order; the same for all inputs.
     fn columns(&self) -> &[Column];
 
+    /// What the inputs say of themselves beside their records, such as acknowledgements: names and texts for
+    /// the metadata of the output's schema.
+    fn notes(&self) -> &[(String, String)] {
+        &[]
+    }
+
     /// What readers need for this input, from the bytes it begins with (a megabyte, or all of it; no
     /// byte-order mark, unpacked).
     ///
@@ -85,6 +91,9 @@ pub struct Options {
     pub delimiter: Option<u8>,
     /// Kinds of columns that a person knows better (`--types`).
     pub types: Vec<(String, Kind)>,
+    /// The types of records that are read, where there are several (`--records`); the format's own choice
+    /// when none is named.
+    pub records: Vec<String>,
     /// How many records of each input types are inferred from, where they are (`--sample`); all when
     /// none.
     pub sample: Option<u64>,

@@ -1,7 +1,7 @@
 //! One run: what is asked for meets what the folder already holds, then one thread cuts text into chunks,
 //! some encode them, and one writes them in order. Knows no formats.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use super::encode::{Counts, Encoder, Group};
 use super::format::{Format, Options, Plan, Reader};
 use super::input::Input;
 use super::manifest::{MANIFEST, Manifest, Progress};
+use super::normalize;
 use super::output::{Output, remove};
 use crate::error::{Code, Context, Error, Result};
 
@@ -113,7 +114,7 @@ pub fn run(request: &Request, observer: &Arc<dyn Observer>) -> Result<Summary> {
     }
     let plan = request.format.plan(&inputs, &request.options)?;
     let columns = named(request, plan.columns())?;
-    let schema = schema(request.format, &columns);
+    let schema = schema(request.format, &columns, plan.notes());
     let manifest = prepare(request, &inputs, &schema)?;
     let first = manifest.inputs.len() - inputs.len();
     let earlier = sum(&manifest, first);
@@ -145,8 +146,13 @@ fn sum(manifest: &Manifest, first: usize) -> Counts {
 
 /// The columns under the names that they get.
 fn named(request: &Request, columns: &[Column]) -> Result<Vec<Column>> {
+    let columns = if request.normalize {
+        normalize::columns(request.format.name(), columns)
+    } else {
+        columns.to_vec()
+    };
     let mut names = BTreeSet::new();
-    for column in columns {
+    for column in &columns {
         if !names.insert(column.name.as_str()) {
             let text = format!("there are two columns named `{}`", column.name);
             return Err(Error::new(Code::Usage, text));
@@ -155,12 +161,12 @@ fn named(request: &Request, columns: &[Column]) -> Result<Vec<Column>> {
     if columns.is_empty() {
         return Err(Error::new(Code::Usage, "the inputs have no columns"));
     }
-    let _ = request.normalize;
-    Ok(columns.to_vec())
+    Ok(columns)
 }
 
-fn schema(format: &dyn Format, columns: &[Column]) -> SchemaRef {
-    let metadata = [(FORMAT.to_owned(), format.name().to_owned())].into();
+fn schema(format: &dyn Format, columns: &[Column], notes: &[(String, String)]) -> SchemaRef {
+    let mut metadata: HashMap<String, String> = notes.iter().cloned().collect();
+    metadata.insert(FORMAT.to_owned(), format.name().to_owned());
     let fields: Vec<_> = columns.iter().map(Column::field).collect();
     Arc::new(Schema::new_with_metadata(fields, metadata))
 }

@@ -1,6 +1,7 @@
 //! What the tests of formats share: text in, rows and rejects out, through the whole of a run. Makes no
 //! claims of its own.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -141,6 +142,14 @@ impl Table {
         }
     }
 
+    /// The metadata of the schema of the first file.
+    pub(super) fn metadata(folder: &Path) -> HashMap<String, String> {
+        let mut files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let file = files.find(|path| path.extension().is_some_and(|end| end == "parquet")).unwrap();
+        let file = std::fs::File::open(file).unwrap();
+        ParquetRecordBatchReaderBuilder::try_new(file).unwrap().schema().metadata().clone()
+    }
+
     /// The values of a column.
     pub(super) fn column(&self, name: &str) -> Vec<&str> {
         let at = self.names.iter().position(|own| own == name);
@@ -164,4 +173,21 @@ pub(super) fn ingest_whole(
     let table = Table::read(&request.out);
     let rejects = rejects(&summary.rejects);
     Ok(Outcome { summary, table, rejects })
+}
+
+/// A file of the shared test data; none, and a word about it, where they are not there.
+pub(super) fn shared(path: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
+    if !path.exists() {
+        assert_ne!(option_env!("CI"), Some("true"), "{} is missing", path.display());
+        eprintln!("skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// A fixture of the shared test data, as text.
+pub(super) fn fixture(path: &str) -> Option<String> {
+    shared(&format!("data/slurm/fixtures/{path}"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
 }

@@ -127,6 +127,8 @@ fn array(
         Kind::Minutes => source.primitive::<types::Int64Type>(cells::minutes),
         Kind::ProcessorTime => source.primitive::<types::Float64Type>(cells::processor_time),
         Kind::Bytes => source.primitive::<types::Int64Type>(cells::bytes),
+        Kind::Kibibytes => source.primitive::<types::Int64Type>(|text| cells::scaled(text, b'K')),
+        Kind::Mebibytes => source.primitive::<types::Int64Type>(|text| cells::scaled(text, b'M')),
         Kind::Flag => source.flags(),
         Kind::Nodes => source.nodes(),
     };

@@ -121,7 +121,11 @@ fn look(policy: &Policy, data: Option<(&SchemaRef, NaiveDate)>) -> Vec<Fault> {
 /// What the engine said, in one line.
 fn engine_text(error: &Error) -> Option<String> {
     let said = std::error::Error::source(error)?.to_string();
-    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = said
+        .trim_start_matches("Error during planning: ")
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
     Some(lines.collect::<Vec<_>>().join(" ").chars().take(400).collect())
 }
 

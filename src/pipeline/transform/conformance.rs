@@ -15,6 +15,7 @@ use arrow::datatypes::{DataType, Field, Int32Type};
 
 use super::testing::Fixture;
 use super::{ALL, Transform, elements, find};
+use crate::error::Result;
 use crate::policy::args::{Args, Value};
 
 mod cases;
@@ -27,6 +28,8 @@ pub(super) struct Case {
     /// Columns besides the [`samples`] of every type.
     own: Vec<ArrayRef>,
     reads: fn() -> Vec<ArrayRef>,
+    /// Columns that it learns from, under `pseudonym: hmac`.
+    learns: fn() -> Vec<ArrayRef>,
     files: Vec<(&'static str, &'static str)>,
     shows: Shows,
 }
@@ -52,6 +55,7 @@ impl Case {
             args: super::testing::args(transform, set),
             own: Vec::new(),
             reads: Vec::new,
+            learns: Vec::new,
             files: Vec::new(),
             shows: Shows::Nothing,
         }
@@ -67,6 +71,12 @@ impl Case {
     /// With other columns to read, [`samples::ROWS`] rows long.
     pub(super) fn reads(mut self, reads: fn() -> Vec<ArrayRef>) -> Self {
         self.reads = reads;
+        self
+    }
+
+    /// With other columns to learn from.
+    pub(super) fn learns(mut self, learns: fn() -> Vec<ArrayRef>) -> Self {
+        self.learns = learns;
         self
     }
 
@@ -105,17 +115,30 @@ impl Case {
 
     /// A fixture that has learned from the whole column.
     fn fixture(&self, raw: &ArrayRef) -> Fixture {
+        self.try_fixture(raw).unwrap()
+    }
+
+    /// The same, where a value may be refused.
+    fn try_fixture(&self, raw: &ArrayRef) -> Result<Fixture> {
         let reads = (self.reads)();
         let types: Vec<_> = reads.iter().map(|column| column.data_type().clone()).collect();
         let mut fixture = Fixture::new("column", raw.data_type()).with_reads(&types);
         for (name, text) in &self.files {
             std::fs::write(fixture.folder().join(name), text).unwrap();
         }
-        if let Some(mut learner) = self.transform.learner(&self.args, &fixture.bind()).unwrap() {
-            learner.observe(raw, &reads).unwrap();
-            fixture.learned = Some(learner.finish().unwrap());
+        let hmac = find("pseudonym", Some("hmac")).unwrap();
+        let learns = (self.learns)();
+        for (name, column) in self.transform.learns_from(&self.args).iter().zip(&learns) {
+            fixture = fixture.with_neighbour(name, column.data_type(), hmac, &[]);
         }
-        fixture
+        if let Some(mut learner) = self.transform.learner(&self.args, &fixture.bind()).unwrap() {
+            match learns.first() {
+                Some(first) => learner.observe(first, &learns)?,
+                None => learner.observe(raw, &reads)?,
+            }
+            fixture.learned = Some(learner.finish()?);
+        }
+        Ok(fixture)
     }
 
     /// The bare kernel, fresh, over some rows.
@@ -167,6 +190,10 @@ fn every_registered_transform_has_a_case_that_its_own_rules_accept() {
         }
         let leaves = case.promised(&samples::all()[0]) != Some(None);
         assert!(!leaves || !case.columns().is_empty(), "{name} takes none of the samples");
+        let learns: Vec<DataType> =
+            (case.learns)().iter().map(|column| column.data_type().clone()).collect();
+        assert_eq!(case.transform.learns_from(&case.args).len(), learns.len(), "{name}");
+        assert_eq!(case.transform.learns_fit(&case.args, &learns), Ok(()), "{name}");
         let reads = case.transform.reads(&case.args).len();
         let types: Vec<DataType> =
             (case.reads)().iter().map(|column| column.data_type().clone()).collect();
@@ -253,16 +280,7 @@ fn the_ends_of_a_type_are_answered_or_refused_but_never_a_panic() {
         {
             println!("{} over {}", case.name(), raw.data_type());
             let reads = (case.reads)();
-            let types: Vec<_> = reads.iter().map(|column| column.data_type().clone()).collect();
-            let mut fixture = Fixture::new("column", raw.data_type()).with_reads(&types);
-            for (name, text) in &case.files {
-                std::fs::write(fixture.folder().join(name), text).unwrap();
-            }
-            if let Some(mut learner) = case.transform.learner(&case.args, &fixture.bind()).unwrap()
-            {
-                let Ok(()) = learner.observe(&raw, &reads) else { continue };
-                fixture.learned = Some(learner.finish().unwrap());
-            }
+            let Ok(fixture) = case.try_fixture(&raw) else { continue };
             let mut kernel = case.transform.kernel(&case.args, &fixture.bind()).unwrap();
             if let Ok(out) = kernel.apply(&raw, &reads) {
                 assert_eq!(out.len(), raw.len());

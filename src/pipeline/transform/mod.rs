@@ -41,6 +41,7 @@ mod ipcrypt_pfx;
 mod keep;
 mod mac;
 mod mask;
+mod neighbour;
 mod normalize;
 mod null;
 mod numbers;
@@ -53,6 +54,7 @@ mod rare;
 mod regex_replace;
 mod registry;
 mod round;
+mod scrub;
 mod shift_time;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -62,7 +64,9 @@ mod token;
 mod truncate;
 pub mod unit;
 
+pub use neighbour::Neighbour;
 pub use registry::{ALL, find, suggestions};
+pub use scrub::Dictionary;
 pub use token::TokenStyle;
 
 /// What a transform says of itself.
@@ -191,6 +195,19 @@ pub trait Transform: Send + Sync + Debug {
         Ok(())
     }
 
+    /// Other raw columns whose values the learner gets, in this order, instead of its own column's.
+    fn learns_from(&self, _args: &Args) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Why the columns that [`learns_from`] names do not fit, given their canonical types in that order
+    /// (lower case, no full stop).
+    ///
+    /// [`learns_from`]: Transform::learns_from
+    fn learns_fit(&self, _args: &Args, _types: &[DataType]) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Whether the values `Nulls::Token` asks for a stand-in of null too.
     fn is_pseudonym(&self) -> bool {
         false
@@ -243,6 +260,8 @@ pub struct Bind<'a> {
     pub tokens: &'a Arc<dyn TokenMap>,
     /// What the learner of this column found, where there is one.
     pub learned: Option<&'a Learned>,
+    /// The columns that [`Transform::learns_from`] names, in that order.
+    pub neighbours: &'a [Neighbour],
     /// The folder that relative paths in the policy start from.
     pub folder: &'a std::path::Path,
 }
@@ -282,7 +301,8 @@ pub struct Counted<'a> {
 
 /// Reads a whole column once, before any value leaves.
 pub trait Learner: Send {
-    /// Sees one canonical batch. Filtered rows never arrive here.
+    /// Sees one canonical batch. Filtered rows never arrive here. A learner of other columns gets these as
+    /// `reads`, and the first of them as `values` too.
     ///
     /// # Errors
     /// When a value cannot be taken.
@@ -302,6 +322,19 @@ pub enum Learned {
     Tokens(Tally),
     /// The values (as text) frequent enough to be told.
     Frequent(Arc<std::collections::HashSet<String>>),
+    /// Words to find in texts, with what stands for each.
+    Dictionary(Arc<Dictionary>),
+}
+
+impl Learned {
+    /// About how many bytes of memory it holds.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Tokens(_) => 0,
+            Self::Frequent(values) => values.iter().map(|value| value.len() + 48).sum(),
+            Self::Dictionary(dictionary) => dictionary.bytes(),
+        }
+    }
 }
 
 /// In how many rows each number of a token map stood. The pipeline puts it into state and keeps none.

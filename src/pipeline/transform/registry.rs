@@ -3,7 +3,7 @@
 use super::{
     Spec, Transform, aes_siv, age_band, bucket, clamp, constant, crypto_pan, drop, email_domain,
     ff1, geo_grid, geo_laplace, hierarchy, hmac, ip_truncate, ipcrypt_pfx, keep, mask, null, rare,
-    regex_replace, round, shift_time, token, truncate,
+    regex_replace, round, scrub, shift_time, token, truncate,
 };
 
 /// Every transform, in the order of the reference manual.
@@ -27,6 +27,7 @@ pub static ALL: &[&dyn Transform] = &[
     &geo_grid::GeoGrid,
     &geo_laplace::GeoLaplace,
     &regex_replace::RegexReplace,
+    &scrub::Scrub,
     &hmac::HmacPseudonym,
     &token::TokenPseudonym,
     &ff1::Ff1Pseudonym,

@@ -11,9 +11,10 @@ use arrow::datatypes::{DataType, Int32Type};
 
 use super::column::{ColumnKernel, canonical, observed};
 use super::elements::{Fit, bound, fit};
-use super::{Bind, Counted, Learned, TokenMap, Transform};
+use super::{Bind, Counted, Learned, Neighbour, TokenMap, Transform};
 use crate::error::Result;
 use crate::keys::{ColumnKeys, KeyRing, Secret};
+use crate::policy::Rule;
 use crate::policy::args::{Args, Value};
 
 /// A token map that forgets when it is dropped.
@@ -53,6 +54,8 @@ pub(crate) struct Fixture {
     pub(crate) tokens: Arc<dyn TokenMap>,
     /// What a learner found, once there was one.
     pub(crate) learned: Option<Learned>,
+    /// Other columns with their own rules.
+    pub(crate) neighbours: Vec<Neighbour>,
     /// Removed with the fixture.
     pub(crate) folder: tempfile::TempDir,
     /// What the policy says of null.
@@ -69,6 +72,7 @@ impl Fixture {
             keys: keys("domain:person", Some("cern")),
             tokens: Arc::new(MemoryTokens::default()),
             learned: None,
+            neighbours: Vec::new(),
             folder: tempfile::tempdir().unwrap(),
             null_token: false,
         }
@@ -83,6 +87,23 @@ impl Fixture {
     /// The same with other raw columns to read.
     pub(crate) fn with_reads(mut self, raw: &[DataType]) -> Self {
         self.reads = raw.iter().map(canonical).collect();
+        self
+    }
+
+    /// The same with one more column to learn from, in a domain of its own name.
+    pub(crate) fn with_neighbour(
+        mut self,
+        column: &str,
+        raw: &DataType,
+        transform: &'static dyn Transform,
+        set: &[(&str, Value)],
+    ) -> Self {
+        self.neighbours.push(Neighbour {
+            column: column.to_owned(),
+            input: canonical(raw),
+            rule: Rule { transform, args: args(transform, set) },
+            keys: keys(&format!("domain:{column}"), Some("cern")),
+        });
         self
     }
 
@@ -106,6 +127,7 @@ impl Fixture {
             keys: &self.keys,
             tokens: &self.tokens,
             learned: self.learned.as_ref(),
+            neighbours: &self.neighbours,
             folder: self.folder.path(),
         }
     }

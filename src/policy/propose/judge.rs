@@ -24,9 +24,7 @@ pub(super) fn judge(column: &ColumnProfile) -> Judgement {
     let content = by_content(column);
     let mut reasons = Vec::new();
     if let Some(said) = &name {
-        let how = if said.whole { "the name is known as" } else { "the name says" };
-        let what = if said.whole { said.kind.words() } else { said.word.as_str() };
-        reasons.push(format!("{how} {what}"));
+        reasons.push(format!("the name says {}", said.word));
     }
     let name = name.map(|said| said.kind);
     let kind = match (name, &content) {
@@ -115,6 +113,21 @@ fn by_content(column: &ColumnProfile) -> Option<(Kind, Look, f64)> {
 
 /// One kind of what the name and the values say.
 fn together(named: Kind, found: Kind) -> Kind {
+    // A pseudonym of the whole hides whatever stands in it.
+    if found == Kind::Prose
+        && matches!(
+            named,
+            Kind::User
+                | Kind::Email
+                | Kind::Host
+                | Kind::HostList
+                | Kind::Group
+                | Kind::Account
+                | Kind::Certificate
+        )
+    {
+        return named;
+    }
     let keeps_name = match named {
         // Names of people's accounts are often their addresses.
         Kind::User => matches!(found, Kind::Email | Kind::Certificate | Kind::Uuid | Kind::Digest),

@@ -2,6 +2,8 @@
 //! each with its reasons, default deny. Pure: it sees names, types and counts, never a value. What it
 //! proposes is for a person to read and to change; it decides nothing.
 
+use std::collections::BTreeMap;
+
 use arrow::datatypes::DataType;
 use chrono::{Datelike, NaiveDate};
 
@@ -48,6 +50,8 @@ pub struct Proposal {
     pub unit: Option<usize>,
     /// The columns in the order of the data.
     pub columns: Vec<Proposed>,
+    /// The links that are worth telling.
+    pub links: Vec<Link>,
 }
 
 /// What is proposed for one column.
@@ -84,8 +88,9 @@ pub fn sought(columns: &[ColumnProfile]) -> Vec<usize> {
 pub fn propose(profile: Profile, settings: Settings) -> Proposal {
     let mut judged: Vec<Judgement> = profile.columns.iter().map(judge).collect();
     let before: Vec<Kind> = judged.iter().map(|judgement| judgement.kind).collect();
+    let told = strongest(&profile.links, &before);
     for link in &profile.links {
-        linked(link, &profile, &before, &mut judged);
+        linked(link, &profile, &before, &mut judged, told.contains(&link));
     }
     let unit = unit(&profile, &judged);
     let around = Around {
@@ -99,7 +104,16 @@ pub fn propose(profile: Profile, settings: Settings) -> Proposal {
     for (column, judgement) in profile.columns.iter().zip(judged) {
         columns.push(proposed(column, judgement, &mut rules, &around));
     }
-    let mut proposal = Proposal { settings, profile, unit, columns };
+    let links = told.into_iter().cloned().collect();
+    let scrubs = rules::scrub(&profile.columns, &columns);
+    for (column, seen) in columns.iter_mut().zip(&profile.columns) {
+        let text = column.class == Some(Class::Text) && judge::is_text(&seen.data_type);
+        let scrub = scrubs.as_ref().filter(|_| text && !column.leaves());
+        column.advice.extend(scrub.map(|rule| {
+            format!("to let the text out without what is found in it: {{class: text, {rule}}}")
+        }));
+    }
+    let mut proposal = Proposal { settings, profile, unit, columns, links };
     if !proposal.columns.iter().any(Proposed::leaves) {
         let fitting =
             proposal.profile.columns.iter().position(|column| rules.fits("null", column, &around));
@@ -169,8 +183,22 @@ fn unknown(column: &ColumnProfile) -> String {
     }
 }
 
+/// Of the columns of one kind whose values a column holds, the one that it holds most often: several
+/// columns with the same persons in them say the same.
+fn strongest<'a>(links: &'a [Link], kinds: &[Kind]) -> Vec<&'a Link> {
+    let mut strongest: BTreeMap<(usize, Option<Kind>), &Link> = BTreeMap::new();
+    for link in links.iter().filter(|link| link.whole + link.inside > 0) {
+        let weight = |link: &Link| (link.whole + link.inside, link.whole);
+        let known = strongest.entry((link.within, kinds.get(link.of).copied())).or_insert(link);
+        if weight(link) > weight(known) {
+            *known = link;
+        }
+    }
+    strongest.into_values().collect()
+}
+
 /// What it means for a column that it holds values of another.
-fn linked(link: &Link, profile: &Profile, before: &[Kind], judged: &mut [Judgement]) {
+fn linked(link: &Link, profile: &Profile, before: &[Kind], judged: &mut [Judgement], told: bool) {
     let Some(of) = before.get(link.of).copied() else { return };
     let (Some(source), Some(target)) =
         (profile.columns.get(link.of), profile.columns.get(link.within))
@@ -180,24 +208,24 @@ fn linked(link: &Link, profile: &Profile, before: &[Kind], judged: &mut [Judgeme
     let Some(judgement) = judged.get_mut(link.within) else { return };
     let whole = ratio(link.whole, target.telling());
     let inside = ratio(link.inside, target.telling());
-    if judgement.kind == of && inside == 0.0 {
-        return;
-    }
     let name = shown(&source.name);
-    if link.whole > 0 {
+    if told && link.whole > 0 {
         judgement.reasons.push(format!("{} of the values are values of {name}", percent(whole)));
     }
-    if link.inside > 0 {
+    if told && link.inside > 0 {
         judgement.reasons.push(format!("{} hold a value of {name} inside", percent(inside)));
     }
     judgement.kind = match judgement.kind {
         // The same names in two columns: one stand-in, so that they join and neither undoes the other.
-        Kind::Account if of == Kind::Group && whole >= 0.9 => Kind::Group,
+        // Of groups and accounts it is the group's.
+        Kind::Group if of == Kind::Account => Kind::Group,
         Kind::Account | Kind::Group | Kind::Title | Kind::Number | Kind::Unknown
             if whole >= 0.9 && is_shared(of) =>
         {
             of
         }
+        // The rule lets the state itself out and nothing behind it.
+        Kind::Status if rules::is_guarded(target) && link.whole == 0 => Kind::Status,
         kind if in_clear(kind) && whole >= 0.5 && is_shared(of) => of,
         kind if in_clear(kind) && of.is_personal() => Kind::Prose,
         kind => kind,

@@ -11,8 +11,6 @@ pub(super) struct Said {
     pub(super) kind: Kind,
     /// The word or words.
     pub(super) word: String,
-    /// Whether the whole name is known, not only a word of it.
-    pub(super) whole: bool,
 }
 
 /// Words and what they mean, the most harmful first. Two words with a plus stand next to each other.
@@ -115,12 +113,12 @@ const MEASURES: &[(Kind, &str)] = &[
     ),
     (
         Kind::Memory,
-        "memory mem rss vmem vmsize swap disk size bytes kb mb gb kib mib gib pages kbytes mbytes storage raw sent recvd",
+        "memory mem rss vmem vmsize swap disk size bytes kb mb gb kib mib gib pages kbytes mbytes storage sent recvd",
     ),
     (
         Kind::Count,
         "count counts cnt cpus cores gpus nodes tasks slots retries starts completions procs processors attempts matches holds \
-         restarts jobs files threads req requested used reads writes exceptions reconnects",
+         restarts jobs files threads reads writes exceptions reconnects",
     ),
     (
         Kind::Quantity,
@@ -133,6 +131,9 @@ const MEASURES: &[(Kind, &str)] = &[
 /// First words of names of counts.
 const COUNTING: &[&str] = &["num", "n", "nr", "count", "total", "max", "min", "number"];
 
+/// Last words of names that say nothing of what is measured.
+const BESIDE: &[&str] = &["req", "requested", "used", "avg", "max", "min", "total", "limit", "raw"];
+
 /// What a name says; `number` when the column holds numbers.
 pub(super) fn said(name: &str, number: bool) -> Option<Said> {
     let words = words(name);
@@ -142,23 +143,25 @@ pub(super) fn said(name: &str, number: bool) -> Option<Said> {
     }
     let known = WHOLE.iter().find(|(_, names)| names.split(' ').any(|known| known == joined));
     if let Some((kind, _)) = known {
-        return Some(Said { kind: *kind, word: words.join(" "), whole: true });
+        return Some(Said { kind: *kind, word: words.join(" ") });
     }
     if number && let Some(kind) = measured(&words) {
-        return Some(Said { kind, word: words.join(" "), whole: false });
+        return Some(Said { kind, word: words.join(" ") });
     }
     WORDS.iter().find_map(|(kind, list)| {
         let word = list.split_whitespace().find(|phrase| {
             let phrase: Vec<&str> = phrase.split('+').collect();
             words.windows(phrase.len()).any(|window| window == phrase)
         })?;
-        Some(Said { kind: *kind, word: word.replace('+', " "), whole: false })
+        Some(Said { kind: *kind, word: word.replace('+', " ") })
     })
 }
 
 /// A number that is measured or counted, by the end or the beginning of its name.
 fn measured(words: &[String]) -> Option<Kind> {
-    let last = words.last()?.as_str();
+    // What comes before `requested` and the like is what is measured.
+    let beside = |word: &&String| !BESIDE.contains(&word.as_str());
+    let last = words.iter().rev().find(beside).or(words.last())?.as_str();
     let ends = |list: &str| list.split_whitespace().any(|word| word == last);
     let by_end = MEASURES.iter().find(|(_, list)| ends(list)).map(|(kind, _)| *kind);
     let first = words.first()?.as_str();

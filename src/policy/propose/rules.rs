@@ -6,6 +6,7 @@ use std::path::Path;
 
 use arrow::datatypes::{DataType, Field, Schema};
 
+use super::Proposed;
 use super::judge::{is_number, is_text, leaks};
 use super::kind::{Kind, word};
 use super::quote::{key, scalar};
@@ -106,6 +107,35 @@ pub(super) fn in_braces(kind: Option<Kind>, rule: &str) -> String {
         None => rule.to_owned(),
     }
 }
+
+/// A rule that takes names and addresses out of texts, where this program has one and takes it: it
+/// looks for the values of the columns whose pseudonyms leave.
+pub(super) fn scrub(seen: &[ColumnProfile], proposed: &[Proposed]) -> Option<String> {
+    crate::pipeline::transform::find("scrub", None)?;
+    let learned: Vec<_> = seen
+        .iter()
+        .zip(proposed)
+        .filter(|(_, column)| column.kind.is_sought() && column.rule.starts_with("pseudonym"))
+        .filter(|(column, _)| is_text(&column.data_type) || column.data_type.is_integer())
+        .take(LEARNED_MAX)
+        .collect();
+    let names: Vec<String> = learned.iter().map(|(column, _)| scalar(&column.name)).collect();
+    let rule = format!("scrub: {{learn_from: [{}]}}", names.join(", "));
+    let mut text = format!(
+        "version: 1\ndataset: a\nsource: {{parquet: a}}\ncolumns:\n  \"the text \": {{{rule}}}\n"
+    );
+    let mut fields = vec![Field::new("the text ", DataType::Utf8, true)];
+    for (column, proposed) in learned {
+        text.push_str(&format!("  {}: {}\n", key(&column.name), proposed.written()));
+        fields.push(Field::new(&column.name, column.data_type.clone(), true));
+    }
+    let loaded = load_bytes(Path::new("a.yaml"), text.as_bytes()).ok()?;
+    let fits = check_schema(&loaded, &Schema::new(fields)).iter().all(|found| !found.is_error());
+    fits.then_some(rule)
+}
+
+/// How many columns a proposed scrub learns from.
+const LEARNED_MAX: usize = 8;
 
 type Candidate = (String, Option<&'static str>);
 
@@ -270,10 +300,15 @@ fn statuses(column: &ColumnProfile, around: &Around) -> Vec<Candidate> {
         return vec![("keep".to_owned(), None)];
     }
     // A state in capitals may be followed by who caused it.
-    if column.share(&[Look::Code]) >= 0.5 {
+    if is_guarded(column) {
         return replaced("^([A-Z][A-Z_]{1,30})(?: by [0-9]+|[+])?$", "${1}");
     }
     rare(around)
+}
+
+/// Whether a state gets a rule that lets only capitals out.
+pub(super) fn is_guarded(column: &ColumnProfile) -> bool {
+    is_text(&column.data_type) && column.share(&[Look::Code]) >= 0.5
 }
 
 fn codes(column: &ColumnProfile) -> Vec<Candidate> {

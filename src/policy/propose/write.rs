@@ -107,9 +107,7 @@ impl Proposal {
 
     /// The links that are worth a line, the strongest first.
     pub fn links(&self) -> Vec<&Link> {
-        let kind = |at: usize| self.columns.get(at).map(|column| column.kind);
-        let telling = |link: &&Link| link.inside > 0 || kind(link.of) != kind(link.within);
-        let mut links: Vec<&Link> = self.profile.links.iter().filter(telling).collect();
+        let mut links: Vec<&Link> = self.links.iter().collect();
         links.sort_by_key(|link| std::cmp::Reverse((link.whole + link.inside, link.whole)));
         links
     }
@@ -244,7 +242,13 @@ fn quoted(text: &str) -> String {
 fn wrapped(body: &str, first: &str, next: &str, text: &mut String) {
     let mut line = first.to_owned();
     let mut empty = true;
-    for word in body.split(' ') {
+    // Names stay whole.
+    let mut quoted = false;
+    let between = |c: char| {
+        quoted ^= c == '`';
+        c == ' ' && !quoted
+    };
+    for word in body.split(between) {
         if !empty && line.chars().count() + word.chars().count() >= WIDTH {
             text.push_str(line.trim_end());
             text.push('\n');

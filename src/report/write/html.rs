@@ -46,10 +46,12 @@ pub fn page(page: &Page, meta: &Meta) -> Result<String> {
             format_args!("<figure>\n{svg}<figcaption>{alt}</figcaption>\n</figure>\n</section>\n"),
         );
     }
-    for table in &page.tables {
+    blocks(&mut html, page);
+    // What is wide comes last: it is to look things up in.
+    let (wide, narrow): (Vec<_>, Vec<_>) = page.tables.iter().partition(|table| is_wide(table));
+    for table in narrow.into_iter().chain(wide) {
         table_section(&mut html, table);
     }
-    blocks(&mut html, page);
     listed(&mut html, "Notes", page.notes.iter().map(String::as_str));
     guarantees(&mut html, page, meta);
     html.push_str("</main>\n</body>\n</html>\n");
@@ -101,9 +103,15 @@ fn figures(html: &mut String, page: &Page) {
     html.push_str("</dl>\n");
 }
 
+/// Whether a table is wider than a page.
+fn is_wide(table: &Table) -> bool {
+    table.columns.len() > 8
+}
+
 fn table_section(html: &mut String, table: &Table) {
     let (title, note) = (escaped(&table.title), escaped(&table.note));
-    put(html, format_args!("<section>\n<h2>{title}</h2>\n<div class=\"scroll\">\n<table>\n"));
+    let wide = if is_wide(table) { " class=\"wide\"" } else { "" };
+    put(html, format_args!("<section>\n<h2>{title}</h2>\n<div class=\"scroll\">\n<table{wide}>\n"));
     put(html, format_args!("<caption>{note}</caption>\n<thead><tr>"));
     for column in &table.columns {
         let class = if column.show.is_number() { " class=\"n\"" } else { "" };

@@ -41,8 +41,8 @@ async fn an_error_of_the_policy_keeps_its_code_on_the_way_through_the_engine() {
 async fn what_does_not_fit_into_memory_is_spilled_and_then_refused() {
     let sorted = "SELECT \"Id\", \"User\", \"Start\" FROM jobs ORDER BY \"User\" DESC, \"Id\"";
     let plenty =
-        World::with(256 << 20, 200_000, Duration::from_secs(60)).ask(sorted).await.unwrap();
-    let world = World::with(12 << 20, 200_000, Duration::from_secs(60));
+        World::with(256 << 20, 400_000, Duration::from_secs(60)).ask(sorted).await.unwrap();
+    let world = World::with(20 << 20, 400_000, Duration::from_secs(60));
     assert_eq!(world.ask(sorted).await.unwrap(), plenty);
     let disk = &world.engine.environment.disk_manager;
     assert_eq!(disk.used_disk_space(), 0);
@@ -53,7 +53,7 @@ async fn what_does_not_fit_into_memory_is_spilled_and_then_refused() {
     let joined = "SELECT count(*) FROM jobs a JOIN jobs b \
          ON a.\"User\" || a.\"Id\" = b.\"User\" || b.\"Id\"";
     assert_eq!(world.fails(joined).await, Code::QueryMemory);
-    assert_eq!(world.rows("SELECT count(*) FROM jobs").await, ["200000"]);
+    assert_eq!(world.rows("SELECT count(*) FROM jobs").await, ["400000"]);
 }
 
 const ENDLESS: &str = "SELECT count(*) FROM jobs a, jobs b, jobs c \

@@ -39,6 +39,7 @@ pub(super) fn all() -> Vec<Case> {
             .reads(|| vec![persons()])
             .shows_values(),
     ];
+    cases.extend(scrubs());
     cases.extend(constants());
     cases.extend(texts());
     cases.extend(numbers());
@@ -68,6 +69,21 @@ fn texts() -> Vec<Case> {
             None,
             &[pattern, ("with", word("#")), ("unmatched", word("dangerous_keep"))],
         ),
+    ]
+}
+
+fn scrubs() -> Vec<Case> {
+    let of = |set: &[(&str, Value)]| Case::new("scrub", None, set);
+    let learned = || vec![samples::all().remove(0), samples::all().remove(1)];
+    let from = ("learn_from", words(&["User", "Note"]));
+    vec![
+        of(&[]).shows_values(),
+        of(&[("detect", words(&["email"])), ("words", words(&["canary"]))]).shows_values(),
+        of(&[("format", word("json"))]),
+        of(&[("only_keys", words(&["x"]))]),
+        // What is learned never leaves, whatever else is around it.
+        of(&[from.clone(), ("detect", words(&[]))]).learns(learned),
+        of(&[from, ("replace", word("marker")), ("format", word("text"))]).learns(learned),
     ]
 }
 
