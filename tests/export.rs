@@ -20,10 +20,7 @@ use veilflight::cli::{self, Exit};
 use veilflight::clock::{Clock, ManualClock, SystemClock};
 use veilflight::state::Sqlite;
 
-use crate::site::{Client, Site, info, ticket, with_token};
-
-/// The key ring of [`Site`], as a file has it.
-const KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+use crate::site::{Client, KEY, Site, info, ticket, with_token};
 
 /// The real data, or nothing where they are not there.
 fn shared() -> Option<PathBuf> {

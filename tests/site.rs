@@ -19,7 +19,8 @@ use veilflight::clock::{Clock, ManualClock, SystemClock};
 use veilflight::config::RawSettings;
 use veilflight::error::Result;
 use veilflight::identity::enrol::{self, Enrolment};
-use veilflight::keys::{KeyRing, Secret};
+use veilflight::keys::KeyRing;
+use veilflight::keys::provider::MasterKeys;
 use veilflight::server::{Foundations, Server};
 use veilflight::state::Sqlite;
 use veilflight::wire::flights::Flights;
@@ -42,6 +43,9 @@ grants:
 
 /// The raw value that stands in every row of [`JOBS`]'s column that is kept back.
 pub(crate) const CANARY: &str = "canary-0f3a";
+
+/// The master key of every server here, as a key file may have it; nobody uses it.
+pub(crate) const KEY: &str = "c4a1f09be3d25c7786b0e19d4f3a62588e0d7c1b95a6f2433dbe801c5f7a9264";
 
 /// How many rows there are.
 pub(crate) const ROWS: usize = 10_000;
@@ -128,7 +132,7 @@ impl Site {
         clock: ManualClock,
         store: Arc<Sqlite>,
     ) -> Self {
-        let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([0x5a; 32]))]).unwrap());
+        let ring = Arc::new(MasterKeys::parse(KEY, "a key").unwrap().into_ring().unwrap());
         let mut raw = RawSettings::default()
             .set("listen", "127.0.0.1:0")
             .and_then(|raw| raw.set("policies", policies.to_str().unwrap()))

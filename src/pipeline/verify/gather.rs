@@ -86,7 +86,7 @@ impl Gather<'_> {
             .iter()
             .any(|column| column.name == name && column.rule.transform.spec().verb == "ip");
         let is_number = column.data_type().is_integer();
-        let width = matches!(
+        let is_binary = matches!(
             column.data_type(),
             DataType::FixedSizeBinary(16) | DataType::Binary | DataType::BinaryView
         );
@@ -114,7 +114,7 @@ impl Gather<'_> {
                 add(handle);
             }
             if is_address {
-                other_forms(text.trim(), is_number, width).iter().for_each(|form| add(form));
+                other_forms(text.trim(), is_number, is_binary).iter().for_each(|form| add(form));
             }
         });
         // PRIVACY: the library's words may quote a value.

@@ -53,6 +53,8 @@ pub(super) struct Scanner<'a> {
     by_name: HashMap<String, usize>,
     number_or_time: Option<Regex>,
     hits: Vec<usize>,
+    /// Whether the last text was an identifier as a whole.
+    is_whole: bool,
     scanned: Scanned,
     told: u64,
     progress: &'a dyn Fn(u64),
@@ -74,6 +76,7 @@ impl<'a> Scanner<'a> {
             by_name: HashMap::new(),
             number_or_time: None,
             hits: Vec::new(),
+            is_whole: false,
             scanned: Scanned { of: raw.to_vec(), ..Scanned::default() },
             told: 0,
             progress,
@@ -125,6 +128,7 @@ impl<'a> Scanner<'a> {
     fn find(&mut self, column: usize, text: &str) -> Vec<usize> {
         let mut hits = std::mem::take(&mut self.hits);
         hits.clear();
+        self.is_whole = false;
         let (Some(dictionary), Some(number_or_time)) = (&self.dictionary, &self.number_or_time)
         else {
             return hits;
@@ -147,6 +151,7 @@ impl<'a> Scanner<'a> {
         };
         if let Some(at) = dictionary.whole(normal(text)).filter(|at| counts(*at)) {
             hits.push(at);
+            self.is_whole = true;
         } else if !number_or_time.is_match(text) {
             dictionary.inside(text, |at| hits.push(at));
         }
@@ -219,10 +224,10 @@ impl Visitor for Scanner<'_> {
             self.told = self.scanned.cells;
         }
         let hits = self.find(column, text);
-        if let (Some(at), Some(first)) = (self.columns.get_mut(column), hits.first())
+        if let (Some(at), false) = (self.columns.get_mut(column), hits.is_empty())
             && let Some(dictionary) = &self.dictionary
         {
-            if dictionary.whole(normal(text.trim())) == Some(*first) {
+            if self.is_whole {
                 at.whole += 1;
             } else {
                 at.inside += 1;
