@@ -105,6 +105,7 @@ fn kind(kind: Kind) -> String {
         Kind::Choices(choices) => format!("list of {}", words(choices)),
         Kind::Date => "date".to_owned(),
         Kind::Column => "name of a column".to_owned(),
+        Kind::Columns => "list of names of columns".to_owned(),
         Kind::Numbers => "list of numbers".to_owned(),
         Kind::Texts => "list of texts".to_owned(),
         Kind::Path => "file, from the policy's folder".to_owned(),

@@ -150,7 +150,12 @@ mod tests {
 
     fn parsed(text: &str, strictly: bool) -> Option<Vec<(&str, &str)>> {
         let pairs = pairs(text, strictly)?;
-        Some(pairs.into_iter().map(|pair| (text.get(pair.key).unwrap(), text.get(pair.value).unwrap())).collect())
+        Some(
+            pairs
+                .into_iter()
+                .map(|pair| (text.get(pair.key).unwrap(), text.get(pair.value).unwrap()))
+                .collect(),
+        )
     }
 
     #[test]

@@ -18,9 +18,10 @@ fn stands_in(text: &str, value: &str) -> bool {
         })
     };
     text.match_indices(&value).any(|(at, _)| {
-        let before = of_word(text.get(..at).unwrap().chars().next_back()) && of_word(value.chars().next());
-        let after =
-            of_word(text.get(at + value.len()..).unwrap().chars().next()) && of_word(value.chars().next_back());
+        let before =
+            of_word(text.get(..at).unwrap().chars().next_back()) && of_word(value.chars().next());
+        let after = of_word(text.get(at + value.len()..).unwrap().chars().next())
+            && of_word(value.chars().next_back());
         !before && !after
     })
 }
