@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import socket
 import statistics
@@ -46,12 +47,23 @@ GROUPS = (
 ROAPI = PROJECT / ".venv-bench" / "bin" / "roapi"
 
 
+@dataclass(frozen=True)
+class Way:
+    """What is timed, and the server that works for it; this process works too where there is none."""
+
+    call: Callable[[], int]
+    server: subprocess.Popen[bytes] | None = None
+
+
 @dataclass
 class Measured:
     """The runs of one way."""
 
     name: str
     seconds: list[float]
+    # Processor seconds of all counted runs together, on either side of the connection.
+    server: float = 0.0
+    client: float = 0.0
 
     @property
     def median(self) -> float:
@@ -99,21 +111,38 @@ def by_driver(connection: adbc.Connection, sql: str) -> int:
         return sum(batch.num_rows for batch in cursor.fetch_record_batch())
 
 
-def take_turns(ways: dict[str, Callable[[], int]], rows: int, runs: int) -> dict[str, Measured]:
+def take_turns(ways: dict[str, Way], rows: int, runs: int) -> dict[str, Measured]:
     """Run each way in turn, once without counting; every answer has that many rows."""
     found = {name: Measured(name, []) for name in ways}
     for turn in range(runs + 1):
         for name, way in ways.items():
-            begun = time.perf_counter()
-            came = way()
+            worked, begun = worked_by(way.server), time.perf_counter()
+            came = way.call()
             seconds = time.perf_counter() - begun
             if came != rows:
                 raise RuntimeError(f"{name} gave {came} rows, not {rows}")
             if turn > 0:
+                server, client = worked_by(way.server)
                 found[name].seconds.append(seconds)
+                found[name].server += server - worked[0]
+                found[name].client += client - worked[1]
     for measured in found.values():
-        print(f"  {measured.name:44}{measured.median:8.3f} s   spread {measured.spread:4.0%}")
+        print(
+            f"  {measured.name:32}{measured.median:7.3f} s  spread {measured.spread:4.0%}"
+            f"  processor: server {measured.server / runs:.2f} s, client {measured.client / runs:.2f} s"
+        )
     return found
+
+
+def worked_by(server: subprocess.Popen[bytes] | None) -> tuple[float, float]:
+    """Processor seconds that a server and this process have used so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    stat = Path(f"/proc/{server.pid}/stat") if server else None
+    if stat is None or not stat.exists():
+        return 0.0, used.ru_utime + used.ru_stime
+    user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (int(user) + int(system)) / ticks, used.ru_utime + used.ru_stime
 
 
 def partner_of(custodian: Custodian, server: Server) -> Partner:
@@ -129,7 +158,7 @@ def connected(uri: str, token: str | None) -> adbc.Connection:
 
 
 @contextmanager
-def roapi(path: Path) -> Iterator[str]:
+def roapi(path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """ROAPI over the file as it is, with its own defaults; gives its Flight SQL address."""
     ports = [free_port() for _ in range(3)]
     http, postgres, sql = (f"127.0.0.1:{port}" for port in ports)
@@ -145,7 +174,7 @@ def roapi(path: Path) -> Iterator[str]:
                 if probe.connect_ex(("127.0.0.1", ports[2])) == 0:
                     break
             time.sleep(0.1)
-        yield f"grpc://{sql}"
+        yield f"grpc://{sql}", process
     finally:
         process.terminate()
         process.wait()
@@ -190,8 +219,10 @@ def measure(path: Path, rows: int, runs: int) -> list[tuple[str, bool, str]]:
         print(f"\n{WHOLE}, one endpoint")
         found = take_turns(
             {
-                "DoGet of the dataset": lambda: pulled(first, descriptor("jobs")),
-                "SQL": lambda: pulled(first, statement(WHOLE)),
+                "DoGet of the dataset": Way(
+                    lambda: pulled(first, descriptor("jobs")), one.process
+                ),
+                "SQL": Way(lambda: pulled(first, statement(WHOLE)), one.process),
             },
             rows,
             runs,
@@ -208,9 +239,13 @@ def measure(path: Path, rows: int, runs: int) -> list[tuple[str, bool, str]]:
         print(f"\n{WHOLE}, endpoints in parallel")
         found = take_turns(
             {
-                "1 endpoint": lambda: pulled(first, statement(WHOLE)),
-                f"{ENDPOINTS} endpoints, one by one": lambda: pulled(eighth, statement(WHOLE), 1),
-                f"{ENDPOINTS} endpoints": lambda: pulled(eighth, statement(WHOLE)),
+                "1 endpoint": Way(lambda: pulled(first, statement(WHOLE)), one.process),
+                f"{ENDPOINTS} endpoints, one by one": Way(
+                    lambda: pulled(eighth, statement(WHOLE), 1), many.process
+                ),
+                f"{ENDPOINTS} endpoints": Way(
+                    lambda: pulled(eighth, statement(WHOLE)), many.process
+                ),
             },
             rows,
             runs,
@@ -225,9 +260,11 @@ def measure(path: Path, rows: int, runs: int) -> list[tuple[str, bool, str]]:
         raw = local(path)
         found = take_turns(
             {
-                "DataFusion, transformed before": local(target),
-                "DataFusion, raw": raw,
-                "Veilflight, pyarrow": lambda: pulled(eighth, statement(GROUPS)),
+                "DataFusion, transformed before": Way(local(target)),
+                "DataFusion, raw": Way(raw),
+                "Veilflight, pyarrow": Way(
+                    lambda: pulled(eighth, statement(GROUPS)), many.process
+                ),
             },
             groups,
             runs,
@@ -244,13 +281,14 @@ def measure(path: Path, rows: int, runs: int) -> list[tuple[str, bool, str]]:
         if not ROAPI.is_file():
             bars.append(("twice as fast as ROAPI by ADBC", False, f"not measured: no {ROAPI}"))
             return bars
-        peer = stack.enter_context(connected(stack.enter_context(roapi(path)), None))
+        uri, process = stack.enter_context(roapi(path))
+        peer = stack.enter_context(connected(uri, None))
         ours = stack.enter_context(connected(many.uri, custodian.token(PARTNER)))
         print(f"\n{WHOLE}, by the ADBC driver")
         found = take_turns(
             {
-                "ROAPI, raw": lambda: by_driver(peer, "select * from jobs"),
-                "Veilflight, with the policy": lambda: by_driver(ours, WHOLE),
+                "ROAPI, raw": Way(lambda: by_driver(peer, "select * from jobs"), process),
+                "Veilflight, with the policy": Way(lambda: by_driver(ours, WHOLE), many.process),
             },
             rows,
             runs,

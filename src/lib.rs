@@ -24,10 +24,16 @@ pub mod config;
 pub mod diagnostic;
 pub mod error;
 #[cfg(feature = "server")]
+pub mod export;
+#[cfg(feature = "server")]
 pub mod identity;
 pub mod keys;
+#[cfg(feature = "server")]
+pub mod local;
 pub mod pipeline;
 pub mod policy;
+#[cfg(feature = "server")]
+pub mod report;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]

@@ -112,6 +112,19 @@ fn table() -> (RecordBatch, String) {
         None,
     );
     add("L".to_owned(), Arc::new(list), "'null'");
+    // Each rule once over lists of texts; what counts rows is refused there.
+    for (at, rule) in RULES.iter().enumerate().filter(|(_, rule)| !rule.starts_with("{rare")) {
+        let kind = text_types().swap_remove(at % 4);
+        let elements: StringArray =
+            (0..2 * ROWS).map(|element| (element % 5 != 3).then(|| marked("E", element))).collect();
+        let list = ListArray::new(
+            Arc::new(Field::new("item", kind.clone(), true)),
+            OffsetBuffer::from_lengths(vec![2; ROWS]),
+            cast(&elements, &kind).unwrap(),
+            Some((0..ROWS).map(|row| row % 7 != 4).collect()),
+        );
+        add(format!("E{at}"), Arc::new(list), rule);
+    }
     let inner = Fields::from(vec![Field::new(format!("{MARKER}_inside"), DataType::Utf8, true)]);
     add("S".to_owned(), Arc::new(StructArray::new(inner, vec![items], None)), "drop");
     let stays: BooleanArray = (0..ROWS).map(|row| Some(row % 2 == 0)).collect();
@@ -133,6 +146,15 @@ fn write(folder: &Path, batch: &RecordBatch) {
     writer.write(batch).unwrap();
     writer.close().unwrap();
 }
+
+/// Views over the marked columns: all of them, some computed, and one that fails on a value.
+const VIEWS: &str = "\
+views:
+  - {name: seen, sql: SELECT * FROM marked}
+  - name: listed
+    sql: SELECT array_compact(make_array(nullif(\"T0_3\", \"T1_3\"), \"T0_9\", NULL)) AS list FROM marked
+  - {name: wrong, sql: 'SELECT CAST(\"T0_3\" AS BIGINT) AS n FROM marked WHERE \"T0_3\" IS NOT NULL'}
+grants:";
 
 fn policy(dataset: &str, file: &str, columns: &str, rows: &str) -> String {
     format!(
@@ -263,7 +285,7 @@ async fn no_raw_value_leaves_by_any_way() {
     write(&folder, &batch);
     std::fs::write(folder.join("levels.csv"), "known;group\n").unwrap();
     let marked = policy("marked", "marked.parquet", &columns, "Stays");
-    write_policy(site.folder.path(), "marked.yaml", &marked);
+    write_policy(site.folder.path(), "marked.yaml", &marked.replace("grants:", VIEWS));
     // Policies that fail on a value once the pull has begun.
     let failing = [
         ("short", "{pseudonym: {method: ff1, alphabet: digits, short: error}}", "Stays"),
@@ -308,6 +330,12 @@ async fn no_raw_value_leaves_by_any_way() {
     let cast = "SELECT CAST(\"T0_3\" AS BIGINT) FROM marked WHERE \"T0_3\" IS NOT NULL";
     let before = heard.0.len();
     heard.ask(&mut client, &token, FlightDescriptor::new_cmd(cast)).await;
+    assert!(String::from_utf8_lossy(&heard.0[before..]).contains("Q003"));
+    for view in ["seen", "listed"] {
+        assert!(heard.pull(&mut client, &token, view).await >= 2, "{view}: a schema and a batch");
+    }
+    let before = heard.0.len();
+    heard.pull(&mut client, &token, "wrong").await;
     assert!(String::from_utf8_lossy(&heard.0[before..]).contains("Q003"));
     // A file that breaks after its footer was read.
     let info = client.get_flight_info(with_token(&token, path("marked"))).await.unwrap();

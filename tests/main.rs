@@ -1,8 +1,14 @@
 //! The one integration binary: one module a subject, one link for all of them.
 
 // Each is marked as a test, so that clippy lets helpers unwrap; what needs the server is marked too.
+#[cfg(feature = "server")]
+#[cfg(test)]
+mod export;
 #[cfg(test)]
 mod fuzz_smoke;
+#[cfg(feature = "server")]
+#[cfg(test)]
+mod init;
 #[cfg(feature = "server")]
 #[cfg(test)]
 mod leak;

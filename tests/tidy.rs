@@ -82,6 +82,29 @@ const METADATA: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn the_report_room_reads_released_data_only() {
+    let ban = Ban {
+        words: &[
+            "pipeline",
+            "datafusion",
+            "File::open",
+            "fs::read",
+            "fs::read_to_string",
+            "arrow_csv",
+            "KeyRing",
+            "Store",
+        ],
+        within: |path| path.starts_with("src/report/"),
+        except: &[
+            ("src/report/testing.rs", "answers statements over rows that are written down"),
+            ("src/report/tests.rs", "reads back what a report wrote"),
+            ("src/report/folder.rs", "its tests read back what it wrote"),
+        ],
+    };
+    ban.holds(&File::new("src/report/users.rs", "use crate::pipeline::source::snapshot;\n"));
+}
+
+#[test]
 fn one_file_makes_what_a_partner_hears_of_an_error() {
     let ban = Ban {
         words: &["Status::"],
@@ -121,6 +144,26 @@ fn one_file_has_tables_sealed_that_passed_no_policy() {
     let door = sources::read("src/pipeline/seal.rs");
     assert!(door.contains("pub fn metadata("), "it has moved");
     assert_eq!(breaches(&sources::crate_sources()), [] as [String; 0]);
+}
+
+#[test]
+fn the_custodians_word_cannot_come_over_a_network() {
+    let ban = Ban {
+        words: &["Custodian"],
+        within: |path| !path.starts_with("src/identity/"),
+        except: &[("src/local/mod.rs", "acts for a partner on the custodian's own machine")],
+    };
+    ban.holds(&File::new("src/wire/authenticate.rs", "Some(Custodian::acting_for(name))\n"));
+    let ban = Ban {
+        words: &["crate::local", "super::local"],
+        within: |path| {
+            ["cli/", "local/", "export/", "report/"]
+                .iter()
+                .all(|room| path.strip_prefix("src/").is_none_or(|path| !path.starts_with(room)))
+        },
+        except: &[],
+    };
+    ban.holds(&File::new("src/wire/flights.rs", "use crate::local::Local;\n"));
 }
 
 /// Who beside the wire speaks gRPC.
@@ -172,6 +215,31 @@ fn randomness_for_secrets_comes_from_the_system() {
         except: &[],
     };
     ban.holds(&File::new("src/wire/ticket.rs", "let id = rand::random();\n"));
+}
+
+#[test]
+fn the_way_back_to_originals_is_for_the_command_line() {
+    let ban = Ban {
+        words: &["reidentify", "Private", "import_tokens", "seal_originals", "set_originals_key"],
+        within: |path| !path.starts_with("src/cli/"),
+        except: &[
+            ("src/pipeline/mod.rs", "names the file"),
+            ("src/state/", "keeps what is sealed"),
+            ("src/keys/originals.rs", "the key itself"),
+        ],
+    };
+    ban.holds(&File::new("src/wire/flights.rs", "use crate::pipeline::reidentify::search;\n"));
+    // Nor does a room that partners reach ask for a map's originals.
+    let ban = Ban {
+        words: &[".tokens("],
+        within: |path| {
+            ["wire/", "server/", "identity/", "budget/"]
+                .iter()
+                .any(|room| path.starts_with(&format!("src/{room}")))
+        },
+        except: &[],
+    };
+    ban.holds(&File::new("src/wire/flights.rs", "let map = store.tokens(scope, None, None)?;\n"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub mod show;
 mod tests;
 pub mod verify;
 
-pub use self::record::{Read, Statement};
+pub use self::record::{Deed, Read, Statement};
 
 /// What a request asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Request {
     pub statement: Option<Statement>,
     /// What the statement reads.
     pub reads: Vec<Read>,
+    /// What the custodian does by hand, where it is no partner's request.
+    pub deed: Option<Deed>,
 }
 
 /// How a request ended.

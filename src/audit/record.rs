@@ -79,6 +79,39 @@ pub struct Subject {
     /// What the statement reads (from version 2 on).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<Read>,
+    /// What the custodian did by hand (from version 3 on).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deed: Option<Deed>,
+}
+
+/// What the custodian did by hand: the way back from pseudonyms to originals, and changes of it. It says
+/// what was asked and why, never what was answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deed {
+    /// Why, in the custodian's words; empty where none are asked for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The token map.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// The pseudonym that was looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pseudonym: Option<String>,
+    /// The file that was written or read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+impl Deed {
+    fn cleaned(&self) -> Self {
+        Self {
+            reason: clean_to(&self.reason, REASON_CHARS_MAX),
+            scope: self.scope.as_deref().map(clean),
+            pseudonym: self.pseudonym.as_deref().map(clean),
+            file: self.file.as_deref().map(clean),
+        }
+    }
 }
 
 /// A statement as it is recorded: the partner's own text, and what its parameters were hashed to.
@@ -152,6 +185,7 @@ impl Subject {
             shard: request.shard,
             statement: request.statement.clone(),
             reads: request.reads.iter().map(Read::cleaned).collect(),
+            deed: request.deed.as_ref().map(Deed::cleaned),
         }
     }
 }
@@ -245,7 +279,12 @@ impl Event {
             Self::Open(subject) => subject,
             Self::Refuse(refuse) => &refuse.subject,
         };
-        if subject.statement.is_some() || !subject.reads.is_empty() { 2 } else { 1 }
+        match subject {
+            Subject { deed: Some(_), .. } => 3,
+            Subject { statement: Some(_), .. } => 2,
+            Subject { reads, .. } if !reads.is_empty() => 2,
+            _ => 1,
+        }
     }
 }
 
@@ -285,14 +324,21 @@ pub fn time_text(micros: i64) -> String {
 /// Cuts a text to a bounded length and replaces control characters, so that a name cannot flood the
 /// log or play tricks on the terminal of whoever reads it.
 fn clean(text: &str) -> String {
+    clean_to(text, TEXT_CHARS_MAX)
+}
+
+fn clean_to(text: &str, chars_max: usize) -> String {
     text.chars()
-        .take(TEXT_CHARS_MAX)
+        .take(chars_max)
         .map(|character| if character.is_control() { '\u{fffd}' } else { character })
         .collect()
 }
 
 /// The longest text in a record, in characters.
 const TEXT_CHARS_MAX: usize = 256;
+
+/// The most that a record holds of a reason, in characters.
+const REASON_CHARS_MAX: usize = 1_000;
 
 /// The most that a record holds of a statement's text, in characters.
 const STATEMENT_CHARS_MAX: usize = 4_000;

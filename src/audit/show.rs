@@ -7,7 +7,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::chain::hex;
-use super::record::{Event, Record, Statement, Subject};
+use super::record::{Deed, Event, Record, Subject};
 use crate::error::{Code, Context, Result};
 use crate::state::Store;
 
@@ -109,19 +109,16 @@ pub fn lines(store: &dyn Store, filter: &Filter) -> Result<Vec<Line>> {
 /// [`Code::Config`] when `out` cannot be written.
 pub fn write_table(lines: &[Line], out: &mut dyn Write) -> Result<()> {
     let any_statement = lines.iter().any(|line| line.subject.statement.is_some());
+    let any_deed = lines.iter().any(|line| line.subject.deed.is_some());
+    let last = match (any_statement, any_deed) {
+        (true, true) => "statement or reason",
+        (true, false) => "statement",
+        (false, true) => "reason",
+        (false, false) => "",
+    };
     let heads = [
-        "seq",
-        "time",
-        "partner",
-        "peer",
-        "method",
-        "dataset",
-        "outcome",
-        "rows",
-        "bytes",
-        "ms",
-        "request",
-        if any_statement { "statement" } else { "" },
+        "seq", "time", "partner", "peer", "method", "dataset", "outcome", "rows", "bytes", "ms",
+        "request", last,
     ];
     let number = |value: Option<u64>| value.map_or_else(String::new, |value| value.to_string());
     let rows: Vec<[String; 12]> = lines
@@ -153,7 +150,11 @@ pub fn write_table(lines: &[Line], out: &mut dyn Write) -> Result<()> {
                 number(line.bytes),
                 number(line.duration_ms),
                 line.subject.request.clone(),
-                line.subject.statement.as_ref().map(in_one_line).unwrap_or_default(),
+                match (&line.subject.statement, &line.subject.deed) {
+                    (Some(statement), _) => in_one_line(statement.text()),
+                    (None, Some(deed)) => in_one_line(&told(deed)),
+                    (None, None) => String::new(),
+                },
             ]
         })
         .collect();
@@ -167,9 +168,17 @@ pub fn write_table(lines: &[Line], out: &mut dyn Write) -> Result<()> {
     rows.iter().try_for_each(|row| write_row(row, &widths, out))
 }
 
-/// The beginning of a statement; all of it is in the JSON.
-fn in_one_line(statement: &Statement) -> String {
-    let text = statement.text().split_whitespace().collect::<Vec<_>>().join(" ");
+/// What was asked by hand, and why.
+fn told(deed: &Deed) -> String {
+    match &deed.pseudonym {
+        Some(pseudonym) => format!("{pseudonym}: {}", deed.reason),
+        None => deed.reason.clone(),
+    }
+}
+
+/// The beginning of a statement or a reason; all of it is in the JSON.
+fn in_one_line(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match text.char_indices().nth(STATEMENT_CHARS_SHOWN) {
         Some((at, _)) => format!("{}...", text.get(..at).unwrap_or_default()),
         None => text,

@@ -9,13 +9,21 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod audit;
 mod completions;
+mod export;
+mod ingest;
 mod key;
+mod mapping;
+mod meter;
 mod partner;
 pub mod place;
 pub mod policy;
+mod progress;
+mod reidentify;
+mod report;
 mod serve;
 mod tls;
 mod usage;
+mod verify;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Code, Error, Result};
@@ -59,12 +67,17 @@ A first dataset, from nothing:
   veilflight tls self-signed                 make certificates for a trial
   veilflight serve --tls-certificate tls/server.pem --tls-key tls/server.key
                                              serve until Ctrl-C
+  veilflight export jobs --partner cern --to parquet --out jobs.parquet
+                                             or write files, without a server
   veilflight audit show                      see who pulled what
+  veilflight mapping lookup user_0042 ...    the way back, with a reason
 
 Exit codes: 0 done, 1 failed, 2 denied, 3 a policy file is invalid.";
 
 const POLICY_EXAMPLES: &str = "\
 Examples:
+  veilflight policy init data/jobs --out policies/jobs.yaml
+                                                          a first policy, from the data
   veilflight policy check policies --data                 every problem, against the data too
   veilflight policy explain jobs.yaml --partner cern      what cern would get
   veilflight policy explain jobs.yaml --format markdown   for a reviewer
@@ -89,8 +102,14 @@ enum Verb {
     Policy(policy::PolicyCommand),
     Partner(partner::Args),
     Key(key::Args),
+    Mapping(mapping::Args),
+    Reidentify(reidentify::Args),
     Tls(tls::Args),
     Audit(audit::Args),
+    Export(export::Args),
+    Verify(verify::Args),
+    Ingest(ingest::Ingest),
+    Report(report::Args),
     Completions(completions::Completions),
 }
 
@@ -136,8 +155,14 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         }
         Verb::Partner(args) => finished(partner::run(args, Arc::new(SystemClock), out)),
         Verb::Key(args) => finished(key::run(args, Arc::new(SystemClock), out)),
+        Verb::Mapping(args) => finished(mapping::run(args, Arc::new(SystemClock), out)),
+        Verb::Reidentify(args) => finished(reidentify::run(args, Arc::new(SystemClock), out, err)),
         Verb::Tls(args) => finished(tls::run(args, Arc::new(SystemClock), out)),
         Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
+        Verb::Export(args) => finished(export::run(&args, Arc::new(SystemClock), out)),
+        Verb::Verify(args) => finished(verify::run(&args, Arc::new(SystemClock), out)),
+        Verb::Ingest(ingest) => finished(ingest.run(out)),
+        Verb::Report(args) => finished(report::run(args, Arc::new(SystemClock), out, err)),
         Verb::Completions(completions) => completions.run(out),
     }
 }

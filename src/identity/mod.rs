@@ -47,6 +47,25 @@ pub struct Credentials<'a> {
     /// Whether TLS verified that chain against the configured authority. Without it a certificate
     /// counts only by its fingerprint.
     pub ca_verified: bool,
+    /// The custodian, on their own machine, acting for a partner; nothing that came over a network.
+    pub custodian: Option<Custodian>,
+}
+
+/// The custodian's word that they act for a partner. Whoever can read keys and state on this machine needs
+/// no other proof; whoever calls over a network can never give it.
+///
+/// INVARIANT: `local` alone makes it, for verbs of the command line; the rooms that face the network do not
+/// name it.
+#[derive(Debug)]
+pub struct Custodian {
+    acts_for: String,
+}
+
+impl Custodian {
+    /// The word, for verbs of the command line.
+    pub(crate) fn acting_for(partner: &str) -> Self {
+        Self { acts_for: partner.to_owned() }
+    }
 }
 
 /// Checks credentials against the partners in state. Nothing is cached: a partner who is disabled is
@@ -71,6 +90,9 @@ impl Identity {
     /// [`Code::CredentialsMissing`] and [`Code::CredentialsRefused`]; only the operator's text says
     /// which part was wrong. [`Code::State`] when the store cannot be read.
     pub fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Partner> {
+        if let Some(custodian) = &credentials.custodian {
+            return self.by_custodian(custodian, credentials);
+        }
         let by_header =
             credentials.authorization.map(|header| self.by_header(header)).transpose()?;
         let (by_token, session_ends_seconds) =
@@ -105,6 +127,29 @@ impl Identity {
             return Err(refused(format!("partner `{}` came without certificate", record.name)));
         }
         Ok(Partner { name: record.name, session_ends_seconds })
+    }
+
+    /// The partner that the custodian acts for. They need not be registered: who never pulls has no token,
+    /// and may have a grant. One who is disabled or expired gets nothing, by this way either.
+    fn by_custodian(
+        &self,
+        custodian: &Custodian,
+        credentials: &Credentials<'_>,
+    ) -> Result<Partner> {
+        if credentials.authorization.is_some() || !credentials.certificates.is_empty() {
+            return Err(refused("the custodian's word came beside other credentials"));
+        }
+        let name = custodian.acts_for.as_str();
+        enrol::check_name(name)?;
+        let record = self.store.partner(name)?;
+        if record.as_ref().is_some_and(|record| record.disabled) {
+            return Err(refused(format!("partner `{name}` is disabled")));
+        }
+        let expires = record.and_then(|record| record.expires);
+        if expires.is_some_and(|last_day| self.clock.today() > last_day) {
+            return Err(refused(format!("partner `{name}` is expired")));
+        }
+        Ok(Partner { name: name.to_owned(), session_ends_seconds: None })
     }
 
     /// A short-lived bearer token for a partner who came with Basic credentials; any replica with the

@@ -42,6 +42,7 @@ impl World {
             authorization: header.map(str::as_bytes),
             certificates: &certificates,
             ca_verified: ca,
+            custodian: None,
         })
     }
 

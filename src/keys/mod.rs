@@ -2,6 +2,8 @@
 //! and have no printable form. Where the master key comes from is the business of the providers.
 
 pub mod envelope;
+#[cfg(feature = "server")]
+pub mod originals;
 pub mod provider;
 pub mod published;
 

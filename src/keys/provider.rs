@@ -286,8 +286,13 @@ pub fn replace_file(path: &Path, keys: &MasterKeys) -> Result<()> {
 }
 
 fn write_new(path: &Path, keys: &MasterKeys) -> std::io::Result<()> {
+    write_private(path, keys.to_text().as_bytes())
+}
+
+/// Writes a file that is not there yet, with mode 0600 from its first moment.
+pub(super) fn write_private(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let written = file.write_all(keys.to_text().as_bytes()).and_then(|()| file.sync_all());
+    let written = file.write_all(text).and_then(|()| file.sync_all());
     if written.is_err() {
         // A half-written key file would pass for a key that is lost.
         let _ = fs::remove_file(path);
@@ -302,7 +307,7 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 }
 
 /// The text of a file that only its owner can read.
-fn read_private(path: &Path) -> Result<Zeroizing<String>> {
+pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>> {
     let cannot = || format!("the key file `{}` cannot be read", path.display());
     // Before opening, because opening a pipe would wait for a writer.
     if !fs::metadata(path).context(Code::Keys, cannot)?.is_file() {

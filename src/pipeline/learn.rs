@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::scan::Scan;
 use super::source::Snapshot;
-use super::transform::column::to_canonical;
-use super::transform::{Bind, Learned, Learner};
+use super::transform::column::{observed, to_canonical};
+use super::transform::{Bind, Counted, Learned, Learner, TokenMap};
 use crate::error::{Code, Error, Result};
 use crate::policy::plan::Plan;
 
@@ -53,12 +53,11 @@ impl School {
         if !learns {
             return Ok(Arc::new(vec![None; plan.columns().len()]));
         }
+        let version = format!("{}|{}", plan.policy().digest, snapshot.moment());
         let key = format!(
-            "{}|{}|{}|{}|{epoch}",
+            "{}|{}|{version}|{epoch}",
             plan.dataset(),
             plan.audience().unwrap_or_default(),
-            plan.policy().digest,
-            snapshot.moment(),
         );
         let place = {
             let mut known = lock(&self.known);
@@ -71,7 +70,7 @@ impl School {
         if let Some(lessons) = lessons.as_ref() {
             return Ok(Arc::clone(lessons));
         }
-        let learned = Arc::new(learn(plan, snapshot, bind, cancelled)?);
+        let learned = Arc::new(learn(plan, snapshot, &version, bind, cancelled)?);
         *lessons = Some(Arc::clone(&learned));
         drop(lessons);
         self.forget(&key);
@@ -109,7 +108,7 @@ pub(super) struct BoundColumn {
     pub(super) keys: crate::keys::ColumnKeys,
     pub(super) reads: Vec<(String, arrow::datatypes::DataType)>,
     pub(super) types: Vec<arrow::datatypes::DataType>,
-    pub(super) tokens: Arc<dyn super::transform::TokenMap>,
+    pub(super) tokens: Arc<dyn TokenMap>,
     pub(super) neighbours: Vec<super::transform::Neighbour>,
 }
 
@@ -125,7 +124,7 @@ impl BoundColumn {
             plan.columns().get(at).ok_or_else(|| Error::new(Code::Internal, "no such column"))?;
         Ok(Bind {
             column: &column.name,
-            input: &column.input,
+            input: column.bound(),
             reads: &self.types,
             keys: &self.keys,
             tokens: &self.tokens,
@@ -143,6 +142,8 @@ struct Pupil {
     reads: Vec<String>,
     /// Whether it learns from other columns, and so what their rules give must be settled before.
     follows: bool,
+    tokens: Arc<dyn TokenMap>,
+    by_element: bool,
     learner: Box<dyn Learner>,
 }
 
@@ -156,6 +157,7 @@ fn learner(plan: &Plan, at: usize, bound: &BoundColumn) -> Result<Option<Box<dyn
 fn learn(
     plan: &Plan,
     snapshot: &Snapshot,
+    version: &str,
     bind: &dyn Fn(usize) -> Result<BoundColumn>,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Vec<Option<Learned>>> {
@@ -166,14 +168,18 @@ fn learn(
         if let Some(learner) = learner(plan, at, &bound)? {
             let others: Vec<String> =
                 bound.neighbours.iter().map(|neighbour| neighbour.column.clone()).collect();
-            let (column, reads) = match others.first() {
+            let (name, reads) = match others.first() {
                 Some(first) => (first.clone(), others.clone()),
                 None => {
                     let reads = bound.reads.iter().map(|(name, _)| name.clone()).collect();
                     (column.name.clone(), reads)
                 }
             };
-            pupils.push(Pupil { at, column, reads, follows: !others.is_empty(), learner });
+            let tokens = Arc::clone(&bound.tokens);
+            let follows = !others.is_empty();
+            let by_element = column.by_element && !follows;
+            let column = name;
+            pupils.push(Pupil { at, column, reads, follows, tokens, by_element, learner });
         }
     }
     if pupils.is_empty() {
@@ -195,7 +201,7 @@ fn learn(
                 continue;
             }
             for pupil in &mut pupils {
-                let values = to_canonical(&batch.column(&pupil.column)?)?;
+                let values = observed(&batch.column(&pupil.column)?, pupil.by_element)?;
                 let reads = pupil
                     .reads
                     .iter()
@@ -209,8 +215,14 @@ fn learn(
     // column's learner asks for them.
     pupils.sort_by_key(|pupil| pupil.follows);
     for pupil in pupils {
-        if let Some(lesson) = lessons.get_mut(pupil.at) {
-            *lesson = Some(pupil.learner.finish()?);
+        let mut lesson = pupil.learner.finish()?;
+        if let Learned::Tokens(tally) = &mut lesson {
+            let tally = std::mem::take(tally);
+            let of = Counted { dataset: plan.dataset(), column: &pupil.column, version };
+            pupil.tokens.count(&tally.scope, of, &tally.rows)?;
+        }
+        if let Some(place) = lessons.get_mut(pupil.at) {
+            *place = Some(lesson);
         }
     }
     Ok(lessons)

@@ -3,17 +3,24 @@
 //! leave into fresh buffers, `stream` moves it to the wire within limits.
 
 #[cfg(feature = "server")]
+pub mod cells;
+#[cfg(feature = "server")]
 mod encode;
 #[cfg(feature = "server")]
 pub mod format;
+#[cfg(feature = "server")]
+pub mod ingest;
 #[cfg(feature = "server")]
 mod keep_alive;
 #[cfg(feature = "server")]
 mod learn;
 #[cfg(feature = "server")]
 mod message;
+pub mod profile;
 #[cfg(feature = "server")]
 pub mod query;
+#[cfg(feature = "server")]
+pub mod reidentify;
 #[cfg(feature = "server")]
 mod rows;
 #[cfg(feature = "server")]
@@ -25,6 +32,8 @@ pub mod source;
 #[cfg(feature = "server")]
 pub mod stream;
 pub mod transform;
+#[cfg(feature = "server")]
+pub mod verify;
 
 /// Rows as they lie in the files.
 ///

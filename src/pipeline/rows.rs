@@ -156,7 +156,8 @@ fn lanes(
                 kernel,
                 !bound.reads.is_empty(),
                 token_nulls && transform.is_pseudonym(),
-            ),
+            )
+            .with_elements(column.item()),
             reads: bound.reads.into_iter().map(|(name, _)| name).collect(),
         })
     };
@@ -178,7 +179,7 @@ fn unit_lane(pipeline: &Pipeline, plan: &Plan, epoch: u32) -> Result<Lane> {
     Ok(Lane { name, reads: Vec::new(), kernel })
 }
 
-fn bind(
+pub(super) fn bind(
     pipeline: &Pipeline,
     plan: &Plan,
     snapshot: &Snapshot,

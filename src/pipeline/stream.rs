@@ -60,6 +60,7 @@ pub struct Limits {
 impl Pipeline {
     /// A pipeline with these secrets and limits.
     pub fn new(ring: Arc<KeyRing>, tokens: Arc<dyn TokenMap>, limits: Limits) -> Self {
+        tokens.give_keys(&ring);
         Self { ring, tokens, school: School::default(), limits }
     }
 

@@ -9,6 +9,7 @@ use super::load::Loaded;
 use super::problem::{Problem, Problems};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::pipeline::transform::column::{canonical, carried};
+use crate::pipeline::transform::elements;
 
 /// Every way in which the policy and the raw schema do not fit together.
 pub fn check_schema(loaded: &Loaded, raw: &Schema) -> Vec<Diagnostic> {
@@ -50,7 +51,8 @@ pub fn check_schema(loaded: &Loaded, raw: &Schema) -> Vec<Diagnostic> {
         };
         let transform = column.rule.transform;
         let input = canonical(field.data_type());
-        let fits = transform.output(&column.rule.args, &input).and_then(|output| match output {
+        let fit = elements::fit(transform, &column.rule.args, &input);
+        let fits = fit.and_then(|fit| match fit.output {
             Some(output) => carried(field.data_type()).and_then(|()| carried(&output)),
             None => Ok(()),
         });

@@ -30,6 +30,7 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Difference> {
     found.settings(old, new);
     found.columns(old, new);
     found.release(old.release.as_ref(), new.release.as_ref());
+    found.views(old, new);
     found.grants(&old.grants, &new.grants);
     found.0.sort_by_key(|difference| std::cmp::Reverse(difference.change));
     found.0
@@ -274,6 +275,34 @@ impl Found {
                 }
             }
             (None, None) => {}
+        }
+    }
+
+    /// A view tells nothing that its partners could not ask for, so none of this weakens.
+    fn views(&mut self, old: &Policy, new: &Policy) {
+        for before in &old.views {
+            let subject = format!("view `{}`", before.name);
+            match new.view(&before.name) {
+                None => self.add(subject, Change::Moves, "is no longer offered"),
+                Some(after) if after.sql.trim() != before.sql.trim() => {
+                    self.add(subject, Change::Moves, "asks something else");
+                }
+                Some(after) if after.description != before.description => {
+                    self.add(subject, Change::Moves, "is described in other words");
+                }
+                Some(_) => {}
+            }
+        }
+        for after in new.views.iter().filter(|view| old.view(&view.name).is_none()) {
+            let reason = "is new; it gives what its partners could ask for already";
+            self.add(format!("view `{}`", after.name), Change::Moves, reason);
+        }
+        let names = |policy: &Policy, other: &Policy| -> Vec<String> {
+            let both = policy.views.iter().filter(|view| other.view(&view.name).is_some());
+            both.map(|view| view.name.clone()).collect()
+        };
+        if names(old, new) != names(new, old) {
+            self.add("views", Change::Moves, "stand in another order");
         }
     }
 

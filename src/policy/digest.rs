@@ -8,7 +8,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::args::{Kind, Value};
-use super::{Access, Class, FieldType, Grant, Limits, Linkage, Nulls, Policy, Source};
+use super::{Access, Class, FieldType, Grant, Limits, Linkage, Nulls, Policy, Source, View};
 
 /// The digest in lower-case hexadecimal. Files that rules name are read and hashed along.
 pub(super) fn digest(policy: &Policy) -> String {
@@ -61,6 +61,16 @@ pub(super) fn digest(policy: &Policy) -> String {
     let mut grants: Vec<String> = policy.grants.iter().map(grant).collect();
     grants.sort();
     writer.texts(&grants);
+    // Without views nothing is written, so digests of old stay as they were.
+    if !policy.views.is_empty() {
+        writer.text("views");
+        writer.count(policy.views.len());
+        for View { name, description, sql } in &policy.views {
+            writer.text(name);
+            writer.text(description);
+            writer.text(sql);
+        }
+    }
     HEXLOWER.encode(&writer.0.finalize())
 }
 

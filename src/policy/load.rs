@@ -9,11 +9,11 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 
 use super::problem::{Problem, Problems};
-use super::raw::{self, RawAccess, RawGrant, RawPolicy, RawRelease};
+use super::raw::{self, RawAccess, RawGrant, RawPolicy, RawRelease, RawView};
 use super::read::Spanned;
 use super::rule::{self, Scope, unknown_column};
 use super::yaml::{self, BYTES_MAX};
-use super::{Access, Column, DpGrant, Grant, Linkage, Nulls, Policy, Release, Rule, Source};
+use super::{Access, Column, DpGrant, Grant, Linkage, Nulls, Policy, Release, Rule, Source, View};
 use super::{digest, lint};
 use crate::diagnostic::{Diagnostic, Report, SourceFile, Span, did_you_mean};
 
@@ -43,6 +43,8 @@ pub struct Places {
     pub names: Vec<Span>,
     /// Each column's transform, in the order of the policy.
     pub rules: Vec<Span>,
+    /// Each view's SQL, in the order of the policy.
+    pub views: Vec<Span>,
     /// Each grant, in the order of the policy.
     pub grants: Vec<Span>,
     /// The value of `linkage`, where it is written.
@@ -173,6 +175,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
     if let Some(source) = &raw.source {
         delimited_columns(problems, source, &raw);
     }
+    let views = views(problems, raw.dataset.as_ref(), &raw.views);
     let mut grants = Vec::new();
     for written in &raw.grants {
         grants.extend(grant(problems, written, &raw, &names));
@@ -188,6 +191,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         rows: raw.rows.as_ref().map(|rows| rows.span),
         names: raw.columns.iter().map(|column| column.name.span).collect(),
         rules: rule_spans,
+        views: raw.views.iter().filter_map(|view| Some(view.sql.as_ref()?.span)).collect(),
         grants: raw.grants.iter().map(|grant| grant.span).collect(),
         linkage: raw.linkage.as_ref().map(|linkage| linkage.span),
         release: raw.release.as_ref().map(|release| release.span),
@@ -203,6 +207,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         epoch: raw.epoch.and_then(|epoch| u32::try_from(epoch.value).ok()),
         columns,
         release,
+        views,
         grants,
         digest: String::new(),
         path: path.to_owned(),
@@ -358,6 +363,30 @@ fn grant(
         until: raw.until.as_ref().map(|until| until.value),
         limits: raw.limits,
     })
+}
+
+/// The views. A statement can name each, and the dataset, so each needs a name of its own.
+fn views(problems: &mut Problems, dataset: Option<&Spanned<String>>, raw: &[RawView]) -> Vec<View> {
+    let mut taken: Vec<&Spanned<String>> = dataset.into_iter().collect();
+    let mut views = Vec::new();
+    for written in raw {
+        let (Some(name), Some(sql)) = (&written.name, &written.sql) else { continue };
+        if let Some(first) = taken.iter().find(|other| other.value == name.value) {
+            let message = format!("two tables of this policy are called `{}`", name.value);
+            problems
+                .add(Problem::ViewName, name.span, message)
+                .label("again here")
+                .other(first.span, "first here")
+                .help("the dataset and each view need names of their own");
+        }
+        taken.push(name);
+        views.push(View {
+            name: name.value.clone(),
+            description: written.description.as_ref().map_or("", |text| &text.value).to_owned(),
+            sql: sql.value.clone(),
+        });
+    }
+    views
 }
 
 /// Grants begin at once and end on a day, so two of the same kind for one partner always overlap.

@@ -23,6 +23,7 @@ pub mod lint;
 pub mod load;
 pub mod plan;
 pub mod problem;
+pub mod propose;
 mod raw;
 mod read;
 mod rule;
@@ -56,6 +57,8 @@ pub struct Policy {
     pub columns: Vec<Column>,
     /// A whole-table release; where there is one, rows leave only through it.
     pub release: Option<Release>,
+    /// What partners are offered beside the dataset, in the order of the file.
+    pub views: Vec<View>,
     /// Who may pull, and how.
     pub grants: Vec<Grant>,
     /// SHA-256 over the resolved policy, in lower-case hexadecimal: equal for equal meaning.
@@ -90,10 +93,34 @@ impl Policy {
         digest::digest(self)
     }
 
+    /// The view of this name.
+    pub fn view(&self, name: &str) -> Option<&View> {
+        self.views.iter().find(|view| view.name == name)
+    }
+
+    /// What partners may call things of this policy: the dataset and its views.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.dataset.as_str()).chain(self.views.iter().map(|v| v.name.as_str()))
+    }
+
     /// The folder that relative paths start from.
     pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("."))
     }
+}
+
+/// A query over what leaves of the dataset, offered to partners under a name of its own.
+///
+/// PRIVACY: it is worked where a partner's statement would be, over the same columns and under the same
+/// grant, so it gives nothing that the partner could not ask for in other words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// The name that partners ask for.
+    pub name: String,
+    /// What it shows, for people.
+    pub description: String,
+    /// One `SELECT` over the dataset's released columns and the views before it.
+    pub sql: String,
 }
 
 /// Where raw rows come from.

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use chrono::NaiveDate;
 
 use super::{Access, Allowance, Grant, Limits, Linkage, Policy, Rule};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::transform::column::{canonical, carried};
+use crate::pipeline::transform::elements;
 
 /// What will be sent to one partner from one dataset.
 ///
@@ -37,6 +38,23 @@ pub struct PlannedColumn {
     pub rule: Rule,
     /// The name of the key and token domain.
     pub domain: String,
+    /// Whether it holds lists and the rule is applied to each of their elements.
+    pub by_element: bool,
+}
+
+impl PlannedColumn {
+    /// The type that the rule's kernel is bound to: the column's, or its elements'.
+    pub fn bound(&self) -> &DataType {
+        elements::bound(&self.input, self.by_element)
+    }
+
+    /// The field of the elements that leave, where the rule is applied to each.
+    pub fn item(&self) -> Option<&FieldRef> {
+        match &self.output {
+            DataType::List(item) if self.by_element => Some(item),
+            _ => None,
+        }
+    }
 }
 
 impl Plan {
@@ -193,14 +211,15 @@ fn columns(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, SchemaR
         transform
             .learns_fit(&column.rule.args, &learns)
             .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
-        let output = transform
-            .output(&column.rule.args, &input)
+        let fit = elements::fit(transform, &column.rule.args, &input)
             .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
-        let Some(output) = output else { continue };
+        let Some(output) = fit.output else { continue };
         carried(field.data_type())
             .and_then(|()| carried(&output))
             .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
-        let nullable = field.is_nullable() || transform.adds_nulls(&column.rule.args);
+        // What a kernel makes null of a list are elements, not the list.
+        let nullable =
+            field.is_nullable() || (transform.adds_nulls(&column.rule.args) && !fit.by_element);
         fields.push(
             Field::new(&column.name, output.clone(), nullable).with_metadata(
                 [("veilflight.protection".to_owned(), transform.spec().name())].into(),
@@ -212,6 +231,7 @@ fn columns(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, SchemaR
             output,
             rule: column.rule.clone(),
             domain: domain(policy, column),
+            by_element: fit.by_element,
         });
     }
     if columns.is_empty() {

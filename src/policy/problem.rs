@@ -90,6 +90,8 @@ problems! {
     GrantOverlap = "P040", Error;
     /// Rows and differentially private answers of the same table for the same partner.
     GrantRowsAndDp = "P041", Error;
+    /// Two tables of one name: a dataset's, a view's.
+    ViewName = "P042", Error;
     /// The data has a column without a rule.
     ColumnWithoutRule = "P050", Error;
     /// A rule for a column that the data does not have.
@@ -100,6 +102,8 @@ problems! {
     DataUnreadable = "P053", Error;
     /// A row filter that cannot be used on the data.
     FilterRefused = "P054", Error;
+    /// A view whose SQL cannot be asked, or not over this data.
+    ViewRefused = "P055", Error;
     /// More problems than are shown.
     More = "P099", Error;
     /// A grant that has expired.

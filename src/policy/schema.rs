@@ -40,6 +40,10 @@ pub fn schema() -> Value {
                 "description": "One rule for every column of the data, in the order of the stream.",
             },
             "release": release(),
+            "views": {
+                "type": "array", "maxItems": raw::VIEWS_MAX, "items": { "$ref": "#/$defs/view" },
+                "description": "What partners are offered beside the dataset, as tables.",
+            },
             "grants": {
                 "type": "array", "items": { "$ref": "#/$defs/grant" },
                 "description": "Who may pull, and how.",
@@ -58,6 +62,7 @@ pub fn schema() -> Value {
             },
             "source": source(),
             "rule": rule(),
+            "view": view(),
             "grant": grant(),
         },
     })
@@ -130,6 +135,23 @@ fn release() -> Value {
                     "column": { "$ref": "#/$defs/text" },
                     "l": { "type": "integer", "minimum": 2 },
                 },
+            },
+        },
+    })
+}
+
+fn view() -> Value {
+    json!({
+        "type": "object", "additionalProperties": false, "required": ["name", "sql"],
+        "properties": {
+            "name": {
+                "type": "string", "pattern": "^[a-z0-9_-]{1,128}$",
+                "description": "The name that partners ask for; no other table of the server has it.",
+            },
+            "description": text("What it shows, for people."),
+            "sql": {
+                "type": "string",
+                "description": "One SELECT over the dataset's released columns and the views before it.",
             },
         },
     })

@@ -11,7 +11,7 @@ use super::fixture::Cases;
 use super::load::{Loaded, load, load_bytes};
 use super::problem::Problem;
 use super::{check, diff, explain, lint, schema};
-use crate::diagnostic::render;
+use crate::diagnostic::{Diagnostic, render};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -108,6 +108,7 @@ fn check_text(policy: &str, raw: Option<&Schema>) -> String {
             if let Some(raw) = raw {
                 found.extend(check::check_schema(&loaded, raw));
             }
+            found.extend(check_views(&loaded, raw));
             found
         }
         Err(report) => report.into_diagnostics(),
@@ -118,11 +119,25 @@ fn check_text(policy: &str, raw: Option<&Schema>) -> String {
     if text.is_empty() { "ok\n".to_owned() } else { format!("{}\n", text.trim_end()) }
 }
 
+/// What is wrong with views is the query engine's to say.
+#[cfg(feature = "server")]
+fn check_views(loaded: &Loaded, raw: Option<&Schema>) -> Vec<Diagnostic> {
+    let raw = raw.map(|raw| std::sync::Arc::new(raw.clone()));
+    crate::pipeline::query::check_views(loaded, raw.as_ref().map(|raw| (raw, today())))
+}
+
+#[cfg(not(feature = "server"))]
+fn check_views(_loaded: &Loaded, _raw: Option<&Schema>) -> Vec<Diagnostic> {
+    Vec::new()
+}
+
 fn parse_schema(text: &str) -> Schema {
     let fields: Vec<Field> = text
         .lines()
         .map(|line| {
             let (name, kind) = line.split_once(": ").unwrap();
+            let (kind, listed) =
+                kind.strip_prefix("list of ").map_or((kind, false), |kind| (kind, true));
             let kind = match kind {
                 "text" => DataType::Utf8,
                 "int64" => DataType::Int64,
@@ -130,6 +145,7 @@ fn parse_schema(text: &str) -> Schema {
                 "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, None),
                 other => panic!("unknown type {other}"),
             };
+            let kind = if listed { DataType::new_list(kind, true) } else { kind };
             Field::new(name, kind, true)
         })
         .collect();
@@ -139,7 +155,9 @@ fn parse_schema(text: &str) -> Schema {
 #[test]
 fn authors_see_what_the_cases_say() {
     let mut all = String::new();
-    for name in ["form", "rules", "grants", "data", "lints", "explain", "diff"] {
+    let server = cfg!(feature = "server").then_some("views");
+    let names = ["form", "rules", "grants", "data", "lints", "explain", "diff"];
+    for name in names.into_iter().chain(server) {
         let path = root().join(format!("tests/cases/policy-{name}.md"));
         let markdown = std::fs::read_to_string(&path).unwrap();
         let mut updated = markdown.clone();
@@ -168,6 +186,8 @@ fn authors_see_what_the_cases_say() {
         Problem::FilterRefused,
         Problem::More,
     ];
+    let elsewhere = elsewhere.iter().chain(server.is_none().then_some(&Problem::ViewRefused));
+    let elsewhere: Vec<&Problem> = elsewhere.collect();
     for problem in Problem::ALL.iter().filter(|problem| !elsewhere.contains(problem)) {
         assert!(all.contains(&format!("[{}]", problem.code())), "no case shows {problem:?}");
     }
@@ -234,7 +254,7 @@ fn too_many_problems_are_counted_and_never_forgotten() {
     assert!(!problems.any_error());
     problems.add(Problem::UnknownKey, None, "an error");
     assert!(problems.any_error());
-    assert!(problems.into_list().iter().any(crate::diagnostic::Diagnostic::is_error));
+    assert!(problems.into_list().iter().any(Diagnostic::is_error));
 }
 
 #[test]

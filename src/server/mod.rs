@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tonic::transport::Server as Grpc;
@@ -20,11 +21,11 @@ use crate::audit::Log;
 use crate::budget::Admission;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::diagnostic::render;
+use crate::diagnostic::{Diagnostic, render};
 use crate::error::{Code, Context, Result};
 use crate::identity::Identity;
 use crate::keys::KeyRing;
-use crate::pipeline::query::Engine;
+use crate::pipeline::query::{Engine, check_views, faults};
 use crate::pipeline::stream::Pipeline;
 use crate::policy::load::load_bytes;
 use crate::policy::plan;
@@ -197,9 +198,10 @@ impl Server {
         let mut serving = tokio::spawn(grpc);
         let looking = tokio::spawn({
             let (catalog, every) = (Arc::clone(&flights.catalog), settings.reload);
+            let clock = Arc::clone(&flights.clock);
             async move {
                 let all = catalog.policies().keys().cloned().collect();
-                tell_misfits(&catalog, all).await;
+                tell_misfits(&catalog, all, clock.today()).await;
                 loop {
                     tokio::select! {
                         () = tokio::time::sleep(every) => {}
@@ -213,7 +215,8 @@ impl Server {
                     let looked = Arc::clone(&catalog);
                     let changed =
                         tokio::task::spawn_blocking(move || look(&looked, tls.as_deref()));
-                    tell_misfits(&catalog, changed.await.unwrap_or_default()).await;
+                    let changed = changed.await.unwrap_or_default();
+                    tell_misfits(&catalog, changed, clock.today()).await;
                 }
             }
         });
@@ -268,12 +271,16 @@ async fn streams_end(admission: &Admission) {
 }
 
 /// Reads policy files; a report is rendered for people, warnings go to the log.
-fn loader() -> Loader {
+pub(crate) fn loader() -> Loader {
     Box::new(|path, bytes| match load_bytes(path, bytes) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 let file = path.display();
                 tracing::warn!(%file, code = warning.code, "{}", warning.message);
+            }
+            let found = check_views(&loaded, None);
+            if found.iter().any(Diagnostic::is_error) {
+                return Err(render::human(&found, false));
             }
             Ok(loaded.policy)
         }
@@ -294,18 +301,35 @@ fn registered(store: &Arc<dyn Store>) -> Registered {
 }
 
 /// Tells the operator, before the first partner asks, which policies do not fit their data.
-async fn tell_misfits(catalog: &Catalog, datasets: Vec<String>) {
+async fn tell_misfits(catalog: &Catalog, datasets: Vec<String>, today: NaiveDate) {
     for policy in datasets.iter().filter_map(|dataset| catalog.policy(dataset)) {
-        let fits =
-            catalog.snapshot(&policy).await.and_then(|data| plan::fits(&policy, data.schema()));
-        if let Err(error) = fits {
-            tracing::error!(
-                dataset = policy.dataset,
-                code = %error.code(),
-                story = error.chain(),
-                "a policy is in force and its data cannot be served as they are"
-            );
-        }
+        let data = catalog.snapshot(&policy).await;
+        let fits = data.and_then(|data| plan::fits(&policy, data.schema()).map(|()| data));
+        let data = match fits {
+            Ok(data) => data,
+            Err(error) => {
+                tracing::error!(
+                    dataset = policy.dataset,
+                    code = %error.code(),
+                    story = error.chain(),
+                    "a policy is in force and its data cannot be served as they are"
+                );
+                continue;
+            }
+        };
+        let look = move || {
+            let named = |at: usize| policy.views.get(at).map_or("", |view| view.name.as_str());
+            for fault in faults(&policy, Some((data.schema(), today))) {
+                tracing::error!(
+                    dataset = policy.dataset,
+                    view = named(fault.view),
+                    fault = fault.text,
+                    engine = fault.engine,
+                    "a view cannot be asked over the data as they are"
+                );
+            }
+        };
+        let _ = tokio::task::spawn_blocking(look).await;
     }
 }
 

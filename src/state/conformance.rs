@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
-use super::{Amount, AuditHead, AuditRow, PartnerRecord, Store, Usage};
+use super::{Amount, AuditHead, AuditRow, Clash, Imported, NewToken, PartnerRecord, Store, Usage};
 use crate::error::{Code, Error};
+use crate::keys::originals::Private;
+use crate::keys::{KeyRing, Secret};
+use crate::pipeline::transform::Counted;
 
 /// Runs the suite. Each call of `open` opens the same state again, as another process would; `fresh`
 /// opens one that is empty.
@@ -21,6 +24,11 @@ pub(crate) fn all(fresh: &dyn Fn() -> Opener) {
     odd_values_are_values_like_others(&*fresh()());
     tokens_stay_when_the_state_is_opened_again(&fresh());
     concurrent_threads_never_share_or_split_a_number(&fresh());
+    rows_are_counted_once_a_version_and_summed_over_columns(&*fresh()());
+    what_is_taken_in_keeps_its_number_and_new_values_go_on_after_it(&*fresh()());
+    a_clash_takes_nothing_in_and_every_one_is_told(&*fresh()());
+    sealing_changes_no_number_and_only_the_private_key_opens(&fresh());
+    another_master_key_numbers_nothing_once_originals_are_sealed(&fresh());
     audit_rows_follow_each_other(&*fresh()());
     a_failed_append_changes_nothing(&*fresh()());
     concurrent_appends_leave_no_gap(&fresh());
@@ -136,8 +144,9 @@ fn tokens_are_numbered_in_the_order_given(store: &dyn Store) {
     assert_eq!(store.numbers("s", &["b", "a", "b", "c"]).unwrap(), [1, 2, 1, 3]);
     assert_eq!(store.numbers("s", &["d", "a", "e", "d"]).unwrap(), [4, 2, 5, 4]);
     assert_eq!(store.numbers("s", &["c", "b", "a"]).unwrap(), [3, 1, 2]);
-    let tokens = store.tokens("s").unwrap();
-    let listed: Vec<_> = tokens.iter().map(|t| (t.number, t.original.as_str())).collect();
+    let tokens = store.tokens("s", None, None).unwrap();
+    let listed: Vec<_> =
+        tokens.iter().map(|t| (t.number, t.original.as_deref().unwrap())).collect();
     assert_eq!(listed, [(1, "b"), (2, "a"), (3, "c"), (4, "d"), (5, "e")]);
 }
 
@@ -145,11 +154,11 @@ fn scopes_do_not_share_numbers(store: &dyn Store) {
     assert_eq!(store.numbers("one", &["x", "y"]).unwrap(), [1, 2]);
     assert_eq!(store.numbers("two", &["y"]).unwrap(), [1]);
     assert_eq!(store.numbers("", &["y"]).unwrap(), [1]);
-    assert_eq!(
-        store.token_scopes().unwrap(),
-        [(String::new(), 1), ("one".to_owned(), 2), ("two".to_owned(), 1)]
-    );
-    assert!(store.tokens("three").unwrap().is_empty());
+    let scopes = store.token_scopes().unwrap();
+    let scopes: Vec<_> =
+        scopes.iter().map(|scope| (&*scope.name, scope.last, scope.tokens, scope.sealed)).collect();
+    assert_eq!(scopes, [("", 1, 1, 0), ("one", 2, 2, 0), ("two", 1, 1, 0)]);
+    assert!(store.tokens("three", None, None).unwrap().is_empty());
 }
 
 fn odd_values_are_values_like_others(store: &dyn Store) {
@@ -158,8 +167,8 @@ fn odd_values_are_values_like_others(store: &dyn Store) {
     let numbers = store.numbers("s", &odd).unwrap();
     assert_eq!(numbers, (1..=odd.len() as u64).collect::<Vec<_>>());
     assert_eq!(store.numbers("s", &odd).unwrap(), numbers);
-    let tokens = store.tokens("s").unwrap();
-    assert!(tokens.iter().map(|token| token.original.as_str()).eq(odd));
+    let tokens = store.tokens("s", None, None).unwrap();
+    assert!(tokens.iter().map(|token| token.original.as_deref().unwrap()).eq(odd));
 }
 
 fn tokens_stay_when_the_state_is_opened_again(open: &Opener) {
@@ -212,6 +221,152 @@ fn concurrent_threads_never_share_or_split_a_number(open: &Opener) {
     let mut numbers: Vec<u64> = by_value.values().copied().collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=VALUES as u64).collect::<Vec<_>>());
+}
+
+fn ring(seed: u8) -> Arc<KeyRing> {
+    Arc::new(KeyRing::new(vec![(1, Secret::new([seed; 32]))]).unwrap())
+}
+
+fn rows(store: &dyn Store) -> Vec<u64> {
+    store.tokens("s", None, None).unwrap().iter().map(|token| token.rows).collect()
+}
+
+fn rows_are_counted_once_a_version_and_summed_over_columns(store: &dyn Store) {
+    store.numbers("s", &["a", "b"]).unwrap();
+    store.numbers("other", &["a"]).unwrap();
+    assert_eq!(rows(store), [0, 0]);
+    let of = |column, version| Counted { dataset: "jobs", column, version };
+    store.count("s", of("User", "1"), &[(1, 5), (2, 7)]).unwrap();
+    // The same version again: another process, or the next start of the server.
+    store.count("s", of("User", "1"), &[(1, 5), (2, 7)]).unwrap();
+    assert_eq!(rows(store), [5, 7]);
+    store.count("s", of("Owner", "1"), &[(2, 1)]).unwrap();
+    assert_eq!(rows(store), [5, 8]);
+    // A later version takes the place of the earlier one; what is gone from the data is not counted.
+    store.count("s", of("User", "2"), &[(1, 6)]).unwrap();
+    assert_eq!(rows(store), [6, 1]);
+    assert_eq!(store.tokens("other", None, None).unwrap()[0].rows, 0);
+}
+
+fn new_tokens(tokens: &[(u64, &str, Option<u64>)]) -> Vec<NewToken> {
+    let token = |(number, original, rows): &(u64, &str, Option<u64>)| NewToken {
+        number: *number,
+        original: (*original).to_owned(),
+        rows: *rows,
+    };
+    tokens.iter().map(token).collect()
+}
+
+fn what_is_taken_in_keeps_its_number_and_new_values_go_on_after_it(store: &dyn Store) {
+    let tokens = new_tokens(&[(5, "10.0.0.1", Some(3)), (6, "10.0.0.2", None)]);
+    let first = store.import_tokens("s", &tokens, 0).unwrap().unwrap();
+    assert_eq!(first, Imported { added: 2, known: 0, last: 6 });
+    assert_eq!(store.numbers("s", &["10.0.0.2", "new", "10.0.0.1"]).unwrap(), [6, 7, 5]);
+    assert_eq!(rows(store), [3, 0, 0]);
+    // Again, with a counter that is further on: the same tokens, the same counts.
+    let again = store.import_tokens("s", &tokens, 20).unwrap().unwrap();
+    assert_eq!(again, Imported { added: 0, known: 2, last: 20 });
+    assert_eq!(rows(store), [3, 0, 0]);
+    assert_eq!(store.numbers("s", &["newer"]).unwrap(), [21]);
+    let all = store.tokens("s", None, None).unwrap();
+    assert!(all.iter().map(|token| token.number).eq([5, 6, 7, 21]));
+    let one = store.tokens("s", Some(6), None).unwrap();
+    assert_eq!(one, all[1..2]);
+    assert_eq!(store.tokens("s", Some(8), None).unwrap(), []);
+}
+
+fn a_clash_takes_nothing_in_and_every_one_is_told(store: &dyn Store) {
+    store.numbers("s", &["a", "b"]).unwrap();
+    let before = (store.tokens("s", None, None).unwrap(), store.token_scopes().unwrap());
+    let tokens = new_tokens(&[
+        (1, "a", Some(9)),
+        (2, "c", None),
+        (3, "b", None),
+        (4, "d", None),
+        (4, "e", None),
+        (5, "d", None),
+        (4, "d", None),
+    ]);
+    let clashes = store.import_tokens("s", &tokens, 50).unwrap().unwrap_err();
+    let expected = [
+        Clash::Number { at: 1 },
+        Clash::Value { at: 2, number: 2 },
+        Clash::Number { at: 4 },
+        Clash::Value { at: 5, number: 4 },
+    ];
+    assert_eq!(clashes, expected);
+    assert_eq!((store.tokens("s", None, None).unwrap(), store.token_scopes().unwrap()), before);
+    assert!(
+        store
+            .import_tokens("none", &new_tokens(&[(1, "x", None), (1, "y", None)]), 0)
+            .unwrap()
+            .is_err()
+    );
+    assert_eq!(store.token_scopes().unwrap(), before.1);
+}
+
+fn sealing_changes_no_number_and_only_the_private_key_opens(open: &Opener) {
+    let store = open();
+    assert_eq!(store.seal_originals().unwrap_err().code(), Code::Usage);
+    let values = ["a", "", "NULL", " jsmith "];
+    let numbers = store.numbers("s", &values).unwrap();
+    store.numbers("t", &["a"]).unwrap();
+    let private = Private::generate().unwrap();
+    let public = private.public().unwrap();
+    assert_eq!(store.originals_key().unwrap(), None);
+    assert!(store.set_originals_key(&public, &ring(7)).unwrap());
+    assert_eq!(store.originals_key().unwrap(), Some(public));
+    assert!(
+        !store
+            .set_originals_key(&Private::generate().unwrap().public().unwrap(), &ring(7))
+            .unwrap()
+    );
+    // New values are sealed from now on; the others still lie plain, and all keep their numbers.
+    assert_eq!(store.numbers("s", &values).unwrap(), numbers);
+    assert_eq!(store.numbers("s", &["b", "a", "c", "b"]).unwrap(), [5, 1, 6, 5]);
+    let told = |key: Option<&Private>| -> Vec<Option<String>> {
+        let tokens = store.tokens("s", None, key).unwrap();
+        tokens.into_iter().map(|token| token.original).collect()
+    };
+    assert_eq!(told(None)[3..], [Some(" jsmith ".to_owned()), None, None]);
+    let whole = ["a", "", "NULL", " jsmith ", "b", "c"].map(|value| Some(value.to_owned()));
+    assert_eq!(told(Some(&private)), whole);
+    assert_eq!(store.seal_originals().unwrap().sealed, 5);
+    assert_eq!(store.seal_originals().unwrap().sealed, 0);
+    assert_eq!(told(None), [const { None }; 6]);
+    assert_eq!(told(Some(&private)), whole);
+    let one = store.tokens("s", Some(6), Some(&private)).unwrap();
+    assert_eq!(one[0].original.as_deref(), Some("c"));
+    // Another process finds the same numbers, and gives the next ones.
+    let other = open();
+    other.give_keys(&ring(7));
+    assert_eq!(other.numbers("s", &values).unwrap(), numbers);
+    assert_eq!(other.numbers("s", &["d", "c"]).unwrap(), [7, 6]);
+    assert!(other.token_scopes().unwrap().iter().all(|scope| scope.sealed == scope.tokens));
+    // What is taken in is sealed, and what clashes is found, without the private key.
+    let clash =
+        store.import_tokens("s", &new_tokens(&[(3, "z", None), (9, "a", None)]), 0).unwrap();
+    assert_eq!(clash.unwrap_err(), [Clash::Number { at: 0 }, Clash::Value { at: 1, number: 1 }]);
+    store.import_tokens("s", &new_tokens(&[(9, "z", None)]), 0).unwrap().unwrap();
+    assert_eq!(store.tokens("s", Some(9), None).unwrap()[0].original, None);
+    let wrong = Private::generate().unwrap();
+    assert_eq!(store.tokens("s", None, Some(&wrong)).unwrap_err().code(), Code::Keys);
+}
+
+fn another_master_key_numbers_nothing_once_originals_are_sealed(open: &Opener) {
+    let store = open();
+    let public = Private::generate().unwrap().public().unwrap();
+    assert!(store.set_originals_key(&public, &ring(7)).unwrap());
+    assert_eq!(store.numbers("s", &["a"]).unwrap(), [1]);
+    let other = open();
+    // A store that is the same object has its keys already.
+    if other.numbers("s", &["a"]).is_err() {
+        assert_eq!(other.numbers("s", &["a"]).unwrap_err().code(), Code::Keys);
+        other.give_keys(&ring(8));
+        assert_eq!(other.numbers("s", &["a"]).unwrap_err().code(), Code::Keys);
+        assert_eq!(other.numbers("s", &["b"]).unwrap_err().code(), Code::Keys);
+    }
+    assert_eq!(store.token_scopes().unwrap()[0].last, 1);
 }
 
 fn row(seq: u64, opens: bool, closes: Option<u64>) -> (AuditRow, AuditHead) {

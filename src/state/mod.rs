@@ -3,10 +3,13 @@
 //! of credentials, of hashes of the audit chain, or of what a record means: that is for the rooms.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 
 use crate::error::Result;
+use crate::keys::KeyRing;
+use crate::keys::originals::{Private, Public};
 use crate::pipeline::transform::TokenMap;
 
 #[cfg(test)]
@@ -69,18 +72,57 @@ pub trait Store: TokenMap + Send + Sync + Debug {
     /// [`crate::error::Code::State`] when the store cannot be read.
     fn partners(&self) -> Result<Vec<PartnerRecord>>;
 
-    /// The tokens of a scope, by number: the way back to originals. For the command line on the
-    /// custodian's machine only.
+    /// The tokens of a scope, by number, or `only` one of them: the way back to originals. For the
+    /// command line on the custodian's machine only. Originals that are sealed are opened with `key`.
     ///
     /// # Errors
-    /// [`crate::error::Code::State`] when the store cannot be read.
-    fn tokens(&self, scope: &str) -> Result<Vec<TokenRecord>>;
+    /// [`crate::error::Code::State`] when the store cannot be read, [`crate::error::Code::Keys`] when
+    /// `key` does not open what is sealed.
+    fn tokens(
+        &self,
+        scope: &str,
+        only: Option<u64>,
+        key: Option<&Private>,
+    ) -> Result<Vec<TokenRecord>>;
 
-    /// The scopes that hold tokens, by name, with the number of tokens in each.
+    /// The scopes that hold tokens, by name.
     ///
     /// # Errors
     /// [`crate::error::Code::State`] when the store cannot be read.
-    fn token_scopes(&self) -> Result<Vec<(String, u64)>>;
+    fn token_scopes(&self) -> Result<Vec<ScopeRecord>>;
+
+    /// Takes in tokens that were numbered elsewhere, in one step. New values go on after the highest
+    /// number, and after `last`. Where a number or a value is taken, nothing is changed and every clash
+    /// is told.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read or written.
+    fn import_tokens(
+        &self,
+        scope: &str,
+        tokens: &[NewToken],
+        last: u64,
+    ) -> Result<Result<Imported, Vec<Clash>>>;
+
+    /// The key that originals are sealed with, where they are.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn originals_key(&self) -> Result<Option<Public>>;
+
+    /// Seals new originals with this key from now on; values are then known by a hash keyed from `ring`.
+    /// Returns `false`, and changes nothing, where there is a key.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be written.
+    fn set_originals_key(&self, public: &Public, ring: &Arc<KeyRing>) -> Result<bool>;
+
+    /// Seals the originals that lie plain, and clears the store of what is left of them. Numbers stay.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::Usage`] without a key to seal with, [`crate::error::Code::State`] when the
+    /// store cannot be read or written. What was sealed until then stays sealed.
+    fn seal_originals(&self) -> Result<SealedOriginals>;
 
     /// Appends one row to the audit log: `compose` gets the head and returns the row that follows it
     /// with the new head. Nothing comes between the two, from any thread or process.
@@ -223,10 +265,12 @@ pub struct PartnerRecord {
 pub struct TokenRecord {
     /// The number, from 1.
     pub number: u64,
-    /// The original value.
-    pub original: String,
+    /// The original value; `None` where it is sealed and was not opened.
+    pub original: Option<String>,
     /// When the value was first seen, in seconds since 1970.
     pub first_seen_seconds: i64,
+    /// In how many rows it stood, when they were last counted, of all columns that use the map.
+    pub rows: u64,
 }
 
 impl Debug for TokenRecord {
@@ -234,6 +278,92 @@ impl Debug for TokenRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenRecord").field("number", &self.number).finish_non_exhaustive()
     }
+}
+
+/// A token map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeRecord {
+    /// Its name.
+    pub name: String,
+    /// The highest number that was given out or taken in.
+    pub last: u64,
+    /// How many tokens it holds.
+    pub tokens: u64,
+    /// How many of them have a sealed original.
+    pub sealed: u64,
+}
+
+/// A token that was numbered elsewhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// The number, from 1.
+    pub number: u64,
+    /// The original value.
+    pub original: String,
+    /// In how many rows it stood, where that is to be kept.
+    pub rows: Option<u64>,
+}
+
+impl Debug for NewToken {
+    // PRIVACY: as for `TokenRecord`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewToken").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// Why a token cannot be taken in; `at` is its place in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clash {
+    /// The number stands for another value.
+    Number {
+        /// Which token.
+        at: usize,
+    },
+    /// The value has another number.
+    Value {
+        /// Which token.
+        at: usize,
+        /// The number that the value has.
+        number: u64,
+    },
+}
+
+/// What was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Imported {
+    /// Tokens that are new here.
+    pub added: u64,
+    /// Tokens that were here already, with the same numbers.
+    pub known: u64,
+    /// The number after which new values go on.
+    pub last: u64,
+}
+
+/// What was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealedOriginals {
+    /// How many originals.
+    pub sealed: u64,
+    /// Whether nothing of them is left in the store's files.
+    pub cleared: bool,
+}
+
+/// Whether a value can be meant: it is not blank, and where it is written like an IP address (digits and
+/// at least two dots, or hexadecimal digits, dots and at least two colons) it is one. Blanks around it
+/// do not count, nor do leading zeros of an IPv4 address. Null has no token, so it is neither.
+pub fn is_valid(value: &str) -> bool {
+    let value = value.trim();
+    let many = |what: char| value.matches(what).count() >= 2;
+    let made_of = |part: fn(char) -> bool| value.chars().all(part);
+    if many('.') && made_of(|c| c.is_ascii_digit() || c == '.') {
+        let parts: Vec<&str> = value.split('.').collect();
+        let octet = |part: &&str| part.len() <= 3 && part.parse::<u8>().is_ok();
+        return parts.len() == 4 && parts.iter().all(octet);
+    }
+    if many(':') && made_of(|c| c.is_ascii_hexdigit() || matches!(c, ':' | '.')) {
+        return value.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    !value.is_empty()
 }
 
 /// One row of the audit log as remembered.
@@ -264,4 +394,47 @@ pub struct AuditHead {
     pub epoch: u32,
     /// The keyed seal of `seq` and `hash`.
     pub mac: [u8; 32],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_valid;
+
+    #[test]
+    fn blank_values_and_what_only_looks_like_an_address_are_not_valid() {
+        let valid = [
+            "jsmith",
+            " jsmith ",
+            "NULL",
+            "None",
+            "0.0.0.0",
+            "255.255.255.255",
+            " 1.2.3.4",
+            "010.1.2.3",
+            "2001:db8::1",
+            "::ffff:1.2.3.4",
+            "1.2",
+            "a.b.c",
+            "v1.2.3",
+            "12:30",
+        ];
+        let invalid = [
+            "",
+            " ",
+            "\t",
+            "256.0.0.1",
+            "1.2.3",
+            "1.2.3.4.5",
+            "1..2.3",
+            "1.2.3.0004",
+            ":::",
+            "a:b:c",
+        ];
+        for value in valid {
+            assert!(is_valid(value), "`{value}`");
+        }
+        for value in invalid {
+            assert!(!is_valid(value), "`{value}`");
+        }
+    }
 }

@@ -131,6 +131,7 @@ impl Authenticate {
                 authorization: authorization.as_deref(),
                 certificates: &peer.certificates,
                 ca_verified: peer.chained,
+                ..Credentials::default()
             })
         })
         .await

@@ -248,43 +248,56 @@ fn digests_now(policies: &BTreeMap<PathBuf, Arc<Policy>>) -> BTreeMap<PathBuf, S
     naming.map(|(path, policy)| (path.clone(), policy.digest_now())).collect()
 }
 
-/// Two files with one dataset name: what was in force before stays, what is new is refused.
+/// Two files with one name, of a dataset or a view: what was in force before stays, what is new is refused.
+///
+/// INVARIANT: a name means one thing in all policies of a server, so that a statement that reads several
+/// datasets never has two of it.
 fn refuse_doubles(
     next: &mut BTreeMap<PathBuf, Arc<Policy>>,
     in_force: &BTreeMap<PathBuf, Arc<Policy>>,
     refused: &mut BTreeMap<PathBuf, String>,
 ) {
+    let has = |policy: &Policy, name: &str| policy.names().any(|known| known == name);
     // Each round puts back what was in force, where there are no doubles; so there is a last one.
     while let Some(name) = double(next) {
-        let holders: Vec<PathBuf> = next
+        let holders: Vec<(PathBuf, bool)> = next
             .iter()
-            .filter(|(_, policy)| policy.dataset == name)
-            .map(|(path, _)| path.clone())
+            .filter(|(_, policy)| has(policy, &name))
+            .map(|(path, policy)| (path.clone(), policy.dataset == name))
             .collect();
-        let all: Vec<String> = holders.iter().map(|path| format!("`{}`", path.display())).collect();
-        for path in holders {
+        let all: Vec<String> =
+            holders.iter().map(|(path, _)| format!("`{}`", path.display())).collect();
+        let datasets = holders.iter().all(|(_, dataset)| *dataset);
+        for (path, _) in holders {
             let old = in_force.get(&path);
-            let stays = old.is_some_and(|old| old.dataset == name);
+            let stays = old.is_some_and(|old| has(old, &name));
             match old {
                 Some(old) => next.insert(path.clone(), Arc::clone(old)),
                 None => next.remove(&path),
             };
             if !stays {
-                let report = format!(
-                    "error: {} name the same dataset `{name}`; each dataset has one policy",
-                    all.join(" and ")
-                );
+                let all = all.join(" and ");
+                let report = if datasets {
+                    format!(
+                        "error: {all} name the same dataset `{name}`; each dataset has one policy"
+                    )
+                } else {
+                    format!(
+                        "error: {all} have a table `{name}`; datasets and views of a server have names \
+                         of their own"
+                    )
+                };
                 refused.insert(path, report);
             }
         }
     }
 }
 
-/// A dataset that two policies name.
+/// A name that two policies have.
 fn double(policies: &BTreeMap<PathBuf, Arc<Policy>>) -> Option<String> {
     let mut names = BTreeSet::new();
-    let double = policies.values().find(|policy| !names.insert(policy.dataset.as_str()))?;
-    Some(double.dataset.clone())
+    let mut all = policies.values().flat_map(|policy| policy.names());
+    all.find(|name| !names.insert(*name)).map(str::to_owned)
 }
 
 /// The policy files of a folder with their contents. Tests of policies and hidden files are not
@@ -336,6 +349,7 @@ mod tests {
                 epoch: None,
                 columns: Vec::new(),
                 release: None,
+                views: Vec::new(),
                 grants: Vec::new(),
                 digest: digest.to_owned(),
                 path: path.to_owned(),

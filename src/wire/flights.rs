@@ -75,11 +75,9 @@ impl Flights {
     /// apart, and neither looks at the data.
     pub fn granted(&self, partner: &str, dataset: &str) -> Result<Arc<Policy>> {
         let policy = self.catalog.policy(dataset);
-        policy.filter(|policy| self.may_ask(partner, policy)).ok_or_else(|| {
-            // The name is the partner's text, of any length; the log takes so much of it.
-            let name: String = dataset.chars().take(NAME_SHOWN_MAX).collect();
-            Error::new(Code::DatasetUnknown, format!("no dataset `{name}` for `{partner}`"))
-        })
+        policy
+            .filter(|policy| self.may_ask(partner, policy))
+            .ok_or_else(|| unknown(partner, dataset))
     }
 
     /// The policy of a dataset whose rows `partner` may pull.
@@ -89,6 +87,17 @@ impl Flights {
     pub fn granted_rows(&self, partner: &str, dataset: &str) -> Result<Arc<Policy>> {
         let policy = self.granted(partner, dataset)?;
         if self.may_pull(partner, &policy) { Ok(policy) } else { Err(aggregates_only()) }
+    }
+
+    /// The policy of a view that `partner` may ask.
+    ///
+    /// # Errors
+    /// [`Code::DatasetUnknown`] when there is none, in the words for a dataset that is not there.
+    pub fn granted_view(&self, partner: &str, view: &str) -> Result<Arc<Policy>> {
+        let policies = self.catalog.policies();
+        let policy = policies.values().find(|policy| policy.view(view).is_some());
+        let granted = policy.filter(|policy| self.may_ask(partner, policy));
+        granted.cloned().ok_or_else(|| unknown(partner, view))
     }
 
     /// All policies of which `partner` may have something, by name.
@@ -324,6 +333,12 @@ impl Flights {
     }
 }
 
+fn unknown(partner: &str, name: &str) -> Error {
+    // The name is the partner's text, of any length; the log takes so much of it.
+    let name: String = name.chars().take(NAME_SHOWN_MAX).collect();
+    Error::new(Code::DatasetUnknown, format!("no dataset `{name}` for `{partner}`"))
+}
+
 fn aggregates_only() -> Error {
     let hint = Hint::new("ask in SQL, with GROUP BY or with aggregates alone");
     Error::new(Code::AggregatesOnly, "a pull of rows").hinting(hint)
@@ -336,7 +351,7 @@ fn stale(what: &str) -> Error {
 /// What a descriptor asks for.
 #[derive(Debug, PartialEq)]
 pub(super) enum Asks {
-    /// A dataset, by its name.
+    /// A dataset or a view, by its name.
     Dataset(String),
     /// Something in SQL, or about it.
     Command(Command),

@@ -19,13 +19,16 @@ use super::authenticate::Call;
 use super::flights::{Asks, Flights, asks};
 use super::outgoing::Outgoing;
 use super::record::Record;
-use super::sql::prepared;
+use super::sql::command::Command;
+use super::sql::statement::{all_of, plan_view};
+use super::sql::{prepared, statement};
 use super::{actions, sql, status};
 use crate::audit::{Log, Outcome};
 use crate::error::{Code, Context, Error, Result};
 use crate::identity::Identity;
 use crate::pipeline::seal::schema_encapsulated;
 use crate::pipeline::source::Snapshot;
+use crate::policy::Policy;
 use crate::policy::plan::Plan;
 
 /// No message of a request is larger, in bytes: who cancels a flight sends its whole info back.
@@ -87,6 +90,11 @@ impl Service {
     ) -> Result<FlightInfo> {
         let (flights, call, record) = (&self.flights, &begun.call, &mut begun.record);
         match asks(descriptor)? {
+            Asks::Dataset(name) if self.is_view(call, &name) => {
+                let descriptor = FlightDescriptor::new_path(vec![name.clone()]);
+                let command = Command::Statement(all_of(&name));
+                sql::describe(flights, call, record, descriptor, command).await
+            }
             Asks::Dataset(name) => {
                 let (plan, snapshot) = self.dataset(call, record, &name).await?;
                 flights.info(call, &plan, &snapshot)
@@ -96,6 +104,12 @@ impl Service {
                 sql::describe(flights, call, record, descriptor, command).await
             }
         }
+    }
+
+    /// Whether a path names a view that the partner may ask. A name that they may not know is looked for
+    /// among the datasets, where it is not found.
+    fn is_view(&self, call: &Call, name: &str) -> bool {
+        self.flights.granted_view(call.partner().name(), name).is_ok()
     }
 
     /// Plans the dataset of a path.
@@ -119,25 +133,55 @@ impl Service {
         let partner = begun.call.partner().name();
         let mut infos = Vec::new();
         for policy in self.flights.all_granted(partner) {
-            if !policy.dataset.starts_with(prefix) || !self.flights.may_pull(partner, &policy) {
-                continue;
+            if policy.dataset.starts_with(prefix) && self.flights.may_pull(partner, &policy) {
+                infos.extend(self.list_dataset(&begun.call, &policy).await);
             }
-            let info = match self.flights.planned(partner, &policy).await {
-                Ok((plan, snapshot)) => self.flights.info(&begun.call, &plan, &snapshot),
-                Err(error) => Err(error),
-            };
-            match info {
-                Ok(info) => infos.push(info),
-                // One dataset out of order must not hide the others; asked for by name, it says why.
-                Err(error) => tracing::error!(
-                    dataset = policy.dataset,
-                    code = %error.code(),
-                    story = error.chain(),
-                    "a dataset cannot be listed"
-                ),
+            for view in policy.views.iter().filter(|view| view.name.starts_with(prefix)) {
+                infos.extend(self.list_view(&begun.call, &policy, &view.name).await);
             }
         }
         Ok(infos)
+    }
+
+    async fn list_dataset(&self, call: &Call, policy: &Arc<Policy>) -> Option<FlightInfo> {
+        let info = match self.flights.planned(call.partner().name(), policy).await {
+            Ok((plan, snapshot)) => self.flights.info(call, &plan, &snapshot),
+            Err(error) => Err(error),
+        };
+        // One dataset out of order must not hide the others; asked for by name, it says why.
+        let tell = |error: &Error| {
+            tracing::error!(
+                dataset = policy.dataset,
+                code = %error.code(),
+                story = error.chain(),
+                "a dataset cannot be listed"
+            );
+        };
+        info.inspect_err(tell).ok()
+    }
+
+    /// The info of a view, if all of it can be pulled.
+    async fn list_view(&self, call: &Call, policy: &Arc<Policy>, view: &str) -> Option<FlightInfo> {
+        let info = match plan_view(&self.flights, call, policy, view).await {
+            Ok((asked, planned)) => {
+                let descriptor = FlightDescriptor::new_path(vec![view.to_owned()]);
+                statement::info(&self.flights, call, descriptor, asked, planned)
+            }
+            Err(error) => Err(error),
+        };
+        match info {
+            Ok(info) => return Some(info),
+            // One may ask for aggregates of it; all of it cannot be pulled.
+            Err(error) if error.code() == Code::AggregatesOnly => {}
+            Err(error) => tracing::error!(
+                dataset = policy.dataset,
+                view,
+                code = %error.code(),
+                story = error.chain(),
+                "a view cannot be listed"
+            ),
+        }
+        None
     }
 
     async fn schema(
@@ -147,6 +191,10 @@ impl Service {
     ) -> Result<SchemaResult> {
         let (call, record) = (&begun.call, &mut begun.record);
         let schema = match asks(descriptor)? {
+            Asks::Dataset(name) if self.is_view(call, &name) => {
+                let command = Command::Statement(all_of(&name));
+                sql::schema(&self.flights, call, record, command).await?
+            }
             Asks::Dataset(name) => {
                 let (plan, _) = self.dataset(call, record, &name).await?;
                 schema_encapsulated(plan.schema(), call.options().format)?

@@ -144,6 +144,7 @@ def test_no_marker_leaves_with_a_failure(scene: Scene, dataset: str) -> None:
 
 
 def test_no_marker_comes_back_to_whoever_sends_it(scene: Scene) -> None:
+    # Statements apart: a hint may repeat a word of the partner's own statement (test_sql_guard.py).
     mark = canaries.MARKER
     wrong = Partner(scene.recorder.uri, f"{mark}-token")
 
@@ -179,11 +180,6 @@ def test_no_marker_comes_back_to_whoever_sends_it(scene: Scene) -> None:
         with_client(
             lambda client: list(
                 client.do_action(flight.Action("veilflight.policy_info", mark.encode()), options)
-            )
-        ),
-        with_client(
-            lambda client: client.get_flight_info(
-                flight.FlightDescriptor.for_command(mark.encode()), options
             )
         ),
         with_client(put),

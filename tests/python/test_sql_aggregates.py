@@ -167,13 +167,19 @@ def test_finer_groups_are_told_each_on_its_own(cern: Caller, rows: list[dict[str
     assert run(cern, "SELECT ward, sex, count(*) AS n FROM stays GROUP BY ward, sex") == expected
 
 
-def test_parts_of_times_may_be_keys(cern: Caller, rows: list[dict[str, object]]) -> None:
+def test_parts_of_times_and_steps_of_numbers_may_be_keys(cern: Caller, rows: list[dict[str, object]]) -> None:
     groups = grouped(rows, lambda row: row["day"].month)
     expected = sorted([(key, len(members)) for key, members in groups.items()], key=str)
     sql = "SELECT date_part('month', day) AS m, count(*) AS n FROM stays GROUP BY 1"
     assert expected and run(cern, sql) == expected
     # Other expressions could be made to hold one person.
-    assert code(lambda: run(cern, "SELECT cost % 3, count(*) FROM stays GROUP BY 1")) == "Q004"
+    for key in ("cost * 3", "cost % id", "CASE WHEN cost > 3 THEN 1 END"):
+        sql = f"SELECT {key} AS k, count(*) AS n FROM stays GROUP BY 1"
+        assert code(lambda sql=sql: run(cern, sql)) == "Q004", key
+    groups = grouped(rows, lambda row: row["cost"] // 100)
+    expected = sorted([(key, len(members)) for key, members in groups.items()], key=str)
+    sql = "SELECT cost / 100 AS k, count(*) AS n FROM stays GROUP BY 1"
+    assert expected and run(cern, sql) == expected
 
 
 def test_the_whole_table_is_one_group(cern: Caller, rows: list[dict[str, object]]) -> None:

@@ -12,5 +12,7 @@ mod scrub;
 mod sql;
 mod tickets;
 mod tls;
+mod tokens;
 mod turns;
 mod types;
+mod views;

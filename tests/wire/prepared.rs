@@ -47,12 +47,16 @@ fn row(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     .unwrap()
 }
 
-fn numbers(name: &str, values: &[i64]) -> RecordBatch {
+pub(super) fn numbers(name: &str, values: &[i64]) -> RecordBatch {
     row(vec![(name, Arc::new(Int64Array::from(values.to_vec())))])
 }
 
 /// Binds parameters; gives the new handle.
-async fn bind(asker: &mut Asker, handle: Bytes, batch: RecordBatch) -> Result<Bytes, Status> {
+pub(super) async fn bind(
+    asker: &mut Asker,
+    handle: Bytes,
+    batch: RecordBatch,
+) -> Result<Bytes, Status> {
     let mut messages = batches_to_flight_data(&batch.schema(), vec![batch]).unwrap();
     messages[0].flight_descriptor = Some(command(handle));
     put(asker, messages).await

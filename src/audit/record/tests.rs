@@ -115,6 +115,39 @@ fn a_statement_stands_in_the_log_with_what_it_reads_and_without_its_parameters()
 }
 
 #[test]
+fn what_is_done_by_hand_stands_in_the_log_with_its_reason_and_without_its_answer() {
+    let world = World::new();
+    let deed = Deed {
+        reason: format!("ticket 4711:\nabuse {}", "x".repeat(2_000)),
+        scope: Some("domain:person|partner:cern|1".to_owned()),
+        pseudonym: Some("user_0042".to_owned()),
+        file: None,
+    };
+    let request =
+        Request { deed: Some(deed.clone()), method: "MappingLookup".to_owned(), ..request("r1") };
+    drop(world.log.open(request).unwrap());
+    drop(world.log.open(statement()).unwrap());
+    let body = world.body(1);
+    let record = Record::from_body(&body).unwrap();
+    assert_eq!(record.version, 3);
+    assert_eq!(record.to_body().unwrap(), body);
+    let Event::Open(subject) = &record.event else { panic!("{body}") };
+    let kept = subject.deed.as_ref().unwrap();
+    assert_eq!(kept.reason.chars().count(), 1_000);
+    assert!(kept.reason.starts_with("ticket 4711:\u{fffd}abuse xxx"), "{}", kept.reason);
+    assert_eq!((&kept.scope, &kept.pseudonym), (&deed.scope, &deed.pseudonym));
+    assert!(!world.body(2).contains("version"));
+    assert_eq!(world.verify().findings, []);
+    let mut text = Vec::new();
+    write_table(&world.lines(&Filter::default()), &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].ends_with("request  statement or reason"), "{text}");
+    assert!(lines[1].contains("user_0042: ticket 4711:"), "{text}");
+    assert!(lines[2].ends_with("SELECT User, n FROM jobs"), "{text}");
+}
+
+#[test]
 fn a_long_statement_is_cut_and_its_hash_is_that_of_the_whole() {
     let sql = format!("SELECT '{}\u{1b}é'", "x".repeat(4_000));
     let cut = Statement::new(&sql, &[]);

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::{DONE, ExitCode, INVALID, Surroundings, check_data, policy_files};
 use crate::diagnostic::{Diagnostic, Severity, SourceFile, render, sort};
+use crate::pipeline::query::check_views;
 use crate::policy::lint;
 use crate::policy::load::load;
 use crate::policy::problem::Problem;
@@ -51,9 +52,9 @@ impl Check {
             Err(diagnostic) => found.push(*diagnostic),
             Ok(files) => {
                 count = files.len();
-                let mut datasets: BTreeMap<String, PathBuf> = BTreeMap::new();
+                let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
                 for file in &files {
-                    found.extend(self.check(file, around, &mut datasets));
+                    found.extend(self.check(file, around, &mut names));
                 }
             }
         }
@@ -73,12 +74,12 @@ impl Check {
         Ok(if refused { INVALID } else { DONE })
     }
 
-    /// The problems of one file. Two files of one dataset are a problem of the second.
+    /// The problems of one file. Two files with one name are a problem of the second.
     fn check(
         &self,
         file: &Path,
         around: &Surroundings<'_>,
-        datasets: &mut BTreeMap<String, PathBuf>,
+        names: &mut BTreeMap<String, PathBuf>,
     ) -> Vec<Diagnostic> {
         let loaded = match load(file) {
             Ok(loaded) => loaded,
@@ -86,21 +87,29 @@ impl Check {
         };
         let mut found = loaded.warnings.clone();
         found.extend(lint::dates(&loaded, around.today));
-        let dataset = loaded.policy.dataset.clone();
-        if let Some(other) = datasets.insert(dataset.clone(), file.to_owned()) {
-            found.push(twice(file, &dataset, &other));
+        for (at, name) in loaded.policy.names().enumerate() {
+            if let Some(other) = names.insert(name.to_owned(), file.to_owned()) {
+                let kind = if at == 0 { "dataset" } else { "view" };
+                found.push(twice(file, kind, name, &other));
+            }
         }
         if self.data {
-            found.extend(check_data(&loaded));
+            found.extend(check_data(&loaded, around.today));
+        } else {
+            found.extend(check_views(&loaded, None));
         }
         sort(&mut found);
         found
     }
 }
 
-fn twice(file: &Path, dataset: &str, other: &Path) -> Diagnostic {
+fn twice(file: &Path, kind: &str, name: &str, other: &Path) -> Diagnostic {
     let file = SourceFile::new(file.display().to_string(), "");
-    let message = format!("dataset `{dataset}` has a policy already, in `{}`", other.display());
+    let other = other.display();
+    let message = match kind {
+        "dataset" => format!("dataset `{name}` has a policy already, in `{other}`"),
+        kind => format!("the {kind} `{name}` has the name of another table already, in `{other}`"),
+    };
     let code = Problem::DuplicateKey.code();
     Diagnostic::new(Severity::Error, code, &file, None, message)
 }

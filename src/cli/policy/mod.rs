@@ -1,5 +1,5 @@
-//! `policy`: check, explain, compare and test policy files, and print the language's schema. Serves
-//! nothing and needs no keys.
+//! `policy`: propose, check, explain, compare and test policy files, and print the language's schema.
+//! Serves nothing and needs no keys.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use chrono::NaiveDate;
 use clap::Subcommand;
 
 use crate::diagnostic::{Diagnostic, Report, Severity, SourceFile, Span, render};
+use crate::pipeline::query::check_views;
 use crate::pipeline::scan::check_filter;
 use crate::pipeline::source::snapshot;
 use crate::policy::check::check_schema;
@@ -19,6 +20,7 @@ use crate::policy::problem::Problem;
 mod check;
 mod diff;
 mod explain;
+mod init;
 mod schema;
 mod test;
 #[cfg(test)]
@@ -44,6 +46,8 @@ pub enum PolicyCommand {
     Explain(explain::Explain),
     /// Say what changed between two policies, and whether people are protected less.
     Diff(diff::Diff),
+    /// Propose a policy from a sample of the data.
+    Init(init::Init),
     /// Print the JSON Schema of policy files, which editors use.
     Schema(schema::Schema),
     /// Run the sample rows that stand beside a policy through it.
@@ -77,6 +81,7 @@ pub fn run(command: PolicyCommand, around: &mut Surroundings<'_>) -> anyhow::Res
         PolicyCommand::Check(check) => check.run(around),
         PolicyCommand::Explain(explain) => explain.run(around),
         PolicyCommand::Diff(diff) => diff.run(around),
+        PolicyCommand::Init(init) => init.run(around),
         PolicyCommand::Schema(schema) => schema.run(around),
         PolicyCommand::Test(test) => test.run(around),
     }
@@ -131,11 +136,15 @@ fn chained(
     Box::new(diagnostic)
 }
 
-/// Every way in which a policy and its data do not fit together.
-fn check_data(loaded: &Loaded) -> Vec<Diagnostic> {
+/// Every way in which a policy and its data do not fit together. Views are planned for each sort of grant
+/// that there is on that day.
+fn check_data(loaded: &Loaded, today: NaiveDate) -> Vec<Diagnostic> {
     let schema = match raw_schema(loaded) {
         Ok(schema) => schema,
-        Err(diagnostic) => return vec![*diagnostic],
+        // What the text of views tells is told all the same.
+        Err(diagnostic) => {
+            return std::iter::once(*diagnostic).chain(check_views(loaded, None)).collect();
+        }
     };
     let mut found = check_schema(loaded, &schema);
     if let Err(error) = check_filter(&loaded.policy, &schema) {
@@ -143,12 +152,13 @@ fn check_data(loaded: &Loaded) -> Vec<Diagnostic> {
         let message = "the filter cannot be used on the data";
         found.push(*chained(loaded, Problem::FilterRefused, span, message, &error));
     }
+    found.extend(check_views(loaded, Some((&schema, today))));
     found
 }
 
 /// The policy files that arguments name: files as they are, folders by what they hold. Cases files
 /// (`*.test.yaml`) are no policies.
-fn policy_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
+pub(super) fn policy_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     files(arguments, |name| is_yaml(name) && !name.contains(".test."))
 }
 

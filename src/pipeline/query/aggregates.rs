@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DataFusionError, ScalarValue, TableReference};
+use datafusion::common::{Column, DataFusionError, ScalarValue};
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams, InList};
 use datafusion::logical_expr::{
@@ -19,8 +19,8 @@ use datafusion::logical_expr::{
     Operator, Projection, SubqueryAlias, TableSource, lit,
 };
 
-use super::hint;
 use super::logical::UNIT_COLUMN;
+use super::{expand, hint};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::transform::Exposure;
 use crate::policy::plan::Plan;
@@ -245,7 +245,9 @@ impl Protect<'_> {
                 }
                 let name = scan.table_name.clone();
                 // A dataset that only an unused table of WITH names is not the one that is scanned.
-                if name != TableReference::bare(self.counted.plan.dataset()) {
+                if name.schema().is_some()
+                    || expand::dataset(name.table()) != self.counted.plan.dataset()
+                {
                     return Err(refused(ALONE));
                 }
                 let scan =

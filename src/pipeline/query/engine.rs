@@ -1,9 +1,11 @@
 //! The query engine: its threads, its memory, its sessions, and planning. Nothing here reads a row; what a
 //! planned query does is in `run`.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::config::ConfigOptions;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
@@ -12,6 +14,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
 
 use super::logical::Logical;
 use super::memory::Memory;
@@ -19,9 +22,10 @@ use super::planned::{Planned, Query, Shape, Work, answer, is_ordered, reads};
 use super::spill::Spill;
 use super::statement::{CATALOGUE, SCHEMA};
 use super::team::{STACK_BYTES, Teams};
-use super::{QueryLimits, Statement, Terms, View, catalogue, functions, logical};
+use super::{Described, QueryLimits, Statement, Terms, View, catalogue, functions, logical};
 use crate::error::{Code, Context, Error, Hint, Result};
 use crate::pipeline::stream::Pipeline;
+use crate::pipeline::transform::column::canonical;
 
 /// How long planning may take: it reads no row.
 const PLANNING_MAX: Duration = Duration::from_secs(30);
@@ -36,6 +40,11 @@ pub struct Engine {
     runtime: Option<Runtime>,
     /// Where they are worked at.
     pub(super) teams: Arc<Teams>,
+    /// Places for statements that are being planned.
+    ///
+    /// INVARIANT: a statement holds its place until its planning ended, not until somebody stopped waiting
+    /// for it: an optimizer cannot be interrupted, and who asks and hangs up must not have many at work.
+    pub(super) planners: Arc<Semaphore>,
     _spill: Spill,
 }
 
@@ -63,7 +72,9 @@ impl Engine {
             .build()
             .context(Code::Config, failed)?;
         let teams = Teams::new(limits.threads);
-        Ok(Self { pipeline, limits, environment, runtime: Some(runtime), teams, _spill: spill })
+        let planners = Arc::new(Semaphore::new(limits.threads.max(1) * 2));
+        let runtime = Some(runtime);
+        Ok(Self { pipeline, limits, environment, runtime, teams, planners, _spill: spill })
     }
 
     /// Plans a statement over views, on the engine's threads. Parameters that the statement has and
@@ -84,12 +95,85 @@ impl Engine {
             return Err(Error::new(Code::SqlRefused, "the statement is too long").hinting(hint));
         }
         let (engine, statement, terms) = (Arc::clone(self), statement.clone(), terms.clone());
-        let planning = async move { engine.planned(&statement, &terms, views).await };
-        let mut planning = Planning(self.runtime()?.spawn(planning));
-        match tokio::time::timeout(PLANNING_MAX, &mut planning.0).await {
+        let planning = async move {
+            let mut described = Vec::new();
+            if statement.reads_information_schema() {
+                for view in &views {
+                    described.extend(engine.described(view, &terms).await);
+                }
+            }
+            engine.planned(&statement, &terms, views, &described).await
+        };
+        self.in_time(planning).await
+    }
+
+    /// The views of a dataset's policy with their columns, in the order of the file. One that cannot be
+    /// planned is left out, and the operator told.
+    ///
+    /// # Errors
+    /// [`Code::QueryTime`].
+    pub async fn describe(self: &Arc<Self>, view: View) -> Result<Vec<Described>> {
+        if view.plan.policy().views.is_empty() {
+            return Ok(Vec::new());
+        }
+        let engine = Arc::clone(self);
+        self.in_time(async move { Ok(engine.described(&view, &Terms::default()).await) }).await
+    }
+
+    /// Plans on the engine's threads, for as long as planning may take.
+    async fn in_time<T: Send + 'static>(
+        &self,
+        planning: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (runtime, planners) = (self.runtime()?.clone(), Arc::clone(&self.planners));
+        let planning = async move {
+            let place = planners.acquire_owned().await;
+            let handle = runtime.clone();
+            let planned = runtime.spawn_blocking(move || {
+                let _place = place;
+                handle.block_on(planning)
+            });
+            planned.await
+        };
+        match tokio::time::timeout(PLANNING_MAX, planning).await {
             Ok(Ok(planned)) => planned,
             Ok(Err(_)) => Err(Error::new(Code::Internal, "planning panicked")),
             Err(_) => Err(Error::new(Code::QueryTime, "planning took too long")),
+        }
+    }
+
+    async fn described(&self, view: &View, terms: &Terms) -> Vec<Described> {
+        let mut found = Vec::new();
+        for named in &view.plan.policy().views {
+            match self.columns_of(&named.name, view, terms).await {
+                Ok(schema) => found.push(Described {
+                    name: named.name.clone(),
+                    description: named.description.clone(),
+                    schema,
+                }),
+                // One view out of order must not hide the others; asked for by name, it says why.
+                Err(error) => tracing::error!(
+                    view = named.name,
+                    code = %error.code(),
+                    story = error.chain(),
+                    "a view cannot be described"
+                ),
+            }
+        }
+        found
+    }
+
+    /// The columns of an answer that is all of a view.
+    async fn columns_of(&self, name: &str, view: &View, terms: &Terms) -> Result<SchemaRef> {
+        let statement = logical::whole(name)?;
+        match self.planned(&statement, terms, vec![view.clone()], &[]).await {
+            Ok(query) => Ok(Arc::clone(query.schema())),
+            // Its rows are not given; what can be asked of them is.
+            Err(error) if error.code() == Code::AggregatesOnly => {
+                let tables = catalogue::tables(&self.pipeline, std::slice::from_ref(view));
+                Ok(told(&logical::described(name, &tables, &self.session(terms))?))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -98,14 +182,16 @@ impl Engine {
         statement: &Statement,
         terms: &Terms,
         views: Vec<View>,
+        described: &[Described],
     ) -> Result<Query> {
         let mut state = self.session(terms);
         let tables = catalogue::tables(&self.pipeline, &views);
-        let logical = logical::plan(statement, terms, &tables, &state)?;
+        let logical = logical::plan(statement, terms, &tables, described, &state)?;
+        let asks_the_time = asks_the_time(statement.sql()) || logical.views_ask_the_time;
         let work = if logical.open {
             Work::Open
         } else {
-            match Shape::of(&logical.plan, asks_the_time(statement.sql()))? {
+            match Shape::of(&logical.plan, asks_the_time)? {
                 Shape::Direct { view, columns } => Work::Direct { view, columns },
                 Shape::ByRow { view } => {
                     // One endpoint, one thread, as for plain pulls; and the rows come in order.
@@ -136,18 +222,7 @@ impl Engine {
     /// INVARIANT: it knows no table, no file format, no table function and no way to a file; what it can
     /// read is handed to `logical`.
     fn session(&self, terms: &Terms) -> SessionState {
-        let functions = functions::allowed();
-        let mut state = SessionStateBuilder::new()
-            .with_config(SessionConfig::from(self.options(terms)))
-            .with_runtime_env(Arc::clone(&self.environment))
-            .with_expr_planners(functions.planners().to_vec())
-            .with_scalar_functions(functions.all_scalar())
-            .with_aggregate_functions(functions.all_aggregate())
-            .with_window_functions(functions.all_window())
-            .build();
-        // What the functions of time tell, for the whole statement.
-        state.mark_start_execution();
-        state
+        session(self.options(terms), Arc::clone(&self.environment))
     }
 
     fn options(&self, terms: &Terms) -> ConfigOptions {
@@ -190,24 +265,40 @@ impl Drop for Engine {
     }
 }
 
-/// Planning that ends with whoever waits for it.
-struct Planning(tokio::task::JoinHandle<Result<Query>>);
-
-impl Drop for Planning {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// A session that knows no table, no file format, no table function and no way to a file.
+pub(super) fn session(options: ConfigOptions, environment: Arc<RuntimeEnv>) -> SessionState {
+    let functions = functions::allowed();
+    let mut state = SessionStateBuilder::new()
+        .with_config(SessionConfig::from(options))
+        .with_runtime_env(environment)
+        .with_expr_planners(functions.planners().to_vec())
+        .with_scalar_functions(functions.all_scalar())
+        .with_aggregate_functions(functions.all_aggregate())
+        .with_window_functions(functions.all_window())
+        .build();
+    // What the functions of time tell, for the whole statement.
+    state.mark_start_execution();
+    state
 }
 
 /// Whether a statement may ask what time it is. The planner puts the time in its place, so the plan does
 /// not show it; a text that has the word for another reason loses nothing but its split.
-fn asks_the_time(sql: &str) -> bool {
+pub(super) fn asks_the_time(sql: &str) -> bool {
     let sql = sql.to_ascii_lowercase();
     ["now", "current_", "today", "localtime"].iter().any(|word| sql.contains(word))
 }
 
+/// Columns as they are told of where no plan runs: any may be null.
+fn told(seen: &SchemaRef) -> SchemaRef {
+    let field = |field: &Arc<Field>| {
+        let kind = canonical(field.data_type());
+        field.as_ref().clone().with_data_type(kind).with_nullable(true)
+    };
+    Arc::new(Schema::new(seen.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
 /// The plan that runs.
-async fn physical(
+pub(super) async fn physical(
     logical: &Logical,
     state: &SessionState,
 ) -> Result<Arc<dyn datafusion::physical_plan::ExecutionPlan>> {

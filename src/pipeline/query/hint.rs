@@ -43,6 +43,7 @@ pub(super) fn no_table<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> 
 /// it is neither suggested nor told apart from one that never was.
 #[derive(Debug)]
 pub(super) struct Words {
+    tables: Vec<String>,
     columns: Vec<String>,
     given: Vec<String>,
     functions: BTreeSet<String>,
@@ -56,7 +57,34 @@ impl Words {
         let columns = tables
             .iter()
             .flat_map(|(_, schema)| schema.fields().iter().map(|field| field.name().clone()));
-        Self { columns: columns.collect(), given: names::given(query), functions: calls.0 }
+        Self {
+            tables: tables.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            columns: columns.collect(),
+            given: names::given(query),
+            functions: calls.0,
+        }
+    }
+
+    /// An error of ours, with a general hint where its own repeats what the partner did not write: a word
+    /// in backticks that is no column that leaves, no function of the statement and no word of SQL.
+    ///
+    /// PRIVACY: the text of a view is the custodian's, and may say what its columns do not.
+    pub(super) fn own(&self, error: Error, with_views: bool) -> Error {
+        let Some(hint) = error.hint().filter(|_| with_views) else { return error };
+        let told = hint.as_str().split('`').skip(1).step_by(2);
+        let own = |word: &str| {
+            let sql = word.chars().all(|c| c.is_ascii_uppercase() || " <=/,()".contains(c));
+            let lower = word.to_lowercase();
+            sql || self.tables.iter().any(|known| known == word)
+                || self.columns.iter().any(|known| known == word)
+                || self.functions.contains(&lower)
+        };
+        if told.clone().all(own) {
+            return error;
+        }
+        let code = error.code();
+        let general = "a view that the statement names does not allow this over aggregates";
+        Error::new(code, error.chain()).hinting(Hint::new(general))
     }
 
     /// The function of the statement that a library's text is about, by its name in that text.

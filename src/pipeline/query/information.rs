@@ -4,13 +4,24 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 
 use super::statement::{CATALOGUE, INFORMATION_SCHEMA, SCHEMA};
 use crate::error::{Code, Context, Result};
 use crate::policy::plan::Plan;
+
+/// A view of a policy, as it is told of.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Its name.
+    pub name: String,
+    /// What it shows.
+    pub description: String,
+    /// Its columns.
+    pub schema: SchemaRef,
+}
 
 /// The names of the tables.
 pub(super) const TABLES: &[&str] = &["tables", "columns", "schemata"];
@@ -21,38 +32,43 @@ pub(super) const TABLES: &[&str] = &["tables", "columns", "schemata"];
 /// When a table cannot be made.
 pub(super) fn tables<'a>(
     plans: impl Iterator<Item = &'a Plan>,
+    views: &[Described],
 ) -> Result<Vec<(&'static str, Arc<dyn TableProvider>)>> {
     let mut plans: Vec<&Plan> = plans.collect();
     plans.sort_by(|one, other| one.dataset().cmp(other.dataset()));
     plans.dedup_by(|one, other| one.dataset() == other.dataset());
     Ok(vec![
-        ("tables", described(&plans)?),
-        ("columns", columns(&plans)?),
+        ("tables", described(&plans, views)?),
+        ("columns", columns(&plans, views)?),
         ("schemata", schemata()?),
     ])
 }
 
-fn described(plans: &[&Plan]) -> Result<Arc<dyn TableProvider>> {
+fn described(plans: &[&Plan], views: &[Described]) -> Result<Arc<dyn TableProvider>> {
     let own = TABLES.iter().map(|name| (INFORMATION_SCHEMA, *name, "VIEW", None));
-    let datasets = plans.iter().map(|plan| {
-        let words = plan.policy().description.as_str();
-        (SCHEMA, plan.dataset(), "BASE TABLE", (!words.is_empty()).then_some(words))
-    });
-    let all: Vec<_> = datasets.chain(own).collect();
+    let words = |words: &'_ str| (!words.is_empty()).then(|| words.to_owned());
+    let datasets = plans
+        .iter()
+        .map(|plan| (SCHEMA, plan.dataset(), "BASE TABLE", words(&plan.policy().description)));
+    let views =
+        views.iter().map(|view| (SCHEMA, view.name.as_str(), "VIEW", words(&view.description)));
+    let all: Vec<_> = datasets.chain(views).chain(own).collect();
     table(vec![
         texts("table_catalog", all.iter().map(|_| CATALOGUE)),
         texts("table_schema", all.iter().map(|row| row.0)),
         texts("table_name", all.iter().map(|row| row.1)),
         texts("table_type", all.iter().map(|row| row.2)),
-        maybe_texts("table_comment", all.iter().map(|row| row.3)),
+        maybe_texts("table_comment", all.iter().map(|row| row.3.as_deref())),
     ])
 }
 
-fn columns(plans: &[&Plan]) -> Result<Arc<dyn TableProvider>> {
+fn columns(plans: &[&Plan], views: &[Described]) -> Result<Arc<dyn TableProvider>> {
     let mut rows = Vec::new();
-    for plan in plans {
-        for (at, field) in (1_i32..).zip(plan.schema().fields()) {
-            rows.push((plan.dataset(), at, field));
+    let datasets = plans.iter().map(|plan| (plan.dataset(), plan.schema()));
+    let views = views.iter().map(|view| (view.name.as_str(), &view.schema));
+    for (name, schema) in datasets.chain(views) {
+        for (at, field) in (1_i32..).zip(schema.fields()) {
+            rows.push((name, at, field));
         }
     }
     let protection = |field: &Field| field.metadata().get("veilflight.protection").cloned();

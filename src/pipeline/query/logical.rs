@@ -14,17 +14,20 @@ use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::expr::WindowFunctionDefinition;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
+    WindowUDF,
 };
 use datafusion::sql::planner::{NullOrdering, ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
+use super::expand::{self, Views};
 use super::functions::Functions;
-use super::statement::{INFORMATION_SCHEMA, Statement};
+use super::information::Described;
+use super::statement::{INFORMATION_SCHEMA, Statement, quoted};
 use super::{Terms, aggregates, bounds, functions, hint, information, names, parameters};
 use crate::error::{Code, Error, Result};
-use crate::policy::Access;
 use crate::policy::plan::Plan;
+use crate::policy::{Access, Policy};
 
 /// The column that numbers privacy units. A provider has it, as its last column, where the plan's access is
 /// aggregates.
@@ -51,35 +54,42 @@ pub(super) struct Logical {
     pub(super) parameters: SchemaRef,
     /// Whether parameters have no values yet: such a plan can be described and not run.
     pub(super) open: bool,
+    /// Whether a view that the statement names asks what time it is.
+    pub(super) views_ask_the_time: bool,
 }
 
-/// Plans a statement.
+/// Plans a statement. What is `described` stands in `information_schema` beside the tables.
 ///
 /// # Errors
-/// [`Code::SqlInvalid`], [`Code::SqlRefused`], [`Code::AggregatesOnly`], [`Code::ParametersInvalid`].
+/// [`Code::SqlInvalid`], [`Code::SqlRefused`], [`Code::AggregatesOnly`], [`Code::ParametersInvalid`],
+/// [`Code::SchemaDrift`].
 pub(super) fn plan(
     statement: &Statement,
     terms: &Terms,
     tables: &[Table],
+    described: &[Described],
     state: &SessionState,
 ) -> Result<Logical> {
     functions::check(statement.query())?;
-    let catalogue = Catalogue::new(statement, tables, state)?;
-    let schemas: Vec<_> = catalogue.schemas().collect();
+    let catalogue = Catalogue::new(statement, tables, described, state)?;
+    let views = Views::of(statement, &catalogue)?;
+    let schemas = catalogue.schemas(statement, &views);
     let query = names::resolve(statement.query(), &schemas);
+    // PRIVACY: hints are made of the partner's own words, so of the query before views are written out.
     let words = hint::Words::new(&query, &schemas);
     let explain = |error: DataFusionError| hint::planning(error, &words);
 
-    let planner = SqlToRel::new_with_options(&catalogue, options());
-    let plan = planner
-        .sql_statement_to_plan(ast::Statement::Query(Box::new(query.clone())))
-        .map_err(explain)?;
+    let query = views.written_out(statement, query)?;
+    let plan = planned(query, &catalogue).map_err(explain)?;
     allowed(&plan, &catalogue)?;
     bounds::check(&plan)?;
     let bound = parameters::bind(plan, statement, &terms.parameters)?;
     let counted = catalogue.counted();
     let plan = match &counted {
-        Some(counted) => aggregates::protect(&bound.plan, counted)?,
+        Some(counted) => {
+            let protected = aggregates::protect(&bound.plan, counted);
+            protected.map_err(|error| words.own(error, !views.is_empty()))?
+        }
         None => bound.plan,
     };
     let plan = state
@@ -91,7 +101,53 @@ pub(super) fn plan(
     }
     let plan = state.optimizer().optimize(plan, state, |_, _| {}).map_err(explain)?;
     allowed(&plan, &catalogue)?;
-    Ok(Logical { plan, parameters: bound.schema, open: bound.open })
+    let views_ask_the_time = views.ask_the_time();
+    Ok(Logical { plan, parameters: bound.schema, open: bound.open, views_ask_the_time })
+}
+
+/// A query as the planner has it.
+fn planned(query: ast::Query, catalogue: &Catalogue<'_>) -> PlanResult<LogicalPlan> {
+    let planner = SqlToRel::new_with_options(catalogue, options());
+    planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query)))
+}
+
+/// The columns of a view that is written out, as a statement sees them that asks for all of it.
+///
+/// # Errors
+/// [`Code::SqlInvalid`], [`Code::SqlRefused`], in words for who wrote the view.
+pub(super) fn columns(
+    name: &str,
+    query: &ast::Query,
+    catalogue: &Catalogue<'_>,
+    words: &hint::Words,
+) -> Result<SchemaRef> {
+    let explain = |error: DataFusionError| hint::planning(error, words);
+    let plan = planned(query.clone(), catalogue).map_err(explain)?;
+    // Under its name, as it will stand: two columns of one name are refused here.
+    let named = LogicalPlanBuilder::from(plan)
+        .alias(TableReference::bare(name))
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(explain)?;
+    allowed(&named, catalogue)?;
+    bounds::check(&named)?;
+    Ok(Arc::clone(named.schema().inner()))
+}
+
+/// A query that picks all of a view.
+pub(super) fn whole(name: &str) -> Result<Statement> {
+    Statement::parse(&format!("SELECT * FROM {}", quoted(&[name])))
+}
+
+/// The columns of a view where no plan gives them that may run: of one that is asked through aggregates.
+///
+/// # Errors
+/// Those of [`plan`], but [`Code::AggregatesOnly`].
+pub(super) fn described(name: &str, tables: &[Table], state: &SessionState) -> Result<SchemaRef> {
+    let statement = whole(name)?;
+    let catalogue = Catalogue::new(&statement, tables, &[], state)?;
+    let views = Views::of(&statement, &catalogue)?;
+    let none = || Error::new(Code::Internal, "a view that was planned is not there");
+    views.schema(name).cloned().ok_or_else(none)
 }
 
 /// How names and numbers are read.
@@ -128,13 +184,24 @@ struct Shown<'a> {
 }
 
 impl<'a> Catalogue<'a> {
-    fn new(statement: &Statement, tables: &'a [Table], state: &'a SessionState) -> Result<Self> {
-        let mut shown = Vec::new();
+    /// The tables that a statement needs: the datasets that it names, and those of the views that it names.
+    pub(super) fn new(
+        statement: &Statement,
+        tables: &'a [Table],
+        described: &[Described],
+        state: &'a SessionState,
+    ) -> Result<Self> {
+        let mut shown: Vec<Shown<'a>> = Vec::new();
         for name in statement.tables() {
-            let Some(table) = tables.iter().find(|table| table.plan.dataset() == name) else {
-                let known = tables.iter().map(|table| table.plan.dataset());
+            let of_view = |table: &&Table| table.plan.policy().view(name).is_some();
+            let found = tables.iter().find(|table| table.plan.dataset() == name);
+            let Some(table) = found.or_else(|| tables.iter().find(of_view)) else {
+                let known = tables.iter().flat_map(|table| table.plan.policy().names());
                 return Err(hint::no_table(name, known));
             };
+            if shown.iter().any(|known| known.table.plan.dataset() == table.plan.dataset()) {
+                continue;
+            }
             let counted = provider_as_source(Arc::clone(&table.provider));
             let source: Arc<dyn TableSource> = match table.plan.access() {
                 Access::Rows => Arc::clone(&counted),
@@ -148,7 +215,7 @@ impl<'a> Catalogue<'a> {
         }
         let plans = || tables.iter().map(|table| &table.plan);
         let information = if statement.reads_information_schema() {
-            information::tables(plans())?
+            information::tables(plans(), described)?
         } else {
             Vec::new()
         };
@@ -160,10 +227,34 @@ impl<'a> Catalogue<'a> {
     }
 
     /// The tables that the statement names, by name and schema.
-    pub(super) fn schemas(&self) -> impl Iterator<Item = (&str, SchemaRef)> {
-        let datasets =
-            self.tables.iter().map(|shown| (shown.table.plan.dataset(), shown.source.schema()));
-        datasets.chain(self.information.iter().map(|(name, source)| (*name, source.schema())))
+    fn schemas<'b>(
+        &'b self,
+        statement: &'b Statement,
+        views: &'b Views,
+    ) -> Vec<(&'b str, SchemaRef)> {
+        let named = statement.tables().iter().filter_map(|name| {
+            let schema = self.schema(name).or_else(|| views.schema(name).cloned())?;
+            Some((name.as_str(), schema))
+        });
+        let information = self.information.iter().map(|(name, source)| (*name, source.schema()));
+        named.chain(information).collect()
+    }
+
+    /// The columns of a dataset.
+    pub(super) fn schema(&self, dataset: &str) -> Option<SchemaRef> {
+        let found = self.tables.iter().find(|shown| shown.table.plan.dataset() == dataset);
+        found.map(|shown| shown.source.schema())
+    }
+
+    /// The policy that a view stands in, and its place there. A dataset of the name comes first.
+    pub(super) fn view(&self, name: &str) -> Option<(&'a Policy, usize)> {
+        if self.schema(name).is_some() {
+            return None;
+        }
+        self.tables.iter().find_map(|shown| {
+            let policy = shown.table.plan.policy().as_ref();
+            Some((policy, policy.views.iter().position(|view| view.name == name)?))
+        })
     }
 
     /// The table whose units must be counted, where there is one, its source, and the fewest units.
@@ -210,7 +301,7 @@ impl ContextProvider for Catalogue<'_> {
             (None, table) => self
                 .tables
                 .iter()
-                .find(|shown| shown.table.plan.dataset() == table)
+                .find(|shown| shown.table.plan.dataset() == expand::dataset(table))
                 .map(|shown| &shown.source),
             (Some(INFORMATION_SCHEMA), table) => {
                 self.information.iter().find(|(name, _)| *name == table).map(|(_, source)| source)

@@ -12,8 +12,11 @@ use crate::policy::plan::Plan;
 
 mod aggregates;
 mod bounds;
+mod brake;
 mod catalogue;
 mod engine;
+mod expand;
+mod faults;
 mod functions;
 mod groups;
 mod hint;
@@ -34,7 +37,9 @@ mod testing;
 mod view;
 
 pub use engine::Engine;
+pub use faults::{Fault, check_views, faults};
 pub use functions::names as function_names;
+pub use information::Described;
 pub use planned::Query;
 pub use statement::Statement;
 

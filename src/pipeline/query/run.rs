@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout};
 
+use super::brake;
 use super::engine::Engine;
 use super::planned::{Planned, Query, Work};
 use super::team::{Labour, Teams};
@@ -153,11 +154,13 @@ impl Run {
         tokio::pin!(gone);
         let wanted = Arc::new(());
         self.stop.wanted = Arc::downgrade(&wanted);
+        let stop = Arc::new(self.stop);
+        let plan = brake::fitted(self.plan, &stop).map_err(|error| inward(&error))?;
         let mut state = self.query.0.state.clone();
-        state.config_mut().set_extension(Arc::new(self.stop));
+        state.config_mut().set_extension(stop);
         let context: Arc<TaskContext> = state.task_ctx();
         let (supervisor, place) = (Handle::current(), outlet.place());
-        let mut labour = Labour::start(&self.teams, supervisor, self.plan, context, place)?;
+        let mut labour = Labour::start(&self.teams, supervisor, plan, context, place)?;
         // INVARIANT: the time that the partner takes to read is not the statement's.
         loop {
             let started = Instant::now();

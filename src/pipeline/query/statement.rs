@@ -35,6 +35,8 @@ const NESTING_MAX: usize = 50;
 const OPERATORS_MAX: usize = 500;
 /// How many tables are read once every use of a `WITH` table is written out.
 const SCANS_MAX: u64 = 64;
+/// How many items a list of a fixed length may have: a null one takes the room of them all.
+const FIXED_ITEMS_MAX: u64 = 4096;
 /// How many parameters a statement may have.
 pub(super) const PARAMETERS_MAX: usize = 1_000;
 
@@ -50,6 +52,7 @@ pub struct Statement {
     tables: Vec<String>,
     information: bool,
     parameters: usize,
+    operators: u64,
 }
 
 impl Statement {
@@ -66,22 +69,20 @@ impl Statement {
         let tokens = tokens(sql)?;
         let parameters = placeholders(&tokens)?;
         first_word(&tokens)?;
-        bounded(&tokens)?;
+        let operators = bounded(&tokens)?;
         let mut query = parse(&tokens)?;
         let mut walk = Walk::default();
         if let ControlFlow::Break(error) = query.visit(&mut walk) {
             return Err(*error);
         }
-        if walk.scans > SCANS_MAX {
-            let text = format!("the statement reads more than {SCANS_MAX} tables");
-            return Err(hint::error(Code::SqlRefused, &text));
-        }
+        few_enough(walk.scans)?;
         Ok(Self {
             sql: sql.to_owned(),
             query: query.into(),
             tables: walk.tables,
             information: walk.information,
             parameters,
+            operators,
         })
     }
 
@@ -90,7 +91,7 @@ impl Statement {
         &self.sql
     }
 
-    /// The names of datasets, without the catalogue's and the schema's, each once.
+    /// The names of datasets and views, without the catalogue's and the schema's, each once.
     pub fn tables(&self) -> &[String] {
         &self.tables
     }
@@ -105,10 +106,34 @@ impl Statement {
         self.parameters
     }
 
-    /// The query. Names of tables are quoted and as the catalogue has them, parameters are `$1`, `$2`, ...
+    /// How many operators and keywords it has, by the measure that bounds them.
+    pub(super) fn operators(&self) -> u64 {
+        self.operators
+    }
+
+    /// The query. Names of tables are quoted and as the catalogue has them: datasets and views with their
+    /// schema, tables of `WITH` without one. Parameters are `$1`, `$2`, ...
     pub(super) fn query(&self) -> &Query {
         &self.query
     }
+}
+
+/// The sum of `weight` over all tables that a parsed query reads, each use of a shared table written out.
+pub(super) fn weighed(query: &Query, weight: &dyn Fn(&str) -> u64) -> Result<u64> {
+    let mut walk = Walk { weight: Some(weight), ..Walk::default() };
+    match query.clone().visit(&mut walk) {
+        ControlFlow::Continue(()) => Ok(walk.scans),
+        ControlFlow::Break(error) => Err(*error),
+    }
+}
+
+/// Refuses what reads too many tables.
+pub(super) fn few_enough(scans: u64) -> Result<()> {
+    if scans <= SCANS_MAX {
+        return Ok(());
+    }
+    let text = format!("the statement reads more than {SCANS_MAX} tables");
+    Err(hint::error(Code::SqlRefused, &text))
 }
 
 /// The tokens of a text, without comments and spaces; `?` is numbered.
@@ -286,7 +311,7 @@ const OTHERS: &[&str] = &[
 ///
 /// INVARIANT: the parser bounds the nesting of brackets itself, but chains (`a OR b OR c`, `SELECT .. UNION
 /// SELECT ..`) become trees as deep as they are long. This bounds them before they are made.
-fn bounded(tokens: &[TokenWithSpan]) -> Result<()> {
+fn bounded(tokens: &[TokenWithSpan]) -> Result<u64> {
     let flat = |token: &Token| match token {
         Token::Word(word) => matches!(
             word.keyword,
@@ -307,7 +332,7 @@ fn bounded(tokens: &[TokenWithSpan]) -> Result<()> {
         let text = format!("the statement has more than {OPERATORS_MAX} operators and keywords");
         return Err(hint::error(Code::SqlRefused, &text));
     }
-    Ok(())
+    Ok(u64::try_from(deep).unwrap_or(u64::MAX))
 }
 
 fn parse(tokens: &[TokenWithSpan]) -> Result<Box<Query>> {
@@ -372,7 +397,7 @@ fn place(location: Location) -> String {
 /// Walks the query: refuses what is no plain query, finds tables, and writes their names as the catalogue
 /// has them.
 #[derive(Default)]
-struct Walk {
+struct Walk<'a> {
     tables: Vec<String>,
     information: bool,
     /// Tables of `WITH` that can be named here, the nearest last, and what each reads.
@@ -381,6 +406,8 @@ struct Walk {
     around: Vec<(Option<ast::With>, usize)>,
     /// Tables read so far, with every use of a shared table written out.
     scans: u64,
+    /// What one use of a dataset or a view counts for; 1 where it is not said.
+    weight: Option<&'a dyn Fn(&str) -> u64>,
 }
 
 type Flow = ControlFlow<Box<Error>>;
@@ -389,7 +416,7 @@ fn refuse(text: &str) -> Flow {
     ControlFlow::Break(Box::new(hint::error(Code::SqlRefused, text)))
 }
 
-impl VisitorMut for Walk {
+impl VisitorMut for Walk<'_> {
     type Break = Box<Error>;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> Flow {
@@ -403,6 +430,10 @@ impl VisitorMut for Walk {
             for shared in &mut with.cte_tables {
                 if shared.from.is_some() {
                     return refuse("`WITH ... FROM` is not offered");
+                }
+                // INVARIANT: no statement gives a name that begins like those which views are written out with.
+                if shared.alias.name.value.contains('\0') {
+                    return refuse("a table of `WITH` has a name of letters, digits and signs");
                 }
                 let before = std::mem::take(&mut self.scans);
                 shared.query.visit(self)?;
@@ -457,6 +488,9 @@ impl VisitorMut for Walk {
                 }
                 ControlFlow::Continue(())
             }
+            Expr::Cast { data_type, .. } if fixed_items(data_type) > FIXED_ITEMS_MAX => {
+                refuse(&format!("a list of a fixed length has at most {FIXED_ITEMS_MAX} items"))
+            }
             Expr::MatchAgainst { .. } => refuse("`MATCH ... AGAINST` is not offered"),
             Expr::JsonAccess { .. } => refuse("JSON paths are not offered"),
             Expr::OuterJoin(_) => refuse("`(+)` is not offered; write `LEFT JOIN`"),
@@ -476,7 +510,7 @@ impl VisitorMut for Walk {
     }
 }
 
-impl Walk {
+impl Walk<'_> {
     /// Finds what a table's name stands for, and writes it so that no other reading is left.
     fn table(&mut self, name: &mut ObjectName) -> Result<()> {
         let mut parts = Vec::new();
@@ -495,7 +529,6 @@ impl Walk {
             *name = quoted(&[&shared]);
             return Ok(());
         }
-        self.scans = self.scans.saturating_add(1);
         let folded: Vec<String> = parts.iter().map(fold).collect();
         let names: Vec<&str> = folded.iter().map(String::as_str).collect();
         let (schema, table) = match names.as_slice() {
@@ -503,12 +536,14 @@ impl Walk {
             [schema, table] | [CATALOGUE, schema, table] => (*schema, *table),
             _ => return Err(unknown_table(name)),
         };
+        let weight = self.weight.filter(|_| schema == SCHEMA).map_or(1, |weight| weight(table));
+        self.scans = self.scans.saturating_add(weight);
         match schema {
             SCHEMA => {
                 if !self.tables.iter().any(|known| known == table) {
                     self.tables.push(table.to_owned());
                 }
-                *name = quoted(&[table]);
+                *name = quoted(&[SCHEMA, table]);
             }
             INFORMATION_SCHEMA if information::TABLES.contains(&table) => {
                 self.information = true;
@@ -530,6 +565,22 @@ impl Walk {
     }
 }
 
+/// How many items one value of a type has at least.
+fn fixed_items(kind: &ast::DataType) -> u64 {
+    match kind {
+        ast::DataType::Array(
+            ast::ArrayElemTypeDef::AngleBracket(inner) | ast::ArrayElemTypeDef::Parenthesis(inner),
+        ) => fixed_items(inner),
+        ast::DataType::Array(ast::ArrayElemTypeDef::SquareBracket(inner, items)) => {
+            items.unwrap_or(1).saturating_mul(fixed_items(inner))
+        }
+        ast::DataType::Struct(fields, _) => {
+            fields.iter().map(|f| fixed_items(&f.field_type)).fold(0, u64::saturating_add)
+        }
+        _ => 1,
+    }
+}
+
 /// Names of datasets are lower-case, so a name without quotes is too.
 fn fold(name: &Ident) -> String {
     match name.quote_style {
@@ -538,7 +589,8 @@ fn fold(name: &Ident) -> String {
     }
 }
 
-fn quoted(names: &[&str]) -> ObjectName {
+/// A name in quotes, part by part.
+pub(super) fn quoted(names: &[&str]) -> ObjectName {
     ObjectName::from(names.iter().map(|name| Ident::with_quote('"', *name)).collect::<Vec<_>>())
 }
 

@@ -23,6 +23,16 @@ use crate::policy::plan::plan as policy_plan;
 
 /// A dataset of jobs under the policy that the shared cases speak of, for `access`.
 pub(super) fn jobs(access: &str) -> Table {
+    jobs_with(access, &[])
+}
+
+/// The same with views, each a name and its SQL.
+pub(super) fn jobs_with(access: &str, views: &[(&str, &str)]) -> Table {
+    let view = |(name, sql): &(&str, &str)| {
+        format!("  - {{name: {name}, sql: {}}}\n", serde_json::Value::from(*sql))
+    };
+    let views: String = views.iter().map(view).collect();
+    let views = if views.is_empty() { views } else { format!("views:\n{views}") };
     let policy = format!(
         "version: 1
 dataset: jobs
@@ -41,7 +51,7 @@ columns:
   dept: keep
   wait_s: keep
   bonus: keep
-grants:
+{views}grants:
   - {{partner: cern, {access}}}
 "
     );
@@ -179,7 +189,7 @@ pub(super) fn planned(sql: &str, tables: &[Table]) -> Result<Logical> {
 /// Plans a statement with values.
 pub(super) fn planned_with(sql: &str, parameters: &Bytes, tables: &[Table]) -> Result<Logical> {
     let terms = Terms { parameters: parameters.clone(), time_zone: None };
-    plan(&Statement::parse(sql)?, &terms, tables, &session())
+    plan(&Statement::parse(sql)?, &terms, tables, &[], &session())
 }
 
 /// The answer to a statement, a line for each row, in the answer's order.
@@ -226,6 +236,15 @@ pub(super) async fn sorted(sql: &str, tables: &[Table]) -> Result<Vec<String>> {
     let mut lines = answer(sql, tables).await?;
     lines.sort();
     Ok(lines)
+}
+
+/// One whole number as a parameter.
+pub(super) fn stream_of_whole(value: i64) -> Bytes {
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![value]));
+    let batch = RecordBatch::try_from_iter([("$1", column)]).unwrap();
+    let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap().into()
 }
 
 /// The code and the hint of a refusal.

@@ -67,7 +67,7 @@ impl ViewTable {
 }
 
 /// A field as the engine sees it.
-fn as_seen(field: &Field) -> Field {
+pub(super) fn as_seen(field: &Field) -> Field {
     let kind = match field.data_type() {
         DataType::Utf8 => DataType::Utf8View,
         DataType::Binary => DataType::BinaryView,

@@ -11,6 +11,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::RawBatch;
 use super::source::{Piece, Snapshot};
+use super::transform::elements::complete;
 use crate::error::{Code, Error, Result};
 use crate::policy::plan::Plan;
 use crate::policy::{Nulls, Policy};
@@ -29,26 +30,37 @@ const BATCH_ROWS: usize = 16 * 1024;
 pub(super) struct Scan {
     columns: Vec<String>,
     filter: Option<RowFilter>,
-    /// The columns of which a null takes the row out.
-    required: Vec<String>,
+    /// The columns of which a null takes the row out, and whether a missing element of a list does.
+    required: Vec<(String, bool)>,
 }
 
 impl Scan {
     /// Reads `columns` of the rows that `plan` lets out.
     pub(super) fn new(plan: &Plan, snapshot: &Snapshot, columns: &[String]) -> Result<Arc<Self>> {
         let required = match plan.policy().nulls {
-            Nulls::SuppressRow => plan.columns().iter().map(|column| column.name.clone()).collect(),
+            Nulls::SuppressRow => {
+                let columns = plan.columns().iter();
+                columns.map(|column| (column.name.clone(), column.by_element)).collect()
+            }
             Nulls::Keep | Nulls::Token => Vec::new(),
         };
         let filter = RowFilter::of(plan.policy(), snapshot.schema())?;
         let mut all = columns.to_vec();
-        all.extend(required.iter().cloned());
+        all.extend(required.iter().map(|(name, _)| name.clone()));
         if let Some(filter) = &filter {
             all.extend(filter.columns().iter().cloned());
         }
         all.sort();
         all.dedup();
         Ok(Arc::new(Self { columns: all, filter, required }))
+    }
+
+    /// Reads `columns` of all rows, also of those that never leave: for [`super::verify`] alone.
+    pub(super) fn everything(columns: &[String]) -> Self {
+        let mut columns = columns.to_vec();
+        columns.sort();
+        columns.dedup();
+        Self { columns, filter: None, required: Vec::new() }
     }
 
     /// The batches of one piece. One without a row is given too, so that whoever reads a piece of which
@@ -63,8 +75,12 @@ impl Scan {
             Some(filter) => Some(filter.matches(&batch)?),
             None => None,
         };
-        for name in &self.required {
-            let nulls = batch.column_by_name(name).and_then(|column| column.logical_nulls());
+        for (name, elements) in &self.required {
+            let column = batch.column_by_name(name);
+            let nulls = match column {
+                Some(column) if *elements => Some(complete(column)?),
+                _ => column.and_then(|column| column.logical_nulls()),
+            };
             if let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) {
                 stays = Some(both(stays, &nulls));
             }

@@ -355,6 +355,57 @@ fn what_is_nested_leaves_in_plain_form_and_shows_nothing_else() {
 }
 
 #[test]
+fn no_element_of_a_list_under_a_rule_is_in_a_message() {
+    use crate::pipeline::transform::testing::{Fixture, args, word};
+    use crate::pipeline::transform::{elements, find};
+    use crate::policy::args::Value;
+
+    // One list a row; the second stands under a null, the first and the last behind a slice.
+    let hosts: StringArray = (0..5).map(|at| Some(format!("CANARY-0-{at}"))).collect();
+    let lists = |values: ArrayRef| -> ArrayRef {
+        Arc::new(ListArray::new(
+            Arc::new(Field::new("item", values.data_type().clone(), true)),
+            OffsetBuffer::new(ScalarBuffer::from(vec![0, 1, 2, 4, 4, 5])),
+            values,
+            Some(NullBuffer::from(vec![true, false, true, true, true])),
+        ))
+    };
+    let text: ArrayRef = Arc::new(hosts);
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let kinds = [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View, dictionary];
+    let rules: [(&str, Option<&str>, Vec<(&str, Value)>); 4] = [
+        ("pseudonym", Some("hmac"), vec![]),
+        ("pseudonym", Some("token"), vec![]),
+        ("mask", None, vec![]),
+        ("ip", Some("crypto_pan"), vec![("invalid", word("token"))]),
+    ];
+    for kind in kinds {
+        let whole = lists(cast(&text, &kind).unwrap());
+        for (raw, (verb, method, set)) in [Arc::clone(&whole), whole.slice(1, 3)]
+            .iter()
+            .flat_map(|raw| rules.iter().map(move |rule| (raw, rule)))
+        {
+            let transform = find(verb, *method).unwrap();
+            let args = args(transform, set);
+            let input = crate::pipeline::transform::column::canonical(raw.data_type());
+            let output = elements::fit(transform, &args, &input).unwrap().output.unwrap();
+            let mut fixture = Fixture::new("NodeList", raw.data_type());
+            let out = fixture.apply(transform, &args, raw, &[]).unwrap();
+            let schema = Arc::new(Schema::new(vec![Field::new("c", output, true)]));
+            let mut sealer =
+                Sealer::new(Arc::clone(&schema), Format::default(), 1_500_000, 3_500_000);
+            sealer.push(vec![out], raw.len()).unwrap();
+            for sealed in sealer.finish().unwrap() {
+                assert!(!holds_canary(sealed.body()), "{verb} over {kind}");
+                let read = open(&schema, &sealed);
+                assert_eq!(read.column(0).null_count(), 1);
+                assert!(read.column(0).as_list::<i32>().values().len() >= 2);
+            }
+        }
+    }
+}
+
+#[test]
 fn the_rarer_fixed_widths_come_back() {
     let nulls = || Some(NullBuffer::from(vec![true, false, true]));
     same(vec![

@@ -78,7 +78,11 @@ impl PinnedFile {
 /// A folder stands for all files below it that end in `.extension`, or for all files where
 /// `extension` is empty; names that begin with a dot or an underscore are passed over, as writers use
 /// them for what is not data.
-pub(super) fn find(folder: &Path, paths: &[String], extension: &str) -> Result<Vec<PathBuf>> {
+pub(in crate::pipeline) fn find(
+    folder: &Path,
+    paths: &[String],
+    extension: &str,
+) -> Result<Vec<PathBuf>> {
     let mut found = BTreeSet::new();
     for written in paths {
         if written.contains("://") {

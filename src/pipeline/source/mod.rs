@@ -2,6 +2,7 @@
 //! shards. Reads footers and header lines, never rows.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -15,7 +16,7 @@ mod parquet;
 mod quotes;
 mod text;
 
-pub(super) use files::PinnedFile;
+pub(super) use files::{PinnedFile, find};
 pub(super) use parquet::ParquetFile;
 pub(super) use text::TextFile;
 
@@ -26,6 +27,17 @@ pub struct Snapshot {
     version: String,
     moment: String,
     shards: Arc<[Shard]>,
+}
+
+/// How large a dataset's files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawSize {
+    /// Bytes.
+    pub bytes: u64,
+    /// Rows, where the files tell without being read.
+    pub rows: Option<u64>,
+    /// What the bytes are of.
+    pub of: &'static str,
 }
 
 /// What one endpoint sends: pieces of files, in order.
@@ -71,6 +83,25 @@ impl Snapshot {
         u32::try_from(self.shards.len()).unwrap_or(u32::MAX)
     }
 
+    /// How large the files are, in these columns where files keep columns apart. For the custodian.
+    pub fn size<'a>(&self, columns: impl Iterator<Item = &'a str> + Clone) -> RawSize {
+        let (mut bytes, mut rows, mut of) =
+            (0, Some(0), "the same columns in the source's parquet");
+        for piece in self.pieces() {
+            match piece {
+                Piece::RowGroup { file, index } => {
+                    bytes += file.column_bytes(*index, columns.clone());
+                    rows = rows.map(|rows| rows + file.rows(*index));
+                }
+                Piece::Text(file) => {
+                    bytes += file.pinned().len();
+                    (rows, of) = (None, "the source's files");
+                }
+            }
+        }
+        RawSize { bytes, rows, of }
+    }
+
     /// Whether every file is still as it was.
     pub fn is_current(&self) -> bool {
         let files = self.shards.iter().flat_map(|shard| &shard.pieces).map(Piece::file);
@@ -104,7 +135,7 @@ impl Piece {
     }
 
     /// How much work it is, in rows for parquet and bytes for text.
-    fn weight(&self) -> u64 {
+    pub(super) fn weight(&self) -> u64 {
         match self {
             Self::RowGroup { file, index } => file.rows(*index),
             Self::Text(file) => file.pinned().len(),
@@ -118,15 +149,20 @@ impl Piece {
 /// `SourceUnreadable` when there is no file or one cannot be read, `SchemaDrift` when two files
 /// differ in their columns.
 pub fn snapshot(policy: &Policy, shards_max: u32) -> Result<Snapshot> {
+    look(policy.folder(), &policy.source, shards_max)
+}
+
+/// The same for a source that no policy names yet; its paths are relative to `folder`.
+pub(super) fn look(folder: &Path, source: &Source, shards_max: u32) -> Result<Snapshot> {
     let mut digest = Sha256::new();
-    let (schema, pieces) = match &policy.source {
+    let (schema, pieces) = match source {
         Source::Parquet { paths } => {
-            let files = files::find(policy.folder(), paths, "parquet")?;
+            let files = find(folder, paths, "parquet")?;
             parquet::open_all(&files, &mut digest)?
         }
         Source::Delimited { paths, .. } => {
-            let files = files::find(policy.folder(), paths, "")?;
-            text::open_all(&policy.source, &files, &mut digest)?
+            let files = find(folder, paths, "")?;
+            text::open_all(source, &files, &mut digest)?
         }
     };
     // A ticket names a shard by its number, which means nothing in another cut.

@@ -89,11 +89,27 @@ impl ParquetFile {
         self.pinned.path()
     }
 
-    pub(super) fn rows(&self, group: usize) -> u64 {
+    /// How many rows a row group has.
+    pub(crate) fn rows(&self, group: usize) -> u64 {
         self.metadata
             .row_groups()
             .get(group)
             .map_or(0, |group| u64::try_from(group.num_rows()).unwrap_or(0))
+    }
+
+    /// How many bytes some columns of a row group take in the file, compressed as they are.
+    pub(super) fn column_bytes<'a>(
+        &self,
+        group: usize,
+        columns: impl Iterator<Item = &'a str> + Clone,
+    ) -> u64 {
+        let Some(group) = self.metadata.row_groups().get(group) else { return 0 };
+        let descriptor = self.metadata.file_metadata().schema_descr();
+        let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| {
+            let root = self.schema.fields().get(descriptor.get_column_root_idx(*leaf));
+            root.is_some_and(|root| columns.clone().any(|name| name == root.name()))
+        });
+        chunks.map(|(_, chunk)| u64::try_from(chunk.compressed_size()).unwrap_or(0)).sum()
     }
 
     /// About how many bytes a row of some columns takes in memory.

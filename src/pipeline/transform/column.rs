@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::compute::{can_cast_types, cast, concat, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, IntervalUnit};
 
-use super::Kernel;
+use super::{Kernel, elements};
 use crate::error::{Code, Context, Error, Result};
 
 /// The type that kernels see for a raw type: `Utf8` for every string, `Binary` for every
@@ -87,12 +87,22 @@ pub fn to_canonical(raw: &ArrayRef) -> Result<ArrayRef> {
     cast(raw, &target).context(Code::Internal, || "a raw column has no canonical form".to_owned())
 }
 
+/// What a learner sees of a raw column: its values, or the elements of its lists.
+///
+/// # Errors
+/// As [`to_canonical`].
+pub fn observed(raw: &ArrayRef, by_element: bool) -> Result<ArrayRef> {
+    if by_element { Ok(elements::elements(raw)?.0) } else { to_canonical(raw) }
+}
+
 /// A kernel with what it remembers of the dictionary it saw last.
 pub struct ColumnKernel {
     kernel: Box<dyn Kernel>,
     by_row: bool,
     null_token: bool,
     dictionary: Option<Remembered>,
+    /// The field of the elements that leave, where the column holds lists and the kernel takes elements.
+    elements: Option<FieldRef>,
 }
 
 /// The transformed values of one dictionary, at the places of the raw ones, so that keys stay as they
@@ -114,7 +124,15 @@ impl ColumnKernel {
     /// `by_row`: the kernel reads other columns, so equal values may differ in output. `null_token`:
     /// null gets a stand-in.
     pub fn new(kernel: Box<dyn Kernel>, by_row: bool, null_token: bool) -> Self {
-        Self { kernel, by_row, null_token, dictionary: None }
+        Self { kernel, by_row, null_token, dictionary: None, elements: None }
+    }
+
+    /// The same for a column of lists of which the kernel takes each element; `item` is the field of
+    /// those that leave. Nothing changes without one.
+    #[must_use]
+    pub fn with_elements(mut self, item: Option<&FieldRef>) -> Self {
+        self.elements = item.cloned();
+        self
     }
 
     /// Transforms a raw column. The output is canonical, or a dictionary of canonical values where the
@@ -123,6 +141,15 @@ impl ColumnKernel {
     /// # Errors
     /// What the kernel says.
     pub fn apply(&mut self, raw: &ArrayRef, reads: &[ArrayRef]) -> Result<ArrayRef> {
+        let Some(item) = self.elements.clone() else { return self.apply_values(raw, reads) };
+        // A list that is missing stays missing, whatever the policy says of null: a stand-in stands for
+        // an element.
+        let (values, offsets, nulls) = elements::elements(raw)?;
+        let out = to_canonical(&self.apply_values(&values, &[])?)?;
+        elements::lists(&item, offsets, out, nulls)
+    }
+
+    fn apply_values(&mut self, raw: &ArrayRef, reads: &[ArrayRef]) -> Result<ArrayRef> {
         if !self.by_row
             && !self.kernel.replaces_nulls()
             && let Some(dictionary) = raw.as_any().downcast_ref::<DictionaryArray<Int32Type>>()

@@ -6,12 +6,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayData, ArrayRef, DictionaryArray, Int32Array, new_null_array};
+use arrow::array::{
+    Array, ArrayData, ArrayRef, AsArray, DictionaryArray, Int32Array, ListArray, new_null_array,
+};
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::{cast, concat};
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::datatypes::{DataType, Field, Int32Type};
 
 use super::testing::Fixture;
-use super::{ALL, Transform, find};
+use super::{ALL, Transform, elements, find};
 use crate::error::Result;
 use crate::policy::args::{Args, Value};
 
@@ -396,6 +399,82 @@ fn no_buffer_holds_a_raw_text_or_what_stood_under_a_null() {
             }
         }
     });
+}
+
+/// `[rows 0, 1], null over row 2, [], [row 3], [rows 4, 5], ...`: lists of a column's values, and which
+/// of these are in a list that is there.
+fn listed(raw: &ArrayRef) -> (ListArray, Vec<bool>) {
+    let (mut lengths, mut valid, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+    for length in [2, 1, 0, 1].into_iter().cycle() {
+        let length = length.min(raw.len() - seen.len());
+        let there = lengths.len() % 4 != 1;
+        lengths.push(length);
+        valid.push(there);
+        seen.extend(std::iter::repeat_n(there, length));
+        if seen.len() == raw.len() {
+            break;
+        }
+    }
+    let item = Arc::new(Field::new("item", raw.data_type().clone(), true));
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    (ListArray::new(item, offsets, Arc::clone(raw), Some(valid.into())), seen)
+}
+
+#[test]
+fn a_list_gives_what_its_elements_give_and_holds_nothing_else() {
+    let taken = std::cell::RefCell::new(BTreeSet::new());
+    for_all(|case, fixture, raw, promised| {
+        let (lists, seen) = listed(raw);
+        let fit = elements::fit(case.transform, &case.args, lists.data_type());
+        let row_by_row =
+            !case.transform.reads(&case.args).is_empty() || case.name().starts_with("rare");
+        if row_by_row {
+            assert!(fit.unwrap_err().starts_with("it holds lists, and "), "{}", case.name());
+            return;
+        }
+        let fit = fit.unwrap();
+        if !fit.by_element {
+            assert!(["keep", "null", "constant"].contains(&case.name().as_str()));
+            return;
+        }
+        let mut surrounded = Fixture::new("column", lists.data_type());
+        surrounded.tokens = Arc::clone(&fixture.tokens);
+        surrounded.learned = fixture.learned.clone();
+        for (name, text) in &case.files {
+            std::fs::write(surrounded.folder().join(name), text).unwrap();
+        }
+        // The elements alone, of the lists that are there.
+        let plain = case.surrounded(fixture, raw, promised);
+        let seen: arrow::array::BooleanArray = seen.into_iter().map(Some).collect();
+        let plain = arrow::compute::filter(&plain, &seen).unwrap();
+        let out = surrounded
+            .kernel(case.transform, &case.args)
+            .unwrap()
+            .apply(&(Arc::new(lists.clone()) as ArrayRef), &[])
+            .unwrap();
+        assert_eq!(Some(out.data_type()), fit.output.as_ref());
+        let out: &ListArray = out.as_list();
+        assert_eq!(out.values(), &plain);
+        for row in 0..lists.len() {
+            assert_eq!(out.is_null(row), lists.is_null(row), "row {row}");
+            let length = if lists.is_null(row) { 0 } else { lists.value_length(row) };
+            assert_eq!(out.value_length(row), length, "row {row}");
+        }
+        // What only a null list held is nowhere.
+        let mut bytes = Vec::new();
+        all_bytes(&out.to_data(), &mut bytes);
+        if samples::is_text(raw) {
+            for row in (0..raw.len()).filter(|row| !seen.value(*row)) {
+                let canary = samples::bytes_under(raw, row);
+                let elsewhere = (0..raw.len())
+                    .any(|at| seen.value(at) && samples::bytes_under(raw, at) == canary);
+                let found = bytes.windows(canary.len().max(1)).any(|window| window == canary);
+                assert!(!found || elsewhere || canary.len() < 8, "row {row} is in the output");
+            }
+        }
+        taken.borrow_mut().insert(case.name());
+    });
+    assert!(taken.borrow().len() > 15, "{taken:?}");
 }
 
 /// Every byte of every buffer, also outside of slices and under nulls.

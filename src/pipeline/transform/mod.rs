@@ -12,7 +12,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
 use crate::error::Result;
-use crate::keys::ColumnKeys;
+use crate::keys::{ColumnKeys, KeyRing};
 use crate::policy::Column;
 use crate::policy::args::{Args, Param};
 
@@ -28,6 +28,7 @@ mod conformance;
 mod constant;
 mod crypto_pan;
 mod drop;
+pub mod elements;
 mod email_domain;
 mod ff1;
 mod geo;
@@ -66,6 +67,7 @@ pub mod unit;
 pub use neighbour::Neighbour;
 pub use registry::{ALL, find, suggestions};
 pub use scrub::Dictionary;
+pub use token::TokenStyle;
 
 /// What a transform says of itself.
 #[derive(Debug)]
@@ -172,6 +174,14 @@ pub trait Transform: Send + Sync + Debug {
         false
     }
 
+    /// Why it is not applied to each element of a list though it takes their type (lower case, no full
+    /// stop); nothing where it is. A transform that [`reads`] other columns never is.
+    ///
+    /// [`reads`]: Transform::reads
+    fn refuses_elements(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Other raw columns that the kernel reads, in the order in which it gets them.
     fn reads(&self, _args: &Args) -> Vec<String> {
         Vec::new()
@@ -239,7 +249,8 @@ pub trait Transform: Send + Sync + Debug {
 pub struct Bind<'a> {
     /// The column's name in the data.
     pub column: &'a str,
-    /// The canonical type of the column.
+    /// The canonical type of the column, or of the elements of its lists where the rule is applied to
+    /// each of them.
     pub input: &'a DataType,
     /// The canonical types of the columns that [`Transform::reads`] names.
     pub reads: &'a [DataType],
@@ -264,6 +275,28 @@ pub trait TokenMap: Send + Sync + Debug {
     /// # Errors
     /// When the store cannot be read or written.
     fn numbers(&self, scope: &str, values: &[&str]) -> Result<Vec<u64>>;
+
+    /// Notes in how many rows each number stood, in place of what was noted of this column of this
+    /// dataset before. The same version again changes nothing, so that no row is counted twice.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    fn count(&self, scope: &str, of: Counted<'_>, rows: &[(u64, u64)]) -> Result<()>;
+
+    /// Gives the map the keys by which it knows values whose originals are sealed. A map that seals
+    /// nothing needs none.
+    fn give_keys(&self, _ring: &Arc<KeyRing>) {}
+}
+
+/// Whose rows were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted<'a> {
+    /// The dataset.
+    pub dataset: &'a str,
+    /// The column.
+    pub column: &'a str,
+    /// The state of data and policy.
+    pub version: &'a str,
 }
 
 /// Reads a whole column once, before any value leaves.
@@ -286,7 +319,7 @@ pub trait Learner: Send {
 #[derive(Debug, Clone)]
 pub enum Learned {
     /// The tokens are in state.
-    Tokens,
+    Tokens(Tally),
     /// The values (as text) frequent enough to be told.
     Frequent(Arc<std::collections::HashSet<String>>),
     /// Words to find in texts, with what stands for each.
@@ -297,11 +330,20 @@ impl Learned {
     /// About how many bytes of memory it holds.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Tokens => 0,
+            Self::Tokens(tally) => tally.rows.len() * 16,
             Self::Frequent(values) => values.iter().map(|value| value.len() + 48).sum(),
             Self::Dictionary(dictionary) => dictionary.bytes(),
         }
     }
+}
+
+/// In how many rows each number of a token map stood. The pipeline puts it into state and keeps none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The map.
+    pub scope: String,
+    /// Number and rows.
+    pub rows: Vec<(u64, u64)>,
 }
 
 /// The bound work: same input, same output, no state that a batch boundary could show.

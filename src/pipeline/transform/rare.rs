@@ -58,6 +58,10 @@ static SPEC: Spec = Spec {
 };
 
 impl Transform for Rare {
+    fn refuses_elements(&self) -> Option<&'static str> {
+        Some("`rare` counts rows: one row could make a value frequent by holding it many times")
+    }
+
     fn spec(&self) -> &'static Spec {
         &SPEC
     }

@@ -1,6 +1,6 @@
 //! `pseudonym: token`: sequential, readable stand-ins (`ID_1`, `user_0001`, `group_A`) that stay the
-//! same across files, runs and servers. The numbers are kept by `state`; this file asks for them and
-//! writes them down.
+//! same across files, runs and servers. The numbers are kept by `state`; this file asks for them. How
+//! they are written is [`TokenStyle`]'s.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,11 +14,15 @@ use super::mac::{Label, Mac};
 use super::normalize::{self, Normalization};
 use super::output::TextColumn;
 use super::{
-    Bind, Change, Exposure, Kernel, Learned, Learner, Refusal, Spec, TokenMap, Transform, change,
-    plain,
+    Bind, Change, Exposure, Kernel, Learned, Learner, Refusal, Spec, Tally, TokenMap, Transform,
+    change, plain,
 };
 use crate::error::{Code, Error, Result};
 use crate::policy::args::{Args, Default, Kind, Param};
+
+mod style;
+
+pub use style::TokenStyle;
 
 /// A number in place of the value, the same one for ever.
 ///
@@ -114,11 +118,11 @@ impl Transform for TokenPseudonym {
     }
 
     fn explain(&self, args: &Args) -> String {
-        let writer = Writer::new(args);
+        let style = TokenStyle::new(args);
         format!(
             "Replaced by a sequential token such as `{}`{}. Equal values get equal tokens {}, for good; \
              new values are numbered in {}.",
-            String::from_utf8_lossy(&writer.text(1)),
+            style.text(1),
             Normalization::new(args).explain(),
             change::scope(args),
             if is_keyed(args) { "a secret order" } else { "the order of the data" },
@@ -156,7 +160,7 @@ impl Transform for TokenPseudonym {
         Ok(Box::new(TokenKernel {
             numbering: Numbering::new(args, bind)?,
             normalization: Normalization::new(args),
-            writer: Writer::new(args),
+            style: TokenStyle::new(args),
             known: HashMap::new(),
         }))
     }
@@ -186,17 +190,19 @@ impl Numbering {
         Ok(Self { tokens: Arc::clone(bind.tokens), scope: bind.keys.token_scope(), order })
     }
 
-    /// Values with their numbers; `values` are distinct and in the order in which they were seen.
-    fn assign(&self, mut values: Vec<String>) -> Result<Vec<(String, u64)>> {
+    /// Values with their numbers, each with what came with it; `values` are distinct and in the order in
+    /// which they were seen.
+    fn assign<T>(&self, mut values: Vec<(String, T)>) -> Result<Vec<(String, T, u64)>> {
         if let Some(mac) = &self.order {
-            values.sort_by_cached_key(|value| mac.tag(Label::Order, value.as_bytes()));
+            values.sort_by_cached_key(|(value, _)| mac.tag(Label::Order, value.as_bytes()));
         }
-        let texts: Vec<&str> = values.iter().map(String::as_str).collect();
+        let texts: Vec<&str> = values.iter().map(|(value, _)| value.as_str()).collect();
         let numbers = self.tokens.numbers(&self.scope, &texts)?;
         if numbers.len() != values.len() {
             return Err(Error::new(Code::Internal, "the token map lost count"));
         }
-        Ok(values.into_iter().zip(numbers).collect())
+        let pairs = values.into_iter().zip(numbers);
+        Ok(pairs.map(|((value, with), number)| (value, with, number)).collect())
     }
 }
 
@@ -214,8 +220,8 @@ fn text<'a>(
 struct TokenLearner {
     numbering: Numbering,
     normalization: Normalization,
-    /// Each value with its place in the order of arrival.
-    seen: HashMap<String, usize>,
+    /// Each value with its place in the order of arrival, and in how many rows it stood.
+    seen: HashMap<String, (usize, u64)>,
 }
 
 impl Learner for TokenLearner {
@@ -224,19 +230,22 @@ impl Learner for TokenLearner {
         plain::for_each(values, |value| {
             let Some(value) = value else { return Ok(()) };
             let value = text(self.normalization, value, &mut scratch)?;
-            if !self.seen.contains_key(value) {
+            if let Some((_, rows)) = self.seen.get_mut(value) {
+                *rows += 1;
+            } else {
                 let place = self.seen.len();
-                self.seen.insert(value.to_owned(), place);
+                self.seen.insert(value.to_owned(), (place, 1));
             }
             Ok(())
         })
     }
 
     fn finish(self: Box<Self>) -> Result<Learned> {
-        let mut values: Vec<(String, usize)> = self.seen.into_iter().collect();
-        values.sort_by_key(|(_, place)| *place);
-        self.numbering.assign(values.into_iter().map(|(value, _)| value).collect())?;
-        Ok(Learned::Tokens)
+        let mut values: Vec<(String, (usize, u64))> = self.seen.into_iter().collect();
+        values.sort_by_key(|(_, (place, _))| *place);
+        let numbered = self.numbering.assign(values)?;
+        let rows = numbered.into_iter().map(|(_, (_, rows), number)| (number, rows)).collect();
+        Ok(Learned::Tokens(Tally { scope: self.numbering.scope, rows }))
     }
 }
 
@@ -246,7 +255,7 @@ const KNOWN_MAX: usize = 1 << 18;
 struct TokenKernel {
     numbering: Numbering,
     normalization: Normalization,
-    writer: Writer,
+    style: TokenStyle,
     known: HashMap<String, u64>,
 }
 
@@ -264,12 +273,13 @@ impl TokenKernel {
             let value = text(self.normalization, value, &mut scratch)?;
             if !self.known.contains_key(value) {
                 self.known.insert(value.to_owned(), 0);
-                news.push(value.to_owned());
+                news.push((value.to_owned(), ()));
             }
             Ok(())
         })?;
         if !news.is_empty() {
-            self.known.extend(self.numbering.assign(news)?);
+            let numbered = self.numbering.assign(news)?;
+            self.known.extend(numbered.into_iter().map(|(value, (), number)| (value, number)));
         }
         Ok(())
     }
@@ -282,7 +292,7 @@ impl Kernel for TokenKernel {
             self.known.clear();
             return Err(error);
         }
-        let mut out = TextColumn::new(values.len(), self.writer.prefix.len() + 8);
+        let mut out = TextColumn::new(values.len(), self.style.prefix().len() + 8);
         let mut scratch = String::new();
         plain::for_each(values, |value| {
             let Some(value) = value else { return out.null() };
@@ -292,15 +302,15 @@ impl Kernel for TokenKernel {
                 .copied()
                 .filter(|number| *number > 0)
                 .ok_or_else(|| Error::new(Code::Internal, "a value has no token"))?;
-            self.writer.write(number, out.bytes());
+            self.style.write(number, out.bytes());
             out.end()
         })?;
         out.finish()
     }
 
     fn null_token(&mut self) -> Result<Option<ArrayRef>> {
-        let mut out = TextColumn::new(1, self.writer.prefix.len() + 8);
-        self.writer.write(0, out.bytes());
+        let mut out = TextColumn::new(1, self.style.prefix().len() + 8);
+        self.style.write(0, out.bytes());
         out.end()?;
         Ok(Some(out.finish()?))
     }
@@ -309,53 +319,6 @@ impl Kernel for TokenKernel {
 impl fmt::Debug for TokenKernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenKernel").field("known", &self.known.len()).finish_non_exhaustive()
-    }
-}
-
-/// Writes numbers the way the policy says.
-#[derive(Debug)]
-struct Writer {
-    prefix: Vec<u8>,
-    letters: bool,
-    width: usize,
-}
-
-impl Writer {
-    fn new(args: &Args) -> Self {
-        Self {
-            prefix: args.text("prefix").unwrap_or("ID_").as_bytes().to_vec(),
-            letters: is_letters(args),
-            width: args.integer("width").and_then(|width| usize::try_from(width).ok()).unwrap_or(1),
-        }
-    }
-
-    fn text(&self, number: u64) -> Vec<u8> {
-        let mut out = Vec::new();
-        self.write(number, &mut out);
-        out
-    }
-
-    /// Writes from the last character on, then turns it round. Letters count without a zero (after Z
-    /// comes AA), so that number 0, the stand-in of null, is a zero in both styles.
-    fn write(&self, number: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.prefix);
-        let start = out.len();
-        let mut rest = number;
-        if self.letters && number > 0 {
-            while rest > 0 {
-                rest -= 1;
-                out.push(b'A' + u8::try_from(rest % 26).unwrap_or(0));
-                rest /= 26;
-            }
-        } else {
-            while rest > 0 || out.len() - start < self.width {
-                out.push(b'0' + u8::try_from(rest % 10).unwrap_or(0));
-                rest /= 10;
-            }
-        }
-        if let Some(written) = out.get_mut(start..) {
-            written.reverse();
-        }
     }
 }
 

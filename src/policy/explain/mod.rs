@@ -8,9 +8,10 @@ use super::check::type_name;
 use super::lint::is_stand_in;
 use super::load::leaves;
 use super::problem::listed;
-use super::{Access, Class, Column, Grant, Limits, Linkage, Nulls, Policy};
+use super::{Access, Class, Column, Grant, Limits, Linkage, Nulls, Policy, View};
 use crate::pipeline::transform::Exposure;
 use crate::pipeline::transform::column::canonical;
+use crate::pipeline::transform::elements;
 
 mod render;
 
@@ -33,6 +34,8 @@ pub struct Explanation {
     pub general: Vec<String>,
     /// The columns that leave, in the order of the stream.
     pub columns: Vec<ExplainedColumn>,
+    /// What is offered beside the dataset.
+    pub views: Vec<View>,
     /// The columns that do not leave, for the custodian: a partner does not see their names.
     pub withheld: Vec<String>,
 }
@@ -77,10 +80,18 @@ pub fn explain(
         let raw = schema
             .and_then(|schema| schema.field_with_name(&column.name).ok())
             .map(|field| canonical(field.data_type()));
-        let leaving = raw
-            .as_ref()
-            .and_then(|raw| rule.transform.output(&rule.args, raw).ok().flatten())
-            .map(|leaving| type_name(&leaving));
+        let fit = raw.as_ref().and_then(|raw| elements::fit(rule.transform, &rule.args, raw).ok());
+        let by_element = fit.as_ref().is_some_and(|fit| fit.by_element);
+        let leaving = fit.and_then(|fit| fit.output).map(|leaving| type_name(&leaving));
+        let (mut does, mut leaks) =
+            (rule.transform.explain(&rule.args), rule.transform.explain_leaks(&rule.args));
+        if by_element {
+            does.push_str(" So it is with each element of a list.");
+            if policy.nulls == Nulls::SuppressRow {
+                does.push_str(" A row whose list misses an element does not leave.");
+            }
+            leaks = format!("{leaks} {}", elements::LEAKS);
+        }
         columns.push(ExplainedColumn {
             name: column.name.clone(),
             protection: rule.transform.spec().name(),
@@ -88,8 +99,8 @@ pub fn explain(
             exposure: exposure_name(rule.transform.exposure(&rule.args)),
             type_raw: raw.as_ref().map(type_name),
             type_leaving: leaving,
-            does: rule.transform.explain(&rule.args),
-            leaks: rule.transform.explain_leaks(&rule.args),
+            does,
+            leaks,
         });
     }
     Explanation {
@@ -105,6 +116,7 @@ pub fn explain(
             .collect(),
         general: general(policy),
         columns,
+        views: policy.views.clone(),
         withheld,
     }
 }

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use super::{ExplainedColumn, Explanation};
 
+/// What views are, in an explanation.
+const VIEWS: &str = "queries over the columns that leave, offered under the same grants";
+
 /// The width of text output.
 const WIDTH: usize = 100;
 
@@ -22,6 +25,18 @@ pub fn text(explanation: &Explanation) -> String {
         wrap(&mut out, "      ", &facts(column));
         wrap(&mut out, "      ", &column.does);
         wrap(&mut out, "      ", &format!("Still leaks: {}", column.leaks));
+    }
+    if !explanation.views.is_empty() {
+        let _ = write!(out, "\nViews ({}): {VIEWS}\n", explanation.views.len());
+    }
+    for view in &explanation.views {
+        let _ = writeln!(out, "\n  {}", view.name);
+        if !view.description.is_empty() {
+            wrap(&mut out, "      ", &view.description);
+        }
+        for line in view.sql.trim().lines() {
+            let _ = writeln!(out, "{}", format!("        {line}").trim_end());
+        }
     }
     let _ = write!(out, "\nColumns that do not leave ({})\n", explanation.withheld.len());
     if !explanation.withheld.is_empty() {
@@ -57,6 +72,16 @@ pub fn markdown(explanation: &Explanation) -> String {
             cell(&column.leaks)
         );
     }
+    if !explanation.views.is_empty() {
+        let _ = write!(out, "\n## Views\n\nThey are {VIEWS}.\n");
+    }
+    for view in &explanation.views {
+        let _ = write!(out, "\n### {}\n\n", view.name);
+        if !view.description.is_empty() {
+            let _ = write!(out, "{}\n\n", view.description);
+        }
+        let _ = write!(out, "```sql\n{}\n```\n", view.sql.trim());
+    }
     out.push_str("\n## Columns that do not leave\n\n");
     if explanation.withheld.is_empty() {
         out.push_str("None.\n");
@@ -85,6 +110,11 @@ pub fn json(explanation: &Explanation) -> String {
             })
         })
         .collect();
+    let views: Vec<Value> = explanation
+        .views
+        .iter()
+        .map(|view| json!({ "name": view.name, "description": view.description, "sql": view.sql }))
+        .collect();
     let object = json!({
         "dataset": explanation.dataset,
         "description": explanation.description,
@@ -93,6 +123,7 @@ pub fn json(explanation: &Explanation) -> String {
         "grants": explanation.grants,
         "general": explanation.general,
         "columns": columns,
+        "views": views,
         "withheld": explanation.withheld,
     });
     format!("{object:#}\n")

@@ -11,16 +11,19 @@ use crate::diagnostic::{Span, did_you_mean};
 mod grants;
 mod release;
 mod source;
+mod views;
 
 pub(super) use grants::{
     ACCESSES, AGGREGATES_KEYS, DP_KEYS, GRANT_KEYS, LIMITED_KEYS, RawAccess, RawGrant,
 };
 pub(super) use release::{RELEASE_METHODS, RawRelease};
 pub(super) use source::{FIELD_TYPES, RawSource};
+pub(super) use views::{RawView, VIEWS_MAX};
 
 use grants::grant;
 use release::release;
 use source::source;
+use views::views;
 
 /// The keys of a policy, in the order of the manual.
 pub(super) const KEYS: &[&str] = &[
@@ -35,6 +38,7 @@ pub(super) const KEYS: &[&str] = &[
     "epoch",
     "columns",
     "release",
+    "views",
     "grants",
 ];
 /// The words of `linkage`.
@@ -69,6 +73,8 @@ pub(super) struct RawPolicy {
     pub(super) columns: Vec<RawColumn>,
     /// The release.
     pub(super) release: Option<RawRelease>,
+    /// The views.
+    pub(super) views: Vec<RawView>,
     /// Where the word `grants` stands.
     pub(super) grants_span: Option<Span>,
     /// The grants.
@@ -93,7 +99,9 @@ pub(super) fn read(problems: &mut Problems, root: &Node) -> Option<RawPolicy> {
     let fields = Fields::new(problems, root, "a policy", KEYS)?;
     version(problems, &fields);
     let mut raw = RawPolicy {
-        dataset: fields.need(problems, "dataset").and_then(|node| dataset(problems, node)),
+        dataset: fields
+            .need(problems, "dataset")
+            .and_then(|node| dataset_name(problems, node, "`dataset`", "a dataset")),
         description: fields
             .maybe("description")
             .and_then(|node| read::text(problems, node, "`description`")),
@@ -111,6 +119,9 @@ pub(super) fn read(problems: &mut Problems, root: &Node) -> Option<RawPolicy> {
     if let Some(node) = fields.need(problems, "columns") {
         raw.columns_span = fields.entry("columns").map_or(node.span, |entry| entry.key_span);
         columns(problems, node, &mut raw);
+    }
+    if let Some(node) = fields.maybe("views") {
+        raw.views = views(problems, node);
     }
     if let Some(entry) = fields.entry("grants") {
         raw.grants_span = Some(entry.key_span);
@@ -136,13 +147,19 @@ fn version(problems: &mut Problems, fields: &Fields<'_>) {
     }
 }
 
-fn dataset(problems: &mut Problems, node: &Node) -> Option<Spanned<String>> {
-    let name = read::text(problems, node, "`dataset`")?;
+/// What partners ask for by name: a dataset or a view.
+fn dataset_name(
+    problems: &mut Problems,
+    node: &Node,
+    key: &str,
+    of: &str,
+) -> Option<Spanned<String>> {
+    let name = read::text(problems, node, key)?;
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     if !name.value.is_empty() && name.value.len() <= 128 && name.value.chars().all(good) {
         return Some(name);
     }
-    let message = format!("`{}` cannot be the name of a dataset", name.value);
+    let message = format!("`{}` cannot be the name of {of}", name.value);
     let problem = problems.add(Problem::Name, name.span, message);
     let fixed: String = name
         .value

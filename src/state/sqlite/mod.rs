@@ -6,21 +6,25 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chrono::NaiveDate;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{
-    Amount, AuditHead, AuditRow, Claim, Compose, PartnerRecord, Store, TokenRecord, Usage,
+    Amount, AuditHead, AuditRow, Claim, Clash, Compose, Imported, NewToken, PartnerRecord,
+    ScopeRecord, SealedOriginals, Store, TokenRecord, Usage,
 };
 use crate::clock::Clock;
 use crate::error::{Code, Context, Error, Result};
-use crate::pipeline::transform::TokenMap;
+use crate::keys::KeyRing;
+use crate::keys::originals::{Private, Public};
+use crate::pipeline::transform::{Counted, TokenMap};
 
 mod audit;
 mod partners;
+mod sealed;
 mod tokens;
 mod usage;
 
@@ -35,6 +39,8 @@ pub struct Sqlite {
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     clock: Arc<dyn Clock>,
+    /// Needed once originals are sealed.
+    ring: OnceLock<Arc<KeyRing>>,
 }
 
 impl Sqlite {
@@ -54,6 +60,7 @@ impl Sqlite {
             writer: Mutex::new(writer),
             readers: Mutex::default(),
             clock,
+            ring: OnceLock::new(),
         })
     }
 
@@ -66,7 +73,8 @@ impl Sqlite {
         let mut writer = Connection::open_in_memory().context(Code::State, || what.to_owned())?;
         prepare_connection(&writer).context(Code::State, || what.to_owned())?;
         migrate(&mut writer, what, clock.now_seconds())?;
-        Ok(Self { path: None, writer: Mutex::new(writer), readers: Mutex::default(), clock })
+        let (readers, ring) = (Mutex::default(), OnceLock::new());
+        Ok(Self { path: None, writer: Mutex::new(writer), readers, clock, ring })
     }
 
     /// Runs `work` in a write transaction that starts by taking the write lock, and commits.
@@ -106,6 +114,15 @@ impl TokenMap for Sqlite {
     fn numbers(&self, scope: &str, values: &[&str]) -> Result<Vec<u64>> {
         tokens::numbers(self, scope, values)
     }
+
+    fn count(&self, scope: &str, of: Counted<'_>, rows: &[(u64, u64)]) -> Result<()> {
+        tokens::count(self, scope, of, rows)
+    }
+
+    fn give_keys(&self, ring: &Arc<KeyRing>) {
+        // The first ones stay: a process has one ring.
+        let _ = self.ring.set(Arc::clone(ring));
+    }
 }
 
 impl Store for Sqlite {
@@ -141,12 +158,39 @@ impl Store for Sqlite {
         partners::all(self)
     }
 
-    fn tokens(&self, scope: &str) -> Result<Vec<TokenRecord>> {
-        tokens::list(self, scope)
+    fn tokens(
+        &self,
+        scope: &str,
+        only: Option<u64>,
+        key: Option<&Private>,
+    ) -> Result<Vec<TokenRecord>> {
+        tokens::list(self, scope, only, key)
     }
 
-    fn token_scopes(&self) -> Result<Vec<(String, u64)>> {
+    fn token_scopes(&self) -> Result<Vec<ScopeRecord>> {
         tokens::scopes(self)
+    }
+
+    fn import_tokens(
+        &self,
+        scope: &str,
+        tokens: &[NewToken],
+        last: u64,
+    ) -> Result<Result<Imported, Vec<Clash>>> {
+        tokens::import(self, scope, tokens, last)
+    }
+
+    fn originals_key(&self) -> Result<Option<Public>> {
+        sealed::public(self)
+    }
+
+    fn set_originals_key(&self, public: &Public, ring: &Arc<KeyRing>) -> Result<bool> {
+        self.give_keys(ring);
+        sealed::set_public(self, public, ring)
+    }
+
+    fn seal_originals(&self) -> Result<SealedOriginals> {
+        sealed::seal_all(self)
     }
 
     fn audit_append(&self, compose: &mut Compose<'_>) -> Result<()> {
@@ -189,6 +233,25 @@ impl Store for Sqlite {
 
     fn forget_usage(&self, partner: &str) -> Result<()> {
         usage::forget(self, partner)
+    }
+}
+
+impl Sqlite {
+    /// Writes the file anew without what was deleted, and empties the write-ahead log. Returns `false`
+    /// where another process was reading, so that some of it may still be in the log.
+    fn clear_free_pages(&self) -> Result<bool> {
+        let failed = || "what was deleted cannot be cleared from the state".to_owned();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Readers of this process that are idle would hold old pages.
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        writer.execute_batch("VACUUM").context(Code::State, failed)?;
+        if self.path.is_none() {
+            return Ok(true);
+        }
+        writer
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+            .map(|busy| busy == 0)
+            .context(Code::State, failed)
     }
 }
 
@@ -264,6 +327,8 @@ fn prepare_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // What is deleted or replaced is overwritten: originals that are sealed must not stay beside it.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "trusted_schema", false)
 }
 
@@ -280,6 +345,16 @@ fn prepare_file(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Brings the schema to the newest version, in one transaction.
 fn migrate(connection: &mut Connection, what: &str, now_seconds: i64) -> Result<()> {
+    migrate_to(connection, what, now_seconds, MIGRATIONS)
+}
+
+/// [`migrate`], up to the last of these steps.
+fn migrate_to(
+    connection: &mut Connection,
+    what: &str,
+    now_seconds: i64,
+    steps: &[(i64, &str)],
+) -> Result<()> {
     let failed = || format!("{what} cannot be migrated");
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -305,7 +380,7 @@ fn migrate(connection: &mut Connection, what: &str, now_seconds: i64) -> Result<
     }
     let version = number("SELECT coalesce(max(version), 0) FROM schema_migrations")
         .context(Code::State, failed)?;
-    let newest = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let newest = steps.last().map_or(0, |(version, _)| *version);
     if version > newest {
         return Err(Error::new(
             Code::State,
@@ -315,7 +390,7 @@ fn migrate(connection: &mut Connection, what: &str, now_seconds: i64) -> Result<
             ),
         ));
     }
-    for (number, sql) in MIGRATIONS.iter().filter(|(number, _)| *number > version) {
+    for (number, sql) in steps.iter().filter(|(number, _)| *number > version) {
         transaction.execute_batch(sql).context(Code::State, failed)?;
         transaction
             .execute("INSERT INTO schema_migrations VALUES (?1, ?2)", (number, now_seconds))
@@ -336,8 +411,11 @@ fn signed(value: u64) -> Result<i64> {
 }
 
 /// The numbered steps of the schema. Never edited after a release; a change is a new step.
-const MIGRATIONS: &[(i64, &str)] =
-    &[(1, include_str!("migrations/0001.sql")), (2, include_str!("migrations/0002.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("migrations/0001.sql")),
+    (2, include_str!("migrations/0002.sql")),
+    (3, include_str!("migrations/0003.sql")),
+];
 
 /// How long a writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);

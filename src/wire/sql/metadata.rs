@@ -24,6 +24,7 @@ use super::super::session::{CATALOG, SCHEMA};
 use super::{info, types};
 use crate::error::{Code, Context, Result};
 use crate::pipeline::format::Format;
+use crate::pipeline::query::View;
 use crate::pipeline::seal;
 use crate::pipeline::stream::SealedStream;
 use crate::policy::Access;
@@ -123,6 +124,7 @@ pub async fn table(flights: &Flights, partner: &str, asked: &Metadata) -> Result
             let mut builder = CommandGetTableTypes {}.into_builder();
             builder.append(SYSTEM_TABLE);
             builder.append(TABLE);
+            builder.append(VIEW);
             builder.build().context(Code::Internal, unbuilt)
         }
         Metadata::SqlInfo(command) => info::table(&command.info),
@@ -182,43 +184,63 @@ async fn tables(
                 .context(Code::Internal, unbuilt)?;
         }
     }
-    if wanted(SCHEMA, TABLE) {
-        let policies = flights.all_granted(partner);
-        for policy in policies.iter().filter(|policy| named(&policy.dataset)) {
-            match flights.planned(partner, policy).await {
-                Ok((plan, _)) => {
-                    let columns = described(SCHEMA, plan.dataset(), plan.schema())
-                        .with_metadata(told_of(&plan));
-                    let columns = remarked(columns, &plan);
-                    builder
-                        .append(CATALOG, SCHEMA, plan.dataset(), TABLE, &columns)
-                        .context(Code::Internal, unbuilt)?;
-                }
-                // One dataset out of order must not hide the others; asked for by name, it says why.
-                Err(error) => tracing::error!(
+    let mut listed: Vec<(String, &str, Schema)> = Vec::new();
+    let (datasets, views) = (wanted(SCHEMA, TABLE), wanted(SCHEMA, VIEW));
+    for policy in flights.all_granted(partner) {
+        let itself = datasets && named(&policy.dataset);
+        let any_view = views && policy.views.iter().any(|view| named(&view.name));
+        if !itself && !any_view {
+            continue;
+        }
+        let (plan, snapshot) = match flights.planned(partner, &policy).await {
+            Ok(planned) => planned,
+            // One dataset out of order must not hide the others; asked for by name, it says why.
+            Err(error) => {
+                tracing::error!(
                     dataset = policy.dataset,
                     code = %error.code(),
                     story = error.chain(),
                     "a dataset cannot be listed"
-                ),
+                );
+                continue;
+            }
+        };
+        if itself {
+            let columns = described(SCHEMA, plan.dataset(), plan.schema());
+            let told = told_of(&plan, &policy.description, None);
+            let columns = remarked(columns.with_metadata(told), &plan);
+            listed.push((policy.dataset.clone(), TABLE, columns));
+        }
+        if any_view {
+            let view = View { plan: plan.clone(), snapshot };
+            let all = flights.engine.describe(view).await?;
+            for view in all.into_iter().filter(|view| named(&view.name)) {
+                let columns = described(SCHEMA, &view.name, &view.schema);
+                let told = told_of(&plan, &view.description, Some(plan.dataset()));
+                listed.push((view.name, VIEW, columns.with_metadata(told)));
             }
         }
+    }
+    listed.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    for (name, kind, columns) in listed {
+        builder.append(CATALOG, SCHEMA, name, kind, &columns).context(Code::Internal, unbuilt)?;
     }
     builder.build().context(Code::Internal, unbuilt)
 }
 
-/// What is told of a dataset as a whole: what it is, and what this partner may ask of it.
-fn told_of(plan: &Plan) -> HashMap<String, String> {
+/// What is told of a dataset or a view as a whole: what it is, and what this partner may ask of it.
+fn told_of(plan: &Plan, description: &str, view_of: Option<&str>) -> HashMap<String, String> {
     let (access, group_min) = match plan.access() {
         Access::Rows => ("rows", None),
         Access::Aggregates { group_min } => ("aggregates", Some(group_min.to_string())),
         Access::Dp(_) => ("dp", None),
     };
-    let description = Some(plan.policy().description.clone()).filter(|words| !words.is_empty());
+    let description = Some(description.to_owned()).filter(|words| !words.is_empty());
     [
         ("veilflight.access", Some(access.to_owned())),
         ("veilflight.group_min", group_min),
         ("veilflight.description", description),
+        ("veilflight.view_of", view_of.map(str::to_owned)),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -368,6 +390,8 @@ pub const INFORMATION_SCHEMA: &str = "information_schema";
 /// What a dataset is to a client. It is a view of its policy's output, but there is no table behind it that
 /// anyone could ask, and clients exist that list tables and no views (Spark's JDBC catalogue, for one).
 pub const TABLE: &str = "TABLE";
+/// What a view of a policy is.
+pub const VIEW: &str = "VIEW";
 /// What a table of `information_schema` is: not among those that clients show by default.
 pub const SYSTEM_TABLE: &str = "SYSTEM TABLE";
 

@@ -21,7 +21,7 @@ use crate::policy::plan::access;
 const WORD_CHARS_MAX: usize = 80;
 
 /// A statement that was planned over the datasets that it names.
-pub(super) struct Planned {
+pub(in crate::wire) struct Planned {
     /// What the engine made of it.
     pub(super) query: Query,
     /// The datasets, in the state in which they are now.
@@ -47,8 +47,8 @@ pub(super) async fn plan(
     asked: &Asked,
 ) -> Result<Planned> {
     record.asks(asked);
-    let statement = Statement::parse(&asked.sql)?;
     let partner = call.partner().name();
+    let statement = Statement::parse(&asked.sql)?;
     let policies = named(&statement, flights.all_granted(partner))?;
     record.reads(
         policies
@@ -80,6 +80,31 @@ pub(super) async fn plan(
     Ok(Planned { query, seen })
 }
 
+/// The statement whose answer is all of a view.
+pub(in crate::wire) fn all_of(view: &str) -> String {
+    // Names of views hold no quotes.
+    format!("SELECT * FROM \"{view}\"")
+}
+
+/// Plans all of one view over its dataset as it is now, where the partner's list is made.
+///
+/// # Errors
+/// Those of [`plan`].
+pub(in crate::wire) async fn plan_view(
+    flights: &Flights,
+    call: &Call,
+    policy: &Arc<Policy>,
+    view: &str,
+) -> Result<(Asked, Planned)> {
+    let asked = asked(call, all_of(view));
+    let (plan, snapshot) = flights.planned(call.partner().name(), policy).await?;
+    let seen = vec![Seen::of(&plan, &snapshot)];
+    let statement = Statement::parse(&asked.sql)?;
+    let views = vec![View { plan, snapshot }];
+    let query = flights.engine.plan(&statement, &terms(&asked), views).await?;
+    Ok((asked, Planned { query, seen }))
+}
+
 /// The answer that describes a statement's answer: one endpoint a shard.
 ///
 /// # Errors
@@ -91,7 +116,21 @@ pub(super) async fn describe(
     descriptor: FlightDescriptor,
     asked: Asked,
 ) -> Result<FlightInfo> {
-    let Planned { query, seen } = plan(flights, call, record, &asked).await?;
+    let planned = plan(flights, call, record, &asked).await?;
+    info(flights, call, descriptor, asked, planned)
+}
+
+/// The answer that describes a planned statement's answer.
+///
+/// # Errors
+/// [`Code::ParametersInvalid`] when parameters are open, and those of [`Flights::answer`].
+pub(in crate::wire) fn info(
+    flights: &Flights,
+    call: &Call,
+    descriptor: FlightDescriptor,
+    asked: Asked,
+    Planned { query, seen }: Planned,
+) -> Result<FlightInfo> {
     if asked.parameters.is_empty() && !query.parameters().fields().is_empty() {
         return Err(unbound(query.parameters().fields().len()));
     }
@@ -184,8 +223,9 @@ fn unbound(open: usize) -> Error {
     Error::new(Code::ParametersInvalid, "open parameters").hinting(Hint::new(&hint))
 }
 
-/// The policies, among those `granted`, of the datasets that a statement names, in order of their names.
-fn named(statement: &Statement, granted: Vec<Arc<Policy>>) -> Result<Vec<Arc<Policy>>> {
+/// The policies, among those `granted`, of the datasets and views that a statement names, in order of the
+/// datasets' names.
+pub(crate) fn named(statement: &Statement, granted: Vec<Arc<Policy>>) -> Result<Vec<Arc<Policy>>> {
     if statement.reads_information_schema() {
         // Names that are not there are still told now, with the words that help.
         statement.tables().iter().try_for_each(|word| find(word, &granted).map(drop))?;
@@ -200,7 +240,7 @@ fn named(statement: &Statement, granted: Vec<Arc<Policy>>) -> Result<Vec<Arc<Pol
     Ok(found)
 }
 
-/// The policy that a partner's word means, but for capitals: names of datasets have none.
+/// The policy that a partner's word means, but for capitals: names of datasets and views have none.
 ///
 /// PRIVACY: only names that the partner is granted are told.
 fn find(word: &str, granted: &[Arc<Policy>]) -> Result<Arc<Policy>> {
@@ -209,12 +249,12 @@ fn find(word: &str, granted: &[Arc<Policy>]) -> Result<Arc<Policy>> {
     }
     let shown: String = word.chars().take(WORD_CHARS_MAX).collect();
     let mut hint = format!("there is no `{shown}` in your catalogue");
-    if let Some(near) = did_you_mean(word, granted.iter().map(|policy| policy.dataset.as_str())) {
+    if let Some(near) = did_you_mean(word, granted.iter().flat_map(|policy| policy.names())) {
         hint.push_str(&format!("; did you mean `{near}`?"));
     }
     Err(Error::new(Code::DatasetUnknown, format!("no dataset `{shown}`")).hinting(Hint::new(&hint)))
 }
 
 fn means(word: &str, policy: &Policy) -> bool {
-    word.eq_ignore_ascii_case(&policy.dataset)
+    policy.names().any(|name| word.eq_ignore_ascii_case(name))
 }

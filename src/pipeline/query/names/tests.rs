@@ -28,33 +28,33 @@ fn resolved(sql: &str) -> String {
 #[test]
 fn a_name_without_quotes_finds_the_one_that_differs_in_capitals() {
     let cases = [
-        ("SELECT user FROM jobs", "SELECT User FROM \"jobs\""),
-        ("SELECT USER, Wait_S FROM Jobs", "SELECT User, wait_s FROM \"jobs\""),
-        ("SELECT JOBS.USER FROM jobs", "SELECT jobs.User FROM \"jobs\""),
-        ("SELECT Public.JOBS.user FROM jobs", "SELECT public.jobs.User FROM \"jobs\""),
-        ("SELECT J.user FROM jobs AS j", "SELECT j.User FROM \"jobs\" AS j"),
-        ("SELECT j.* FROM jobs AS J", "SELECT J.* FROM \"jobs\" AS J"),
+        ("SELECT user FROM jobs", "SELECT User FROM \"public\".\"jobs\""),
+        ("SELECT USER, Wait_S FROM Jobs", "SELECT User, wait_s FROM \"public\".\"jobs\""),
+        ("SELECT JOBS.USER FROM jobs", "SELECT jobs.User FROM \"public\".\"jobs\""),
+        ("SELECT Public.JOBS.user FROM jobs", "SELECT public.jobs.User FROM \"public\".\"jobs\""),
+        ("SELECT J.user FROM jobs AS j", "SELECT j.User FROM \"public\".\"jobs\" AS j"),
+        ("SELECT j.* FROM jobs AS J", "SELECT J.* FROM \"public\".\"jobs\" AS J"),
         (
             "SELECT max(user + 1) FROM jobs WHERE USER > 1",
-            "SELECT max(User + 1) FROM \"jobs\" WHERE User > 1",
+            "SELECT max(User + 1) FROM \"public\".\"jobs\" WHERE User > 1",
         ),
         (
             "SELECT user, count(*) FROM jobs GROUP BY user HAVING max(user) > 1 ORDER BY USER",
-            "SELECT User, count(*) FROM \"jobs\" GROUP BY User HAVING max(User) > 1 ORDER BY User",
+            "SELECT User, count(*) FROM \"public\".\"jobs\" GROUP BY User HAVING max(User) > 1 ORDER BY User",
         ),
         (
             "SELECT * FROM jobs JOIN sites USING (SITE_ID)",
-            "SELECT * FROM \"jobs\" JOIN \"sites\" USING(site_id)",
+            "SELECT * FROM \"public\".\"jobs\" JOIN \"public\".\"sites\" USING(site_id)",
         ),
-        ("SELECT * EXCLUDE (user) FROM jobs", "SELECT * EXCLUDE (User) FROM \"jobs\""),
-        ("SELECT * EXCEPT (user) FROM jobs", "SELECT * EXCEPT (User) FROM \"jobs\""),
+        ("SELECT * EXCLUDE (user) FROM jobs", "SELECT * EXCLUDE (User) FROM \"public\".\"jobs\""),
+        ("SELECT * EXCEPT (user) FROM jobs", "SELECT * EXCEPT (User) FROM \"public\".\"jobs\""),
         (
             "SELECT place.city, jobs.PLACE.CITY FROM jobs",
-            "SELECT Place.City, jobs.Place.City FROM \"jobs\"",
+            "SELECT Place.City, jobs.Place.City FROM \"public\".\"jobs\"",
         ),
         (
             "SELECT sum(wait_s) OVER W FROM jobs WINDOW w AS (PARTITION BY user)",
-            "SELECT sum(wait_s) OVER w FROM \"jobs\" WINDOW w AS (PARTITION BY User)",
+            "SELECT sum(wait_s) OVER w FROM \"public\".\"jobs\" WINDOW w AS (PARTITION BY User)",
         ),
     ];
     for (sql, expected) in cases {
@@ -67,11 +67,11 @@ fn names_that_the_statement_gives_are_found_too() {
     let cases = [
         (
             "SELECT count(*) AS N FROM jobs ORDER BY n",
-            "SELECT count(*) AS N FROM \"jobs\" ORDER BY N",
+            "SELECT count(*) AS N FROM \"public\".\"jobs\" ORDER BY N",
         ),
         (
             "WITH Big AS (SELECT user AS Who FROM jobs) SELECT who FROM big WHERE BIG.who > 1",
-            "WITH Big AS (SELECT User AS Who FROM \"jobs\") SELECT Who FROM \"Big\" WHERE Big.Who > 1",
+            "WITH Big AS (SELECT User AS Who FROM \"public\".\"jobs\") SELECT Who FROM \"Big\" WHERE Big.Who > 1",
         ),
         (
             "WITH t(Alpha) AS (SELECT 1) SELECT ALPHA FROM T",
@@ -79,7 +79,7 @@ fn names_that_the_statement_gives_are_found_too() {
         ),
         (
             "SELECT x FROM (SELECT user AS X FROM jobs) AS q(X)",
-            "SELECT X FROM (SELECT User AS X FROM \"jobs\") AS q (X)",
+            "SELECT X FROM (SELECT User AS X FROM \"public\".\"jobs\") AS q (X)",
         ),
     ];
     for (sql, expected) in cases {
@@ -91,11 +91,11 @@ fn names_that_the_statement_gives_are_found_too() {
 fn a_select_reads_the_column_that_it_gives_the_same_name() {
     assert_eq!(
         resolved("SELECT upper(user) AS user FROM jobs WHERE user > 1 ORDER BY user"),
-        "SELECT upper(User) AS user FROM \"jobs\" WHERE User > 1 ORDER BY user"
+        "SELECT upper(User) AS user FROM \"public\".\"jobs\" WHERE User > 1 ORDER BY user"
     );
     assert_eq!(
         resolved("SELECT user FROM (SELECT upper(user) AS user FROM jobs)"),
-        "SELECT user FROM (SELECT upper(User) AS user FROM \"jobs\")"
+        "SELECT user FROM (SELECT upper(User) AS user FROM \"public\".\"jobs\")"
     );
 }
 

@@ -41,8 +41,8 @@ async fn an_error_of_the_policy_keeps_its_code_on_the_way_through_the_engine() {
 async fn what_does_not_fit_into_memory_is_spilled_and_then_refused() {
     let sorted = "SELECT \"Id\", \"User\", \"Start\" FROM jobs ORDER BY \"User\" DESC, \"Id\"";
     let plenty =
-        World::with(256 << 20, 200_000, Duration::from_secs(60)).ask(sorted).await.unwrap();
-    let world = World::with(12 << 20, 200_000, Duration::from_secs(60));
+        World::with(256 << 20, 400_000, Duration::from_secs(60)).ask(sorted).await.unwrap();
+    let world = World::with(20 << 20, 400_000, Duration::from_secs(60));
     assert_eq!(world.ask(sorted).await.unwrap(), plenty);
     let disk = &world.engine.environment.disk_manager;
     assert_eq!(disk.used_disk_space(), 0);
@@ -53,7 +53,7 @@ async fn what_does_not_fit_into_memory_is_spilled_and_then_refused() {
     let joined = "SELECT count(*) FROM jobs a JOIN jobs b \
          ON a.\"User\" || a.\"Id\" = b.\"User\" || b.\"Id\"";
     assert_eq!(world.fails(joined).await, Code::QueryMemory);
-    assert_eq!(world.rows("SELECT count(*) FROM jobs").await, ["200000"]);
+    assert_eq!(world.rows("SELECT count(*) FROM jobs").await, ["400000"]);
 }
 
 const ENDLESS: &str = "SELECT count(*) FROM jobs a, jobs b, jobs c \
@@ -65,6 +65,53 @@ async fn a_statement_ends_when_its_time_is_over() {
     assert_eq!(world.fails(ENDLESS).await, Code::QueryTime);
     assert_eq!(world.closed(), [(Some("L006".to_owned()), Some(0))]);
     world.places_are_free().await;
+}
+
+/// Joins that look at billions of pairs and give nothing: by loops, by hash, without a filter.
+const FRUITLESS: &[&str] = &[
+    "SELECT count(*) FROM jobs a CROSS JOIN jobs b WHERE a.\"Id\" + b.\"Id\" = -1",
+    "SELECT count(*) FROM jobs a JOIN jobs b ON a.\"Id\" * 0 = b.\"Id\" * 0 AND a.\"Id\" + b.\"Id\" < 0",
+    "SELECT sum(a.\"Id\" * b.\"Id\" % 7) FROM jobs a CROSS JOIN jobs b",
+];
+
+/// Waits until nobody holds a place: until the threads of all statements are free.
+async fn free(world: &World) {
+    let free = async {
+        while world.admission.open_streams() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), free).await.expect("the work goes on");
+}
+
+#[tokio::test]
+async fn a_fruitless_join_ends_with_its_time_and_with_its_partner() {
+    for sql in FRUITLESS {
+        let world = World::with(256 << 20, 400_000, Duration::from_millis(300));
+        assert_eq!(world.fails(sql).await, Code::QueryTime, "{sql}");
+        free(&world).await;
+        let world = World::with(256 << 20, 400_000, Duration::from_secs(600));
+        let query = world.plan(sql).await.unwrap();
+        let stream = world.open(query, 0).unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        drop(stream);
+        free(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn statements_wait_for_a_place_to_be_planned() {
+    let world = World::with(64 << 20, 100, Duration::from_secs(60));
+    let planners = Arc::clone(&world.engine.planners);
+    let all = u32::try_from(planners.available_permits()).unwrap();
+    let busy = planners.acquire_many_owned(all).await.unwrap();
+    let planning = world.plan("SELECT count(*) FROM jobs");
+    tokio::pin!(planning);
+    let soon = tokio::time::timeout(Duration::from_millis(200), &mut planning).await;
+    assert!(soon.is_err(), "planned without a place");
+    drop(busy);
+    assert_eq!(planning.await.unwrap().shards(), 1);
+    assert_eq!(world.engine.planners.available_permits(), all as usize);
 }
 
 #[tokio::test]

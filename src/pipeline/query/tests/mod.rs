@@ -29,8 +29,8 @@ use crate::pipeline::format::Format;
 use crate::pipeline::seal::{Sealed, schema_message};
 use crate::pipeline::source::snapshot;
 use crate::pipeline::stream::{Limits, Pipeline, SealedStream};
-use crate::pipeline::transform::TokenMap;
 use crate::pipeline::transform::column::canonical;
+use crate::pipeline::transform::{Counted, TokenMap};
 use crate::policy::load::load_bytes;
 use crate::policy::plan::plan;
 use crate::state::{Sqlite, Store};
@@ -75,6 +75,10 @@ struct Broken;
 impl TokenMap for Broken {
     fn numbers(&self, _scope: &str, _values: &[&str]) -> Result<Vec<u64>> {
         panic!("as was to be shown")
+    }
+
+    fn count(&self, _scope: &str, _of: Counted<'_>, _rows: &[(u64, u64)]) -> Result<()> {
+        Ok(())
     }
 }
 

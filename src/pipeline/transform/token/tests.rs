@@ -6,13 +6,14 @@ use arrow::array::{Array, Int64Array};
 use proptest::prelude::*;
 
 use super::*;
+use crate::pipeline::transform::Counted;
 use crate::pipeline::transform::testing::{
     Fixture, apply_texts, args, dictionary, text, text_or_null, texts, word, words,
 };
 use crate::policy::args::Value;
 
 fn written(set: &[(&str, Value)], number: u64) -> String {
-    String::from_utf8(Writer::new(&args(&TokenPseudonym, set)).text(number)).unwrap()
+    TokenStyle::new(&args(&TokenPseudonym, set)).text(number)
 }
 
 #[test]
@@ -88,6 +89,21 @@ fn numbers_stay_when_new_values_come() {
 }
 
 #[test]
+fn rows_are_counted_by_value_and_nulls_are_not() {
+    let args = args(&TokenPseudonym, &[("normalize", words(&["trim"]))]);
+    let mut fixture = Fixture::new("User", &DataType::Utf8);
+    let batches = [text_or_null(&[Some("a"), None, Some("b"), Some(" a")]), text(&["a", "c"])];
+    fixture.learn(&TokenPseudonym, &args, &batches).unwrap();
+    let Some(Learned::Tokens(tally)) = &fixture.learned else { panic!("tokens were learned") };
+    assert_eq!(tally.scope, fixture.keys.token_scope());
+    let mut rows: Vec<u64> = tally.rows.iter().map(|(_, rows)| *rows).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, [1, 1, 3]);
+    let of_a = fixture.tokens.numbers(&tally.scope, &["a"]).unwrap()[0];
+    assert!(tally.rows.contains(&(of_a, 3)));
+}
+
+#[test]
 fn a_value_that_no_learner_saw_still_gets_a_number() {
     let args = args(&TokenPseudonym, &[]);
     let fixture = Fixture::new("User", &DataType::Utf8);
@@ -137,6 +153,10 @@ struct Broken;
 impl TokenMap for Broken {
     fn numbers(&self, _scope: &str, _values: &[&str]) -> Result<Vec<u64>> {
         Err(Error::new(Code::State, "the store is locked"))
+    }
+
+    fn count(&self, _scope: &str, _of: Counted<'_>, _rows: &[(u64, u64)]) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -1,0 +1,316 @@
+"""Views of policies as stock clients meet them: listed, pulled by path, asked in SQL, under both grants.
+
+What the shipped views of HTCondor and Slurm jobs tell is computed again here from the raw rows and from
+what a plain pull gave.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import adbc_driver_flightsql.dbapi as adbc
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.flight as flight
+import pyarrow.parquet as pq
+import pytest
+import sample_jobs
+from custodian import PROJECT, Custodian, Server
+from driver import ask, connected, refused
+from partner import Partner
+from support import client_of, furnished
+
+HTCONDOR = PROJECT / "policies" / "htcondor-jobs.yaml"
+ROWS = 12_000
+VIEWS = [
+    *("users ips user_ips failed_users sites jobs_by_site records codebook features".split()),
+]
+NAMES = [f"htcondor_{name}" for name in VIEWS]
+GROUP_MIN = 20
+
+
+@dataclass
+class World:
+    """A server of sample jobs, the raw rows, and partners: rows, aggregates, nothing."""
+
+    custodian: Custodian
+    server: Server
+    raw: pa.Table
+
+    def partner(self, name: str = "cern") -> Partner:
+        """A partner's client."""
+        return client_of(self.custodian, self.server, name)
+
+    def released(self) -> pa.Table:
+        """What a plain pull gives."""
+        return self.partner().pull("htcondor_jobs").table
+
+
+def untidied(folder: Path) -> None:
+    """Spell some sites in other ways, count completions as text, and lose some users and addresses."""
+    for path in folder.glob("*.parquet"):
+        rows = pq.read_table(path).to_pylist()
+        for number, row in enumerate(rows):
+            if number % 97 == 0 and row["Site"]:
+                row["Site"] = f" {row['Site'].upper()} "
+            if number % 501 == 0:
+                row["User"] = None
+            row["NumJobCompletions"] = str(row["NumJobCompletions"])
+            if number % 1_009 == 0:
+                row["NumJobCompletions"] = "unknown"
+        schema = pq.read_schema(path)
+        at = schema.get_field_index("NumJobCompletions")
+        schema = schema.set(at, pa.field("NumJobCompletions", pa.string()))
+        pq.write_table(pa.Table.from_pylist(rows, schema), path, row_group_size=5_000)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The shipped policy over sample jobs that are as untidy as real ones."""
+    custodian = furnished(tmp_path_factory.mktemp("views"), ["cern", "desy", "fnal"])
+    folder = custodian.home / "htcondor"
+    sample_jobs.make(folder, ROWS, 11)
+    untidied(folder)
+    policy = custodian.publish(HTCONDOR, "../htcondor", ["cern"])
+    grant = f"  - {{partner: desy, access: aggregates, group_min: {GROUP_MIN}}}\n"
+    policy.write_text(policy.read_text() + grant)
+    custodian.run("policy", "check", policy, "--data")
+    raw = ds.dataset(folder, format="parquet").to_table()
+    with custodian.serve() as server:
+        yield World(custodian, server, raw)
+
+
+@pytest.fixture
+def cern(world: World) -> Iterator[adbc.Connection]:
+    """A partner with rows."""
+    with connected(world.custodian, world.server) as connection:
+        yield connection
+
+
+def paths(client: flight.FlightClient, options: flight.FlightCallOptions) -> list[str]:
+    """The names of all flights."""
+    return [info.descriptor.path[0].decode() for info in client.list_flights(b"", options)]
+
+
+def listed(connection: adbc.Connection, **filters: object) -> dict[str, str]:
+    """Tables of the schema of datasets, with what they are."""
+    objects = connection.adbc_get_objects(depth="tables", **filters).read_all().to_pylist()
+    schemas = [schema for each in objects for schema in each["catalog_db_schemas"] or []]
+    public = [schema for schema in schemas if schema["db_schema_name"] == "public"]
+    tables = [table for schema in public for table in schema["db_schema_tables"] or []]
+    return {table["table_name"]: table["table_type"] for table in tables}
+
+
+# ------------------------------------------------------------------------------------- listed and found
+
+
+def test_views_are_listed_as_flights_and_as_tables(world: World, cern: adbc.Connection) -> None:
+    partner = world.partner()
+    assert paths(partner.connect(), partner.options) == ["htcondor_jobs", *NAMES]
+    assert listed(cern) == {"htcondor_jobs": "TABLE", **dict.fromkeys(NAMES, "VIEW")}
+    assert "VIEW" in cern.adbc_get_table_types()
+    assert set(listed(cern, table_types_filter=["VIEW"])) == set(NAMES)
+    found = ask(cern, "SELECT table_name FROM information_schema.tables WHERE table_type = 'VIEW'")
+    assert set(NAMES) <= set(found["table_name"].to_pylist())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_view_is_the_same_by_its_path_and_in_a_statement(
+    world: World, cern: adbc.Connection, name: str
+) -> None:
+    by_path = world.partner().pull(name).table
+    asked = ask(cern, f"SELECT * FROM {name}")
+    assert by_path.schema == asked.schema == cern.adbc_get_table_schema(name).remove_metadata()
+    rows = [sorted(map(repr, table.to_pylist())) for table in (by_path, asked)]
+    assert by_path.num_rows > 0 and rows[0] == rows[1]
+
+
+def test_who_has_no_grant_sees_no_view(world: World) -> None:
+    partner = world.partner("fnal")
+    assert paths(partner.connect(), partner.options) == []
+    with connected(world.custodian, world.server, "fnal") as connection:
+        assert listed(connection) == {}
+        there = refused(lambda: ask(connection, "SELECT * FROM htcondor_users"))
+        nowhere = refused(lambda: ask(connection, "SELECT * FROM htcondor_userz"))
+        assert there.code == nowhere.code == "D001"
+
+
+# ------------------------------------------------------------------------------------ what they tell
+
+
+def test_users_and_addresses_are_counted(world: World) -> None:
+    released = world.released()
+    for view, column in (("htcondor_users", "User"), ("htcondor_ips", "JobsubClientIpAddress")):
+        found = {
+            row["token"]: (row["count"], row["valid"])
+            for row in world.partner().pull(view).table.to_pylist()
+        }
+        counts = Counter(released[column].to_pylist())
+        assert None in counts
+        assert found == {token: (n, token is not None) for token, n in counts.items()}
+
+
+def test_each_user_has_the_address_of_most_jobs(world: World) -> None:
+    released = world.released().select(["User", "JobsubClientIpAddress"]).to_pylist()
+    pairs: dict[str | None, Counter[str]] = defaultdict(Counter)
+    for row in released:
+        if row["JobsubClientIpAddress"] is not None:
+            pairs[row["User"]][row["JobsubClientIpAddress"]] += 1
+    expected = {
+        user: min(seen.items(), key=lambda pair: (-pair[1], pair[0])) for user, seen in pairs.items()
+    }
+    rows = world.partner().pull("htcondor_user_ips").table.to_pylist()
+    assert {row["token"]: (row["ip_token"], row["ip_count"]) for row in rows} == expected
+
+
+def test_failed_users_are_those_whose_jobs_started_and_never_completed(world: World) -> None:
+    pseudonyms = world.released()["User"].to_pylist()
+    order = ["ClusterId", "ProcId"]
+    assert world.raw.select(order).equals(world.released().select(order))
+    fails, totals = Counter[str | None](), Counter[str | None]()
+    for row, user in zip(world.raw.to_pylist(), pseudonyms):
+        totals[user] += 1
+        completions = row["NumJobCompletions"]
+        started = (row["NumJobStarts"] or 0) > 0
+        fails[user] += started and completions.isdigit() and int(completions) == 0
+    expected = {
+        user: (n, totals[user], n / totals[user], n / ROWS, user is not None)
+        for user, n in fails.items()
+        if n
+    }
+    rows = world.partner().pull("htcondor_failed_users").table.to_pylist()
+    found = {
+        row["token"]: tuple(row[key] for key in row if key != "token")
+        for row in rows
+    }
+    assert found == expected and 0 < len(found) < len(totals)
+
+
+def test_sites_have_one_spelling_each_and_their_jobs(world: World, cern: adbc.Connection) -> None:
+    raw = [site for site in world.raw["Site"].to_pylist() if site]
+    keys: dict[str, Counter[str]] = defaultdict(Counter)
+    for site in raw:
+        keys[site.strip().lower()][site.strip()] += 1
+    expected = {
+        key: (min(seen.items(), key=lambda pair: (-pair[1], pair[0]))[0], sum(seen.values()), len(seen))
+        for key, seen in keys.items()
+    }
+    rows = world.partner().pull("htcondor_sites").table.to_pylist()
+    assert {r["site_key"]: (r["site"], r["jobs"], r["spellings"]) for r in rows} == expected
+    assert any(spellings > 1 for _, _, spellings in expected.values())
+    name, jobs, _ = expected["fermigrid"]
+    sql = "SELECT * FROM htcondor_jobs_by_site WHERE lower(canonical_site) = lower('FERMIgrid')"
+    found = ask(cern, sql)
+    assert found.num_rows == jobs and set(found["canonical_site"].to_pylist()) == {name}
+    assert len(set(found["Site"].to_pylist())) > 1
+
+
+def test_records_hold_what_is_known_and_no_more(world: World) -> None:
+    released = world.released().to_pylist()
+    table = world.partner().pull("htcondor_records").table
+    kind = table.schema.field("record").type
+    assert pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)
+    records = {(row["ClusterId"], row["ProcId"]): row["record"] for row in table.to_pylist()}
+    assert len(records) == ROWS
+    for row in released:
+        record = records[row.pop("ClusterId"), row.pop("ProcId")]
+        assert [pair["k"] for pair in record] == [key for key in row if row[key] is not None]
+        texts = {pair["k"]: pair["v"] for pair in record}
+        assert texts["RequestMemory"] == str(row["RequestMemory"])
+        assert texts.get("User") == row["User"]
+
+
+def test_features_are_vectors_of_one_length_that_the_codebook_explains(world: World) -> None:
+    table = world.partner().pull("htcondor_features").table
+    assert table.schema.field("features").type == pa.list_(pa.float32(), 9)
+    book = world.partner().pull("htcondor_codebook").table.to_pylist()
+    places = {row["feature"]: row["position"] for row in book}
+    assert sorted(places.values()) == list(range(9))
+    sites = {row["value"]: row["code"] for row in book if row["feature"] == "Site"}
+    assert sorted(sites.values()) == list(range(len(sites)))
+    vectors = {(row["ClusterId"], row["ProcId"]): row["features"] for row in table.to_pylist()}
+    assert len(vectors) == ROWS
+    for row in world.released().to_pylist():
+        vector = vectors[row["ClusterId"], row["ProcId"]]
+        assert vector[places["RequestMemory"]] == row["RequestMemory"]
+        assert vector[places["hour"]] == row["QDate"].hour
+        assert vector[places["Site"]] == (sites[row["Site"]] if row["Site"] else -1)
+
+
+def test_no_original_is_in_any_view(world: World) -> None:
+    originals = {
+        text
+        for column in ("User", "AccountingGroup", "JobsubClientIpAddress", "Cmd")
+        for text in world.raw[column].unique().to_pylist()
+        if text
+    }
+    handles = {text.split("@")[0] for text in world.raw["User"].unique().to_pylist() if text}
+    for name in NAMES:
+        told = repr(world.partner().pull(name).table.to_pydict())
+        words = set(told.replace("@", "'").split("'"))
+        assert not (originals | handles) & words, name
+
+
+# ----------------------------------------------------------------------------------- in statements
+
+
+def test_views_join_with_the_dataset_and_with_each_other(cern: adbc.Connection) -> None:
+    sql = """
+        WITH few AS (SELECT * FROM htcondor_failed_users WHERE fails >= 3)
+        SELECT count(*) AS jobs, count(DISTINCT j."User") AS users,
+          (SELECT count(*) FROM few) AS expected, (SELECT sum(total) FROM few) AS rows
+        FROM htcondor_jobs j JOIN few ON few.token = j."User"
+        WHERE EXISTS (SELECT 1 FROM htcondor_users u WHERE u.token = few.token)"""
+    (row,) = ask(cern, sql).to_pylist()
+    nulls = ask(cern, "SELECT total FROM htcondor_failed_users WHERE token IS NULL AND fails >= 3")
+    gone = sum(nulls["total"].to_pylist())
+    assert row["jobs"] == row["rows"] - gone > 0
+    assert row["users"] == row["expected"] - nulls.num_rows
+    with cern.cursor() as cursor:
+        cursor.execute("SELECT jobs FROM htcondor_sites WHERE site_key = ?", ("fermigrid",))
+        assert cursor.fetch_arrow_table().num_rows == 1
+
+
+def test_a_grant_of_aggregates_holds_through_views(world: World) -> None:
+    with connected(world.custodian, world.server, "desy") as connection:
+        assert set(NAMES) <= set(listed(connection))
+        for name in NAMES:
+            refused(lambda name=name: ask(connection, f"SELECT * FROM {name}"))
+        sql = "SELECT count(*) AS n FROM htcondor_jobs"
+        assert ask(connection, sql)["n"].to_pylist() == [ROWS]
+    partner = world.partner("desy")
+    assert paths(partner.connect(), partner.options) == []
+    with pytest.raises(flight.FlightUnauthorizedError):
+        partner.pull("htcondor_users")
+
+
+def test_a_view_of_aggregates_is_pulled_under_such_a_grant(world: World) -> None:
+    policy = world.custodian.policies / HTCONDOR.name
+    before = policy.read_text()
+    view = (
+        "  - name: by_experiment\n"
+        '    sql: SELECT "Experiment", count(*) AS jobs, avg("RequestMemory") AS memory '
+        'FROM htcondor_jobs GROUP BY "Experiment"\n'
+    )
+    other = world.custodian.policies.parent / "other" / policy.name
+    other.parent.mkdir()
+    other.write_text(before.replace("grants:\n", f"{view}\ngrants:\n"))
+    world.custodian.run("policy", "check", other)
+    policy.write_text(other.read_text())
+    partner = world.partner("desy")
+    client = partner.connect()
+    for _ in range(200):
+        if paths(client, partner.options):
+            break
+        time.sleep(0.05)
+    table = partner.pull("by_experiment").table
+    policy.write_text(before)
+    persons: dict[str, set[str]] = defaultdict(set)
+    for row in world.raw.select(["Experiment", "User"]).to_pylist():
+        if row["User"] is not None:
+            persons[row["Experiment"]].add(row["User"])
+    large = {name for name, users in persons.items() if len(users) >= GROUP_MIN}
+    assert set(table["Experiment"].to_pylist()) == large
+    assert 0 < len(large) < len(persons)
