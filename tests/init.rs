@@ -200,6 +200,89 @@ fn nothing_that_identifies_in_real_tables_leaves_as_it_is() {
     assert!(leave * 10 >= all * 9, "more than a tenth of what studies want is dropped");
 }
 
+#[test]
+fn what_ingest_writes_is_looked_at_like_any_table() {
+    let Some(shared) = shared() else { return };
+    let fields = "jobid,jobidraw,cluster,partition,qos,account,group,gid,user,uid,submit,eligible,\
+                  start,end,elapsed,exitcode,state,nnodes,ncpus,reqcpus,reqmem,reqtres,alloctres,\
+                  timelimit,nodelist,jobname";
+    let sacct: &[&str] = &["--fields", fields];
+    for (format, file, more, hidden) in [
+        (
+            "slurm",
+            "slurm/pozidriv.log",
+            sacct,
+            "JobID JobIDRaw Account Group GID User UID NodeList JobName",
+        ),
+        (
+            "slurm",
+            "slurm/phillips.log",
+            sacct,
+            "JobID JobIDRaw Account Group GID User UID NodeList JobName",
+        ),
+        (
+            "slurm",
+            "slurm/fixtures/slurm/sacct_parsable2.txt",
+            &[],
+            "User Group Account JobID JobName NodeList",
+        ),
+        (
+            "condor",
+            "slurm/fixtures/htcondor/condor_history.txt",
+            &[],
+            "Owner AcctGroup AccountingGroup ClusterId LastRemoteHost",
+        ),
+        (
+            "uge",
+            "slurm/fixtures/uge/qacct.txt",
+            &[],
+            "owner group project hostname jobname jobnumber",
+        ),
+        ("pbs", "slurm/fixtures/pbs/20240115", &[], "user group project jobname exec_host"),
+    ] {
+        for normalize in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let out = folder.path().join("data").display().to_string();
+            let input = shared.join(file).display().to_string();
+            let mut words = vec!["ingest", format, &input, "--out", &out];
+            words.extend(more);
+            words.extend(normalize.then_some("--normalize"));
+            let (exit, _, err) = veilflight(&words);
+            assert_eq!(exit, Exit::Done, "{file}: {err}");
+            let proposed = proposed(folder.path(), &out);
+            if !normalize {
+                let expected = Expected { hidden, wanted: "" };
+                check(file, &proposed, &expected);
+                continue;
+            }
+            // The names that all schedulers share.
+            const SHARED: [&str; 14] = [
+                "job_id",
+                "task_id",
+                "job_name",
+                "user",
+                "uid",
+                "group",
+                "gid",
+                "account",
+                "project",
+                "nodes",
+                "submit_host",
+                "command",
+                "work_dir",
+                "job_id_raw",
+            ];
+            for (name, rule) in rules(&proposed) {
+                let number = name == "task_id" && rule.contains("keep");
+                assert!(
+                    !SHARED.contains(&name.as_str()) || hides(&rule) || number,
+                    "{file}: {name}: {rule}"
+                );
+            }
+        }
+    }
+}
+
 /// A person of the pool.
 fn person(row: usize) -> (&'static str, &'static str, &'static str) {
     [
