@@ -38,7 +38,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Begins a file. It has its name only once [`Draft::keep`] was called.
+    /// Begins a file. It has its name only once `Draft::keep` was called.
     ///
     /// # Errors
     /// [`Code::Usage`] when it is there and may not be replaced, or cannot be made.
