@@ -44,6 +44,7 @@ columns:
   Network:   {ip: {method: ipcrypt_pfx, invalid: token}}
   Seldom:    {rare: {below: 10}}
   Matched:   {regex_replace: {pattern: "^[A-Z]+-", with: "x"}}
+  Command:   {scrub: {learn_from: [Hashed]}}
   Banded:    {bucket: {edges: [0, 10]}}
   Capped:    {top_code: 10}
   Rounded:   {round: 1000000000000000}
@@ -122,6 +123,15 @@ def canaries() -> pa.Table:
         "Network": texts("network").dictionary_encode(),
         "Seldom": pa.array([f"{MARKER}-seldom-{i}" if i % 3 else "often" for i in rows]),
         "Matched": texts("matched").cast(pa.large_string()),
+        # Names of others in free text: all that is marked in it is learned from the other column.
+        "Command": pa.array(
+            [
+                None
+                if i % 17 == 3
+                else f"/home/{MARKER}-hashed-{i % 401}/run.sh --user={MARKER}-hashed-{i % 401}"
+                for i in rows
+            ]
+        ),
         "Banded": numbers(),
         "Capped": numbers(),
         "Rounded": numbers(),
