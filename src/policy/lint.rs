@@ -46,6 +46,7 @@ pub fn lint(problems: &mut Problems, loaded: &Loaded) {
     }
     columns(problems, loaded);
     domains(problems, loaded);
+    unlearned(problems, loaded);
 }
 
 /// Warnings that depend on the date.
@@ -185,6 +186,42 @@ fn domains(problems: &mut Problems, loaded: &Loaded) {
                      domains of different names",
                 );
         }
+    }
+}
+
+/// Text under `scrub` holds the values of identifiers: of those it must learn, whether they leave or not.
+fn unlearned(problems: &mut Problems, loaded: &Loaded) {
+    let identifies =
+        |column: &&Column| column.class == Some(Class::Identifier) || is_stand_in(&column.rule);
+    let identifiers: Vec<&Column> = loaded.policy.columns.iter().filter(identifies).collect();
+    for (column, span, _) in leaving(loaded) {
+        if column.rule.transform.spec().verb != "scrub" {
+            continue;
+        }
+        let learned = column.rule.transform.learns_from(&column.rule.args);
+        let missing: Vec<&str> = identifiers
+            .iter()
+            .map(|other| other.name.as_str())
+            .filter(|name| *name != column.name && !learned.iter().any(|known| known == name))
+            .collect();
+        let (what, help) = match (learned.is_empty(), missing.is_empty()) {
+            (false, true) => continue,
+            (true, true) => (
+                "any column".to_owned(),
+                "name columns of users, groups and hosts under `learn_from`: detectors know no names",
+            ),
+            (_, false) => (
+                listed(&missing),
+                "add them to `learn_from`: what they hold stands in texts too, and only then do both join",
+            ),
+        };
+        problems
+            .add(
+                Problem::ScrubUnlearned,
+                span,
+                format!("`{}` is scrubbed and does not learn from {what}", column.name),
+            )
+            .help(help);
     }
 }
 

@@ -126,6 +126,8 @@ problems! {
     GrantMissing = "P109", Warning;
     /// Columns of one domain that are replaced in different ways.
     DomainMixed = "P110", Warning;
+    /// Text that is scrubbed without knowing the values of columns of identifiers.
+    ScrubUnlearned = "P111", Warning;
 }
 
 /// How many problems of a file are kept: nobody reads more at once.

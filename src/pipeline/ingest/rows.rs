@@ -53,6 +53,8 @@ pub struct Rows<'a> {
     rows: Vec<(u32, u32, Part)>,
     rejects: Vec<Reject>,
     left_out: u64,
+    /// The name of the last job; empty where steps would be nobody's.
+    job: Vec<u8>,
     at: usize,
     fault: bool,
 }
@@ -74,6 +76,7 @@ impl<'a> Rows<'a> {
             rows: Vec::new(),
             rejects: Vec::new(),
             left_out: 0,
+            job: Vec::new(),
             at: 0,
             fault: false,
         };
@@ -148,8 +151,24 @@ impl<'a> Rows<'a> {
         self.end(bytes, Part::Whole);
     }
 
-    /// The row is complete, and a step of the last row before it; to be folded.
-    pub fn step(&mut self, bytes: usize) {
+    /// The row is complete, and the job of this name, which steps may follow.
+    pub fn job(&mut self, bytes: usize, name: &[u8]) {
+        self.job.clear();
+        self.job.extend_from_slice(name);
+        self.end(bytes, Part::Whole);
+    }
+
+    /// What was read may have been a job, and cannot be told: steps that follow are nobody's.
+    pub fn lose_job(&mut self) {
+        self.job.clear();
+    }
+
+    /// The row is complete, and a step of the job of this name; to be folded into it, which must be the
+    /// last before it.
+    pub fn step(&mut self, bytes: usize, of: &[u8]) {
+        if self.job.is_empty() || self.job != of {
+            return self.reject(bytes, "a step whose job is not before it");
+        }
         self.end(bytes, Part::Step);
     }
 

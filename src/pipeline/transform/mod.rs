@@ -330,7 +330,7 @@ impl Learned {
     /// About how many bytes of memory it holds.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Tokens(_) => 0,
+            Self::Tokens(tally) => tally.rows.len() * 16,
             Self::Frequent(values) => values.iter().map(|value| value.len() + 48).sum(),
             Self::Dictionary(dictionary) => dictionary.bytes(),
         }

