@@ -10,6 +10,8 @@ use arrow::datatypes::DataType;
 mod column;
 #[cfg(feature = "server")]
 mod links;
+mod look;
+#[cfg(feature = "server")]
 mod looks;
 #[cfg(feature = "server")]
 mod sample;
@@ -19,7 +21,7 @@ mod tests;
 #[cfg(feature = "server")]
 mod text;
 
-pub use looks::Look;
+pub use look::Look;
 #[cfg(feature = "server")]
 pub use sample::{Sample, Watch};
 #[cfg(feature = "server")]

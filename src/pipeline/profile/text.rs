@@ -13,7 +13,8 @@ use arrow::datatypes::Schema;
 use chrono::{NaiveDate, NaiveDateTime};
 use csv::StringRecord;
 
-use super::looks::{Look, Looks};
+use super::Look;
+use super::looks::Looks;
 use super::sample::{Sample, Watch};
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::source::{find, look};

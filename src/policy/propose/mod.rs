@@ -138,12 +138,20 @@ fn proposed(
     around: &Around,
 ) -> Proposed {
     let Judgement { kind, mut reasons } = judgement;
-    let chosen = rules.choose(kind, column, around);
+    let mut chosen = rules.choose(kind, column, around);
     let mut class = kind.class();
+    let mut advice = Vec::new();
     if column.telling() == 0 {
         reasons.push("the sample has no value of it".to_owned());
+        // A name alone lets nothing out: only what hides whatever comes is proposed unseen.
+        let hides = chosen.rule.starts_with("pseudonym") || chosen.rule.starts_with("ip");
+        if !hides && chosen.rule != "drop" {
+            let unseen =
+                std::mem::replace(&mut chosen, Chosen { rule: "drop".to_owned(), why: None });
+            let word = class.map_or("measure", kind::word);
+            advice.push(format!("where its name is right: {{class: {word}, {}}}", unseen.rule));
+        }
     }
-    let mut advice = Vec::new();
     let leaves = chosen.rule != "drop";
     if kind == Kind::Unknown {
         class = None;

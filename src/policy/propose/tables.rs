@@ -11,7 +11,7 @@ pub(super) const WHOLE: &[(Kind, &str)] = &[
         "jobid jobidraw stepid arrayjobid arraytaskid hetjobid sluid jobnumber taskid dbindex",
     ),
     (Kind::User, "user username owner uname login submitter acctuser associd"),
-    (Kind::UserNumber, "uid userid uidnumber"),
+    (Kind::UserNumber, "uid userid uidnumber cancelledby"),
     (Kind::Group, "group groupname acctgroup unixgroup"),
     (Kind::GroupNumber, "gid groupid gidnumber"),
     (
@@ -203,7 +203,7 @@ pub(super) const WHOLE: &[(Kind, &str)] = &[
         Kind::Health,
         "diagnosis icd icd9 icd10 disease condition medication drug treatment allergy procedure religion smoker stroke hypertension heartdisease hiv disability pregnancy bloodtype causeofdeath citationissued personsearch vehiclesearch conviction offense charge arrest",
     ),
-    (Kind::Category, "test testname labtest assay unit units problem mdc"),
+    (Kind::Category, "test testname labtest assay unit units problem mdc reqmemper"),
     (
         Kind::Quantity,
         "value bmi weight height glucose avgglucoselevel ecg hr heartrate temperature pressure systolic diastolic hdl chol score dose",

@@ -324,6 +324,16 @@ fn every_type_and_every_kind_of_emptiness_gives_a_policy() {
 }
 
 #[test]
+fn a_column_without_a_value_in_the_sample_does_not_leave_by_its_name_alone() {
+    for name in ["RequestMemory", "state", "submit", "elapsed", "partition", "status", "lat"] {
+        let mut empty = number(name, Numbers::default(), 0);
+        (empty.values, empty.nulls) = (0, 1000);
+        let rule = rule(empty);
+        assert!(rule.contains("drop"), "{name}: {rule}");
+    }
+}
+
+#[test]
 fn where_nothing_is_known_a_column_leaves_empty_so_that_the_policy_loads() {
     let proposal = proposal(vec![text("x1", Look::Word, 5), text("x2", Look::Word, 5)], Vec::new());
     let loaded = loaded(&proposal);
