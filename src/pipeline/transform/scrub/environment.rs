@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::words::spend;
+
 /// One pair, as places in the text. What stands between one value's end and the next pair's key belongs to
 /// the separator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +112,7 @@ fn blanks(text: &str, all: Range<usize>, strictly: bool) -> Option<Vec<Pair>> {
 fn closing(bytes: &[u8], from: usize, end: usize, quote: u8) -> Option<usize> {
     let mut at = from;
     while at < end {
+        spend(1);
         match bytes.get(at).copied()? {
             b'\\' if quote == b'"' => at += 1,
             byte if byte == quote => match bytes.get(at + 1).copied().filter(|_| at + 1 < end) {
