@@ -26,6 +26,7 @@ pub mod problem;
 pub mod propose;
 mod raw;
 mod read;
+pub mod release;
 mod rule;
 pub mod schema;
 #[cfg(test)]
