@@ -22,7 +22,6 @@ mod accounts;
 mod addresses;
 mod dictionary;
 mod engine;
-mod environment;
 mod find;
 mod hosts;
 mod json;
