@@ -37,6 +37,9 @@ pub mod policy;
 pub mod report;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(test)]
+#[path = "../tests/shared.rs"]
+mod shared;
 #[cfg(feature = "server")]
 pub mod state;
 #[cfg(feature = "server")]

@@ -112,6 +112,11 @@ impl Compiled {
         self.entries.get(at).map(|(text, sources)| (&**text, *sources))
     }
 
+    /// How many entries are of any of these sources.
+    pub(super) fn count_of(&self, sources: u64) -> u64 {
+        self.entries.iter().filter(|(_, of)| of & sources != 0).count() as u64
+    }
+
     /// Tells every entry that stands in a text between word boundaries.
     pub(super) fn inside(&self, text: &str, mut found: impl FnMut(usize)) {
         for hit in self.automaton.find_overlapping_iter(text) {

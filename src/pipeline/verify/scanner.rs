@@ -63,6 +63,8 @@ pub(super) struct Scanner<'a> {
     /// Whether the last text was an identifier as a whole.
     is_whole: bool,
     scanned: Scanned,
+    /// Distinct identifiers that are whole values of columns.
+    values: u64,
     told: u64,
     progress: &'a dyn Fn(u64),
 }
@@ -87,6 +89,7 @@ impl<'a> Scanner<'a> {
             is_spared: false,
             is_whole: false,
             scanned: Scanned { of, ..Scanned::default() },
+            values: 0,
             told: 0,
             progress,
         }
@@ -105,6 +108,9 @@ impl<'a> Scanner<'a> {
         self.scanned.identifiers += compiled.len() as u64;
         self.scanned.short += compiled.short;
         self.scanned.numbers += compiled.numbers;
+        let sources = self.sources.iter().enumerate();
+        let values = sources.filter(|(_, source)| matches!(source.what, What::Values { .. }));
+        self.values += compiled.count_of(values.fold(0, |bits, (at, _)| bits | bit(at)));
         self.scanned.cells = 0;
         self.scanned.spared = 0;
         let words = compiled.len().div_ceil(64);
@@ -185,7 +191,8 @@ impl<'a> Scanner<'a> {
     pub(super) fn end(mut self, plan: &Plan, passes: u64) -> Scanned {
         (self.progress)(self.scanned.cells.saturating_sub(self.told));
         self.scanned.passes = passes;
-        let total = self.scanned.identifiers as f64;
+        // What was found in texts is no value that a permutation goes over.
+        let total = self.values as f64;
         let mut findings: BTreeMap<(bool, usize), Finding> = BTreeMap::new();
         for (at, column) in self.columns.into_iter().enumerate() {
             if column.whole + column.inside == 0 && !column.by_name {

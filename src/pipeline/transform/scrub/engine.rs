@@ -42,7 +42,7 @@ pub(super) enum Format {
 #[derive(Debug)]
 enum Finding {
     /// A pseudonym, where its kind may have one and these are wanted, or a marker.
-    Replaced(StandIn, bool),
+    Replaced(Box<StandIn>, bool),
     /// It is told, also where it stands in a pair that stays behind as a whole.
     Told(Vec<String>),
 }
@@ -78,7 +78,7 @@ impl Engine {
         pseudonyms: bool,
     ) -> Self {
         let (words, finds) = (Vec::new(), Finds::default());
-        let finding = Finding::Replaced(stand_in, pseudonyms);
+        let finding = Finding::Replaced(Box::new(stand_in), pseudonyms);
         Self { kinds, dictionary, finding, words, finds }
     }
 
