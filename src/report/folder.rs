@@ -103,7 +103,7 @@ impl Draft {
     fn keep(mut self) -> Result<()> {
         let write = || -> std::io::Result<()> {
             self.flush()?;
-            File::open(&self.fresh)?.sync_all()?;
+            OpenOptions::new().append(true).open(&self.fresh)?.sync_all()?;
             if self.replace {
                 fs::rename(&self.fresh, &self.path)
             } else {
