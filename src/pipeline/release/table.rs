@@ -55,6 +55,8 @@ pub struct Sensitive {
     pub values: Vec<Option<String>>,
     /// How often each value stands in a combination: pairs of value and rows, by value.
     pub counts: Lists<(u32, u64)>,
+    /// Where a model measures distance by a hierarchy: its leaf i is value i; more leaves may follow.
+    pub hierarchy: Option<Hierarchy>,
 }
 
 /// The distinct combinations, in ascending order of their leaves.
