@@ -297,6 +297,10 @@ impl Transform for Scrub {
         Exposure::Coarse
     }
 
+    fn is_keyed(&self, _args: &Args) -> bool {
+        true
+    }
+
     fn explain(&self, args: &Args) -> String {
         let mut text = String::from("Leaves as text");
         let kinds = kinds(args);
