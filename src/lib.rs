@@ -30,6 +30,7 @@ pub mod identity;
 pub mod keys;
 #[cfg(feature = "server")]
 pub mod local;
+pub mod pairs;
 pub mod pipeline;
 pub mod policy;
 #[cfg(feature = "server")]

@@ -217,6 +217,16 @@ pub trait Transform: Send + Sync + Debug {
     /// How much is still seen.
     fn exposure(&self, args: &Args) -> Exposure;
 
+    /// Whether what leaves of a value depends on the other values of its column.
+    fn learns_column(&self) -> bool {
+        false
+    }
+
+    /// Whether what leaves depends on a key, or on numbers given out in state, and so on the partner.
+    fn is_keyed(&self, args: &Args) -> bool {
+        matches!(self.exposure(args), Exposure::Pseudonym | Exposure::StructuredPseudonym)
+    }
+
     /// What it does with these parameters, as a full sentence for `explain`.
     fn explain(&self, args: &Args) -> String;
 

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::dictionary::Dictionary;
-use super::environment;
 use super::find::{Detector, Finds, Kind, Kinds, What};
 use super::keys::{Keys, Treatment};
 use super::stand_in::StandIn;
@@ -12,6 +11,7 @@ use super::words::{Text, Word, cut};
 use super::{
     REMOVED, UNPARSED, accounts, addresses, hosts, json, mail, names, numbers, paths, secrets,
 };
+use crate::pairs::{self, Environment};
 
 /// All families of detectors.
 const DETECTORS: [Detector; 8] = [
@@ -118,9 +118,9 @@ impl Engine {
         }
         if matches!(format, Format::Auto | Format::Environment)
             && text.contains('=')
-            && let Some(pairs) = environment::pairs(text, format == Format::Auto)
+            && let Some(environment) = pairs::pairs(text, format == Format::Auto)
         {
-            return self.environment(keys, text, &pairs, out);
+            return self.environment(keys, text, &environment, out);
         }
         let decided = match format {
             Format::Text => true,
@@ -139,11 +139,12 @@ impl Engine {
         &mut self,
         keys: &Keys,
         text: &str,
-        pairs: &[environment::Pair],
+        environment: &Environment,
         out: &mut Vec<u8>,
     ) {
+        let Environment { pairs, end, .. } = environment;
         let plain = |from: usize, to: usize| text.get(from..to).unwrap_or_default().as_bytes();
-        out.extend_from_slice(plain(0, pairs.first().map_or(0, |pair| pair.key.start)));
+        out.extend_from_slice(plain(0, pairs.first().map_or(0, |pair| pair.whole.start)));
         for (at, pair) in pairs.iter().enumerate() {
             let key = text.get(pair.key.clone()).unwrap_or_default();
             let stays = keys.drops(key) || !keys.admits(key);
@@ -157,12 +158,15 @@ impl Engine {
             } else {
                 Treatment::Scrub
             };
+            out.extend_from_slice(plain(pair.whole.start, pair.key.start));
             self.scrub(key, Treatment::Scrub, out);
             out.extend_from_slice(plain(pair.key.end, pair.value.start));
             self.scrub(text.get(pair.value.clone()).unwrap_or_default(), treatment, out);
-            let next = pairs.get(at + 1).map_or(text.len(), |next| next.key.start);
+            // A pair that stays behind takes its quotes and the separator behind it along.
+            let next = pairs.get(at + 1).map_or(*end, |next| next.whole.start);
             out.extend_from_slice(plain(pair.value.end, next));
         }
+        out.extend_from_slice(plain(*end, text.len()));
     }
 
     /// Writes a text without what is found in it.

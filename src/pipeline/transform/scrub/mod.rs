@@ -22,7 +22,6 @@ mod accounts;
 mod addresses;
 mod dictionary;
 mod engine;
-mod environment;
 mod find;
 mod hosts;
 mod json;
@@ -296,6 +295,10 @@ impl Transform for Scrub {
 
     fn exposure(&self, _args: &Args) -> Exposure {
         Exposure::Coarse
+    }
+
+    fn is_keyed(&self, _args: &Args) -> bool {
+        true
     }
 
     fn explain(&self, args: &Args) -> String {
