@@ -2,7 +2,9 @@
 //! combinations of quasi-identifiers (`Table`), a method decides what each becomes (`Recoding`), and rows
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
+pub mod lattice;
 pub mod model;
+pub mod objective;
 pub mod progress;
 pub mod recoding;
 pub mod table;
