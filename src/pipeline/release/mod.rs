@@ -6,6 +6,8 @@ mod assembly;
 pub mod model;
 pub mod mondrian;
 mod order;
+pub mod lattice;
+pub mod objective;
 pub mod progress;
 pub mod recoding;
 pub mod table;
