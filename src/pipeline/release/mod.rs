@@ -3,11 +3,13 @@
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
 mod assembly;
+pub mod microaggregation;
 pub mod model;
 pub mod mondrian;
 mod order;
 pub mod progress;
 pub mod recoding;
+pub mod suppression;
 pub mod table;
 #[cfg(test)]
 mod testing;
