@@ -3,6 +3,7 @@
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
 mod assembly;
+pub mod microaggregation;
 pub mod model;
 pub mod mondrian;
 mod order;
@@ -10,6 +11,7 @@ pub mod lattice;
 pub mod objective;
 pub mod progress;
 pub mod recoding;
+pub mod suppression;
 pub mod table;
 #[cfg(test)]
 mod testing;
