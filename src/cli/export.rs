@@ -8,8 +8,8 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat};
 use indicatif::{HumanBytes, HumanCount};
 
-use super::meter::Meter;
 use super::place::Place;
+use super::progress::{Progress, Unit};
 use crate::clock::Clock;
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Error, Result};
@@ -87,19 +87,17 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
     let (partner, dataset) = (args.partner.as_str(), args.dataset.as_str());
     let pull = pull(&local, args)?;
     let raw = local.raw_size(partner, dataset)?;
-    let meter = Meter::new("exporting", Arc::clone(&clock));
+    let progress = Progress::start("exporting", Unit::Rows);
     let options = Options { format: args.to, spreadsheet: args.spreadsheet };
     let (schema, seen) = (Arc::clone(&pull.schema), pull.seen.clone());
-    let count = |batch: &arrow::array::RecordBatch| {
-        meter.add(batch.num_rows() as u64, batch.get_array_memory_size() as u64);
-    };
+    let count = |batch: &arrow::array::RecordBatch| progress.advance(batch.num_rows() as u64);
     let written = if is_folder {
         let shards = pull.into_shards().into_iter().map(|shard| Box::new(shard) as export::Rows);
         export::each(shards.collect(), &schema, &place, options, &count)?
     } else {
         export::one(Box::new(pull), &schema, &place, options, &count)?
     };
-    drop(meter);
+    progress.finish();
     let (policy_digest, data_version) = seen.first().map_or_else(Default::default, |seen| {
         (seen.policy_digest.clone(), seen.data_version.clone())
     });

@@ -14,8 +14,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::export::target;
-use super::meter::Meter;
 use super::place::Place;
+use super::progress::{Progress, Unit};
 use crate::clock::Clock;
 use crate::error::{Code, Context, Error, Result};
 use crate::export::manifest::Manifest;
@@ -115,14 +115,15 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
     let local = Local::open(&args.place, &args.policies, Arc::clone(&clock))?;
     let local = local.for_purpose(Purpose::Verify);
     let (schema, seen) = local.promised(&partner, &dataset)?;
-    let meter = Meter::new("verifying", Arc::clone(&clock));
+    let progress = Progress::start("verifying", Unit::Cells);
     let mut checks = Vec::new();
     let mut rows = None;
     if let Some(manifest) = &manifest {
-        meter.at("hashing");
+        progress.message("hashes of the files");
         checks.push(("hashes", hashes(manifest, &files)?));
         checks.push(("policy", changed("policy", &manifest.policy_digest, &seen.policy_digest)));
         checks.push(("data", changed("data", &manifest.data_version, &seen.data_version)));
+        progress.message("rows");
         let counted = local.query(&partner, &counting(&dataset))?;
         let fresh = total(counted)?;
         let differ = (fresh != manifest.rows)
@@ -131,10 +132,10 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
         rows = Some(manifest.rows);
     }
     if manifest.is_some() {
-        meter.at("comparing types");
+        progress.message("types");
         checks.push(("types", types(&files, &schema, rows)?));
     }
-    meter.at("looking for identifiers");
+    progress.message("looking for identifiers");
     let rules = Rules {
         number_digits_min: args.number_digits.max(1),
         any_case: args.any_case,
@@ -142,9 +143,9 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
         dictionary_bytes: args.memory.max(1) << 20,
         ..Rules::default()
     };
-    let progress = |cells: u64| meter.add(cells, 0);
-    let scanned = local.scan(&partner, &dataset, rules, &files, &progress)?;
-    drop(meter);
+    let scanned =
+        local.scan(&partner, &dataset, rules, &files, &|cells| progress.advance(cells))?;
+    progress.finish();
     let verdict = Verdict { checks, scanned, ignored: &args.ignore_column, kept: kept(&schema) };
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &verdict.json())?;
