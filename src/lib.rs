@@ -35,6 +35,8 @@ pub mod policy;
 #[cfg(feature = "server")]
 pub mod report;
 #[cfg(feature = "server")]
+pub mod risk;
+#[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]
 pub mod state;

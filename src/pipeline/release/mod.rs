@@ -2,6 +2,7 @@
 //! combinations of quasi-identifiers (`Table`), a method decides what each becomes (`Recoding`), and rows
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
+pub mod measure;
 pub mod model;
 pub mod progress;
 pub mod recoding;
