@@ -30,6 +30,7 @@ pub mod identity;
 pub mod keys;
 #[cfg(feature = "server")]
 pub mod local;
+pub mod pairs;
 pub mod pipeline;
 pub mod policy;
 #[cfg(feature = "server")]
@@ -38,6 +39,9 @@ pub mod report;
 pub mod risk;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(test)]
+#[path = "../tests/shared.rs"]
+mod shared;
 #[cfg(feature = "server")]
 pub mod state;
 #[cfg(feature = "server")]

@@ -2,8 +2,13 @@
 //! combinations of quasi-identifiers (`Table`), a method decides what each becomes (`Recoding`), and rows
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
+mod assembly;
 pub mod measure;
 pub mod model;
+pub mod mondrian;
+mod order;
 pub mod progress;
 pub mod recoding;
 pub mod table;
+#[cfg(test)]
+mod testing;
