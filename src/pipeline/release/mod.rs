@@ -3,10 +3,12 @@
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
 mod assembly;
+mod order;
+pub mod lattice;
 pub mod measure;
 pub mod model;
 pub mod mondrian;
-mod order;
+pub mod objective;
 pub mod progress;
 pub mod recoding;
 pub mod table;
