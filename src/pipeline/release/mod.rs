@@ -8,6 +8,7 @@ pub mod model;
 pub mod mondrian;
 mod order;
 pub mod lattice;
+pub mod measure;
 pub mod objective;
 pub mod progress;
 pub mod recoding;
