@@ -15,6 +15,7 @@ mod bounds;
 mod brake;
 mod catalogue;
 mod engine;
+mod environments;
 mod expand;
 mod faults;
 mod functions;
