@@ -17,6 +17,9 @@ mod init;
 mod leak;
 #[cfg(feature = "server")]
 #[cfg(test)]
+mod seeds;
+#[cfg(feature = "server")]
+#[cfg(test)]
 mod site;
 #[cfg(test)]
 mod tidy;
