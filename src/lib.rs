@@ -36,7 +36,12 @@ pub mod policy;
 #[cfg(feature = "server")]
 pub mod report;
 #[cfg(feature = "server")]
+pub mod risk;
+#[cfg(feature = "server")]
 pub mod server;
+#[cfg(test)]
+#[path = "../tests/shared.rs"]
+mod shared;
 #[cfg(feature = "server")]
 pub mod state;
 #[cfg(feature = "server")]

@@ -1,7 +1,7 @@
 //! Real dumps brought in, and figures that were counted by hand on their text. Knows nothing of how.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -12,6 +12,8 @@ use veilflight::pipeline::ingest::format::{Options, Steps};
 use veilflight::pipeline::ingest::{
     Counts, Earlier, Limits, Observer, Request, Summary, format, run,
 };
+
+use crate::shared::shared;
 
 /// The names of the fields of the dumps without a header, in the order of their columns.
 const FIELDS: &str = "jobid,jobidraw,cluster,partition,qos,account,group,gid,user,uid,submit,\
@@ -26,15 +28,9 @@ impl Observer for Silent {
     fn read(&self, _: u64) {}
 }
 
-/// A file of the shared data; none when they are not there, which is a failure under `CI=true`.
-fn shared(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    if !folder.is_dir() {
-        assert_ne!(option_env!("CI"), Some("true"), "../shared/data is not there");
-        println!("skipped: ../shared/data is not there");
-        return None;
-    }
-    Some(folder.join(name))
+/// A file of the shared data.
+fn data(name: &str) -> Option<PathBuf> {
+    shared(&format!("data/{name}"))
 }
 
 fn ingest(name: &str, input: PathBuf, options: Options) -> (Summary, RecordBatch) {
@@ -69,7 +65,7 @@ fn ingest(name: &str, input: PathBuf, options: Options) -> (Summary, RecordBatch
 
 fn dump(name: &str) -> Option<(Summary, RecordBatch)> {
     let fields = Some(FIELDS.split(',').map(str::to_owned).collect());
-    Some(ingest("slurm", shared(name)?, Options { fields, ..Options::default() }))
+    Some(ingest("slurm", data(name)?, Options { fields, ..Options::default() }))
 }
 
 fn sum(table: &RecordBatch, name: &str) -> i64 {
@@ -158,7 +154,7 @@ fn a_second_dump_has_lists_of_hosts() {
 #[test]
 fn a_fixture_with_a_header_and_steps_is_folded() {
     let fixture = "slurm/fixtures/slurm/sacct_parsable2.txt";
-    let Some(input) = shared(fixture) else { return };
+    let Some(input) = data(fixture) else { return };
     let options = Options { steps: Steps::Fold, ..Options::default() };
     let (done, table) = ingest("slurm", input.clone(), options);
     assert_eq!(done.counts, Counts { rows: 7, rejected: 0, left_out: 1 });
@@ -177,7 +173,7 @@ fn a_fixture_with_a_header_and_steps_is_folded() {
 
 #[test]
 fn plain_delimited_text_gets_its_types() {
-    let Some(input) = shared("slurm/sample_eagle_data.csv") else { return };
+    let Some(input) = data("slurm/sample_eagle_data.csv") else { return };
     let (done, table) = ingest("csv", input, Options::default());
     assert_eq!(done.counts, Counts { rows: 1_000, rejected: 0, left_out: 0 });
     let types: Vec<String> =

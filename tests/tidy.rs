@@ -383,6 +383,20 @@ fn no_file_names_a_folder_of_the_machine_it_was_written_on() {
 }
 
 #[test]
+fn one_file_says_whether_tests_may_do_without_the_shared_data() {
+    // Put together here, so that this file does not hold it.
+    let asked = ["\"C", "I\""].concat();
+    let breaches = |files: &[File]| -> Vec<String> {
+        let rust = files.iter().filter(|file| file.is("rs") && file.path != "tests/shared.rs");
+        rust.filter(|file| file.text.contains(&asked)).map(|file| file.path.clone()).collect()
+    };
+    let breach = format!("assert!(option_env!({asked}).is_none());\n");
+    assert_eq!(breaches(&[File::new("tests/a.rs", &breach)]), ["tests/a.rs"]);
+    assert!(sources::read("tests/shared.rs").contains(&asked), "it has moved");
+    assert_eq!(breaches(&sources::all()), [] as [String; 0]);
+}
+
+#[test]
 fn every_policy_that_we_ship_has_its_page_and_its_test() {
     fn missing(files: &[File]) -> Vec<String> {
         let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::builder::PossibleValuesParser;
 
 use super::policy::DONE;
-use super::progress::Progress;
+use super::progress::{Progress, Unit};
 use crate::error::{Code, Error};
 use crate::pipeline::ingest::column::Kind;
 use crate::pipeline::ingest::format::{Options, Steps};
@@ -154,7 +154,7 @@ impl Ingest {
                 threads: self.threads.map_or(limits.threads, usize::from),
             },
         };
-        let progress = Arc::new(Shown(Progress::new("ingest")));
+        let progress = Arc::new(Shown(Progress::start("bringing in", Unit::Bytes)));
         let observer: Arc<dyn Observer> = Arc::<Shown>::clone(&progress);
         let done = run(&request, &observer);
         progress.0.finish();
@@ -167,7 +167,7 @@ struct Shown(Progress);
 
 impl Observer for Shown {
     fn begin(&self, bytes: u64) {
-        self.0.begin(bytes);
+        self.0.expect(bytes);
     }
 
     fn read(&self, bytes: u64) {

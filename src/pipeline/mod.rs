@@ -22,6 +22,8 @@ pub mod query;
 #[cfg(feature = "server")]
 pub mod reidentify;
 #[cfg(feature = "server")]
+pub mod release;
+#[cfg(feature = "server")]
 mod rows;
 #[cfg(feature = "server")]
 pub mod scan;

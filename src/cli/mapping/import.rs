@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use super::super::progress::{Progress, Unit};
 use super::forms::{self, Format, Found, FoundEntry};
 use super::target::{Target, Which};
 use super::{Hand, Why, request, shown};
@@ -47,15 +48,21 @@ impl Import {
         let columns = [self.which.column.clone()];
         let digest = &target.policy.digest;
         let request = request("MappingImport", &self.which, &columns, digest, deed);
+        let progress = Progress::start("taking tokens in", Unit::Tokens);
+        progress.message("reading the file");
         let (done, passed_over, counts) = hand.audited(request, || {
             let found = self.read(&style)?;
             let tokens = self.tokens(&found, &style)?;
+            progress.expect(tokens.len() as u64);
+            progress.message("comparing them with the map");
             hand.store.give_keys(&target.ring);
             let done = hand.store.import_tokens(&scope, &tokens, found.counter.unwrap_or(0))?;
             let done = done.map_err(|clashes| self.refused(clashed(&clashes, &found, &style)))?;
+            progress.position(done.added + done.known);
             let counts = found.entries.iter().filter_map(|entry| entry.count).collect::<Vec<_>>();
             Ok(((done, found.passed_over, counts), done.added))
         })?;
+        progress.finish();
         let mut say = |text: String| {
             writeln!(out, "{text}")
                 .context(Code::Usage, || "the answer cannot be written".to_owned())

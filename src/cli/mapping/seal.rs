@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use super::super::progress::{Progress, Unit};
 use super::{Hand, OriginalsKey, Why, shown};
 use crate::audit::{Deed, Request};
 use crate::error::{Code, Context, Error, Result};
@@ -147,10 +148,16 @@ impl Seal {
     /// Returns the exit code: 1 where something may be left.
     pub(super) fn run(self, hand: &Hand, out: &mut dyn Write) -> Result<u8> {
         hand.store.give_keys(&hand.place.ring()?);
+        let progress = Progress::start("sealing originals", Unit::Tokens);
         let done = hand.audited(deed("MappingSeal", &self.why, None), || {
+            let scopes = hand.store.token_scopes()?;
+            progress
+                .expect(scopes.iter().map(|scope| scope.tokens.saturating_sub(scope.sealed)).sum());
             let done = hand.store.seal_originals()?;
+            progress.position(done.sealed);
             Ok((done, done.sealed))
         })?;
+        progress.finish();
         writeln!(out, "{} originals were sealed", done.sealed).context(Code::Usage, unwritable)?;
         cleared(done, out)
     }

@@ -1,5 +1,5 @@
-//! One text in, one text out: finds by dictionary and detectors, settled and replaced. Reads no policy and
-//! no columns.
+//! One text in, one text out: finds by dictionary and detectors, settled and replaced, or told. Reads no
+//! policy and no columns.
 
 use std::sync::Arc;
 
@@ -38,13 +38,32 @@ pub(super) enum Format {
     Json,
 }
 
+/// What becomes of what detectors find.
+#[derive(Debug)]
+enum Finding {
+    /// A pseudonym, where its kind may have one and these are wanted, or a marker.
+    Replaced(Box<StandIn>, bool),
+    /// It is told, also where it stands in a pair that stays behind as a whole.
+    Told(Vec<String>),
+}
+
+impl Finding {
+    fn take(&mut self, kind: Kind, found: &str, pseudonyms: bool, out: &mut Vec<u8>) {
+        match self {
+            Self::Replaced(stand_in, wanted) => {
+                stand_in.write(kind, found, *wanted && pseudonyms, out);
+            }
+            Self::Told(told) => told.push(found.to_owned()),
+        }
+    }
+}
+
 /// Scrubs texts.
 #[derive(Debug)]
 pub(super) struct Engine {
     kinds: Kinds,
     dictionary: Option<Arc<Dictionary>>,
-    stand_in: StandIn,
-    pseudonyms: bool,
+    finding: Finding,
     /// Memory that is used again.
     words: Vec<Word>,
     finds: Finds,
@@ -59,7 +78,27 @@ impl Engine {
         pseudonyms: bool,
     ) -> Self {
         let (words, finds) = (Vec::new(), Finds::default());
-        Self { kinds, dictionary, stand_in, pseudonyms, words, finds }
+        let finding = Finding::Replaced(Box::new(stand_in), pseudonyms);
+        Self { kinds, dictionary, finding, words, finds }
+    }
+
+    /// Bound to nothing but detectors, and to tell what they find. What it writes means nothing.
+    pub(super) fn telling(kinds: Kinds) -> Self {
+        let (words, finds) = (Vec::new(), Finds::default());
+        Self { kinds, dictionary: None, finding: Finding::Told(Vec::new()), words, finds }
+    }
+
+    /// What was found since it was last asked, by one that tells.
+    pub(super) fn told(&mut self) -> Vec<String> {
+        match &mut self.finding {
+            Finding::Told(told) => std::mem::take(told),
+            Finding::Replaced(..) => Vec::new(),
+        }
+    }
+
+    /// Whether it tells what it finds.
+    pub(super) const fn tells(&self) -> bool {
+        matches!(self.finding, Finding::Told(_))
     }
 
     /// Writes a value as the format says. One that is not of its format, or that has no pairs where some
@@ -89,7 +128,7 @@ impl Engine {
             // Nothing in it is nothing of any format.
             Format::Environment | Format::Json => text.trim().is_empty(),
         };
-        if decided {
+        if decided || self.tells() {
             self.scrub(text, Treatment::Scrub, out);
         } else {
             out.extend_from_slice(UNPARSED.as_bytes());
@@ -108,10 +147,11 @@ impl Engine {
         out.extend_from_slice(plain(0, pairs.first().map_or(0, |pair| pair.whole.start)));
         for (at, pair) in pairs.iter().enumerate() {
             let key = text.get(pair.key.clone()).unwrap_or_default();
-            if keys.drops(key) || !keys.admits(key) {
+            let stays = keys.drops(key) || !keys.admits(key);
+            if stays && !self.tells() {
                 continue;
             }
-            let treatment = if keys.keeps(key) {
+            let treatment = if keys.keeps(key) && !stays {
                 Treatment::Keep
             } else if secrets::is_secret_key(key.as_bytes()) {
                 Treatment::Secret
@@ -133,7 +173,7 @@ impl Engine {
     pub(super) fn scrub(&mut self, text: &str, treatment: Treatment, out: &mut Vec<u8>) {
         let kinds = match treatment {
             Treatment::Secret if self.kinds.has(Kind::Secret) && !text.is_empty() => {
-                return self.stand_in.write(Kind::Secret, text, false, out);
+                return self.finding.take(Kind::Secret, text, false, out);
             }
             Treatment::Keep => Kinds::default(),
             Treatment::Scrub | Treatment::Secret => self.kinds,
@@ -162,7 +202,7 @@ impl Engine {
                 (What::Kind(kind), _) => {
                     // Detectors see bytes; what they find begins and ends with characters.
                     let found = text.get(find.start..find.end).unwrap_or_default();
-                    self.stand_in.write(kind, found, self.pseudonyms, out);
+                    self.finding.take(kind, found, true, out);
                 }
             }
             at = find.end;
