@@ -39,8 +39,9 @@ boundaries (letters and digits make words): a user `run` is found in `run.sh` an
 `x` only where it is the whole cell. Numbers under 5 digits count only in a column with the name of the raw \
 column: others have them by chance. Words that say nothing (NULL, none, unknown, true, ...) do not count. \
 Columns that the policy keeps in clear count as well; `--ignore-column` leaves one out, and the verdict says \
-so. Where a scrub rule has words of its own, or learns from a column that leaves in clear or coarser, these \
-count in its own column; the words that it spares by `except` do not count there, and are told.
+so. Where a scrub rule has words of its own, or learns from a column that leaves in clear, these count in \
+its own column; what it learns from one that leaves coarser counts everywhere but there. The words that it \
+spares by `except` do not count in its column, and are told.
 
 Values are counted and never printed, unless asked by `--show-values`. Raw rows are read, and the audit log \
 tells it.

@@ -300,9 +300,9 @@ class Scene:
         self.said += [done.stdout, done.stderr]
         return done.stdout
 
-    def export(self, kind: str, out: Path) -> Path:
-        """Write the dataset to a file."""
-        self.run("export", "jobs", "--partner", "cern", "--to", kind, "--out", out, *self.places)
+    def export(self, kind: str, out: Path, name: str = "jobs") -> Path:
+        """Write the dataset, or a view of it, to a file."""
+        self.run("export", name, "--partner", "cern", "--to", kind, "--out", out, *self.places)
         return out
 
 
@@ -322,7 +322,10 @@ def bring_in(home: Path, dump: Dump, path: Path, edits: dict[str, str] | None = 
     for column, rule in (edits or {}).items():
         text, count = re.subn(rf"^  {column}: .*$", f"  {column}: {rule}", text, flags=re.MULTILINE)
         assert count == 1, column
-    policy.write_text(text)
+    # A view is written by hand, under the grants that were proposed.
+    sql = f'SELECT "{dump.person}" AS who, count(*) AS n FROM jobs GROUP BY 1'
+    view = f"views:\n  - name: heads\n    sql: '{sql}'\n\ngrants:"
+    policy.write_text(text.replace("\ngrants:", f"\n{view}"))
     scene.run("policy", "check", custodian.policies, "--data")
     scene.run("policy", "explain", policy, "--partner", "cern")
     return scene
@@ -352,9 +355,10 @@ def raw_values(scene: Scene, column: str) -> set[str]:
 def pulled(scene: Scene) -> list[pa.Table]:
     """All that a partner pulls, by Flight and by Flight SQL, and what they are told of what fails."""
     custodian, person = scene.custodian, scene.dump.person
-    with custodian.serve() as server:
+    # Whatever the server tells who runs it.
+    with custodian.serve("--log", "debug") as server:
         client = support.client_of(custodian, server, "cern")
-        tables = [client.pull("jobs").table]
+        tables = [client.pull("jobs").table, client.pull("heads").table]
         with connected(custodian, server) as connection:
             sql = f'SELECT "{person}", count(*) AS n FROM jobs GROUP BY 1 ORDER BY n DESC'
             tables.append(ask(connection, sql))
@@ -374,6 +378,7 @@ def pulled(scene: Scene) -> list[pa.Table]:
 def made_strict(scene: Scene) -> None:
     """A second dataset over the same rows, with a rule that their values do not fit."""
     text = scene.policy.read_text().replace("dataset: jobs", "dataset: strict")
+    text = re.sub(r"^views:.*?(?=^grants:)", "", text, flags=re.MULTILINE | re.DOTALL)
     rule = f"  {scene.dump.person}: {{ip: {{method: crypto_pan, invalid: error}}}}"
     text, count = re.subn(rf"^  {scene.dump.person}: .*$", rule, text, flags=re.MULTILINE)
     assert count == 1
@@ -405,11 +410,14 @@ def everything(scene: Scene) -> Outcome:
     assert all(table.num_rows > 0 for table in tables.values())
     files: dict[str, Path] = {}
     for kind in FORMATS:
-        path = files[kind] = scene.export(kind, home / f"out.{kind}")
+        files[kind] = scene.export(kind, home / f"out.{kind}")
+        files[f"view {kind}"] = scene.export(kind, home / f"heads.{kind}", "heads")
+    for path in files.values():
         verdict = json.loads(scene.run("verify", path, "--json", *scene.places))
         assert verdict["verdict"] == "clean" and verdict["identifiers"] > 0, verdict
         assert set(verdict["differs"].values()) == {None}, verdict
-    assert pq.read_metadata(files["parquet"]).num_rows == tables["pull 0"].num_rows
+    for at, name in enumerate(["parquet", "view parquet"]):
+        assert pq.read_metadata(files[name]).num_rows == tables[f"pull {at}"].num_rows
     for report in REPORTS:
         folder = home / "reports" / report
         scene.run("report", report, *scene.dataset, "--out", folder, *scene.places)

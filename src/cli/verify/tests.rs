@@ -383,6 +383,10 @@ fn words_of_a_scrub_rule_count_where_it_takes_them_out() {
     // The rule's own words, and the values of a column that leaves in clear.
     let text = "Site,Cmd,place\nMeyrin,x,Geneva\nBern,to Bern,geneva\nBern,in geneva,Meyrin\n";
     assert_eq!(custody.found("a.csv", text, &[]), ["Cmd 0+2 Site+Cmd"]);
+    // What is learned from a column that leaves coarser counts everywhere but there.
+    custody.write_policy("jobs.yaml", &SCRUBBED.replace("Site: keep", "Site: {rare: {below: 2}}"));
+    assert_eq!(custody.found("a.csv", text, &[]), ["Cmd 0+2 Site+Cmd", "place 1+0 Site"]);
+    custody.write_policy("jobs.yaml", SCRUBBED);
     // A word that the rule spares, there and elsewhere.
     let (code, out) = custody.verify(
         &{

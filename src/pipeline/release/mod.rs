@@ -3,9 +3,12 @@
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
 mod assembly;
+pub mod lattice;
+pub mod measure;
 pub mod microaggregation;
 pub mod model;
 pub mod mondrian;
+pub mod objective;
 mod order;
 pub mod progress;
 pub mod recoding;

@@ -246,11 +246,10 @@ impl Visitor for Scanner<'_> {
         let mut column =
             Column { name: name.to_owned(), found: vec![0; words], ..Column::default() };
         for (at, source) in self.sources.iter().enumerate() {
-            let is = |column: &String| column.eq_ignore_ascii_case(name);
-            if source.only_in.as_ref().is_none_or(|columns| columns.iter().any(is)) {
+            if source.counts.holds(name) {
                 column.counts |= bit(at);
             }
-            if is(&source.column) {
+            if source.column.eq_ignore_ascii_case(name) {
                 column.same |= bit(at);
                 if matches!(source.what, What::Parts(_)) {
                     column.spares = Some(at);

@@ -13,8 +13,30 @@ pub(super) struct Source {
     pub(super) column: String,
     /// What of it is looked for.
     pub(super) what: What,
-    /// The columns of the output in which it counts, where it does not count in all.
-    pub(super) only_in: Option<Vec<String>>,
+    /// The columns of the output in which it counts.
+    pub(super) counts: Counts,
+}
+
+/// In which columns of the output something counts.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// In all.
+    Everywhere,
+    /// In these.
+    In(Vec<String>),
+    /// In all others.
+    NotIn(String),
+}
+
+impl Counts {
+    /// Whether something counts in a column; names are equal that differ in case alone.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::In(columns) => columns.iter().any(|column| column.eq_ignore_ascii_case(name)),
+            Self::NotIn(column) => !column.eq_ignore_ascii_case(name),
+        }
+    }
 }
 
 /// What is looked for.
@@ -32,7 +54,7 @@ pub(super) enum What {
     Words(Vec<String>),
 }
 
-/// All sources of a policy. Those that count in some columns alone come first.
+/// All sources of a policy. Those that do not count everywhere come first.
 ///
 /// # Errors
 /// When a file that a rule names cannot be read.
@@ -43,21 +65,28 @@ pub(super) fn of(policy: &Policy) -> Result<Vec<Source>> {
         if names(column) || !learners.is_empty() {
             let address = verb(column) == "ip";
             let what = What::Values { address, learned: !learners.is_empty() };
-            let only_in = (!names(column) && is_told(column)).then_some(learners);
-            sources.push(Source { column: column.name.clone(), what, only_in });
+            // What the policy lets out of the column itself, a rule may still hide in texts.
+            let exposure = column.rule.transform.exposure(&column.rule.args);
+            let counts = match exposure {
+                _ if names(column) => Counts::Everywhere,
+                Exposure::Clear => Counts::In(learners),
+                Exposure::Coarse => Counts::NotIn(column.name.clone()),
+                _ => Counts::Everywhere,
+            };
+            sources.push(Source { column: column.name.clone(), what, counts });
         }
         let Rule { transform, args } = &column.rule;
         if let Some(seek) = transform.seek(args, policy.folder())? {
             let (name, words) = (&column.name, seek.words().to_vec());
             if !words.is_empty() {
-                let (what, only_in) = (What::Words(words), Some(vec![name.clone()]));
-                sources.push(Source { column: name.clone(), what, only_in });
+                let (what, counts) = (What::Words(words), Counts::In(vec![name.clone()]));
+                sources.push(Source { column: name.clone(), what, counts });
             }
             let what = What::Parts(RefCell::new(seek));
-            sources.push(Source { column: name.clone(), what, only_in: None });
+            sources.push(Source { column: name.clone(), what, counts: Counts::Everywhere });
         }
     }
-    sources.sort_by_key(|source| source.only_in.is_none());
+    sources.sort_by_key(|source| source.counts == Counts::Everywhere);
     Ok(sources)
 }
 
@@ -76,13 +105,6 @@ fn names(column: &Column) -> bool {
     let verb = verb(column);
     matches!(verb, "pseudonym" | "ip")
         || (column.class == Some(Class::Identifier) && verb != "keep" && !is_scrubbed(column))
-}
-
-/// Whether the policy lets values out of a column, or coarser ones: what is not hidden there is hidden where
-/// a rule learns it.
-fn is_told(column: &Column) -> bool {
-    let exposure = column.rule.transform.exposure(&column.rule.args);
-    matches!(exposure, Exposure::Clear | Exposure::Coarse)
 }
 
 /// The columns whose texts are looked into for the values of this one.
