@@ -30,12 +30,18 @@ pub mod identity;
 pub mod keys;
 #[cfg(feature = "server")]
 pub mod local;
+pub mod pairs;
 pub mod pipeline;
 pub mod policy;
 #[cfg(feature = "server")]
 pub mod report;
 #[cfg(feature = "server")]
+pub mod risk;
+#[cfg(feature = "server")]
 pub mod server;
+#[cfg(test)]
+#[path = "../tests/shared.rs"]
+mod shared;
 #[cfg(feature = "server")]
 pub mod state;
 #[cfg(feature = "server")]

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -12,6 +12,8 @@ use parquet::arrow::ArrowWriter;
 use serde_json::Value;
 use tempfile::TempDir;
 use veilflight::cli::{Exit, run};
+
+use crate::shared::shared;
 
 /// Runs the program.
 fn veilflight(words: &[&str]) -> (Exit, String, String) {
@@ -93,17 +95,6 @@ fn check(name: &str, proposed: &Value, expected: &Expected) -> (usize, usize) {
     (wanted.len() - lost.len(), wanted.len())
 }
 
-/// The shared data, or nothing where it is not there and need not be.
-fn shared() -> Option<PathBuf> {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    if shared.is_dir() {
-        return Some(shared);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{} is missing", shared.display());
-    println!("skipped: {} is not here", shared.display());
-    None
-}
-
 const SACCT: Expected = Expected {
     hidden: "jobid jobidraw account group gid user uid nodelist jobname",
     wanted: "cluster partition qos submit eligible start end elapsed exitcode state nnodes ncpus reqcpus reqmem \
@@ -112,7 +103,7 @@ const SACCT: Expected = Expected {
 
 #[test]
 fn nothing_that_identifies_in_real_tables_leaves_as_it_is() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("data") else { return };
     let folder = tempfile::tempdir().unwrap();
     let (mut leave, mut all) = (0, 0);
     let mut look = |name: &str, data: &Path, expected: &Expected| {
@@ -202,7 +193,7 @@ fn nothing_that_identifies_in_real_tables_leaves_as_it_is() {
 
 #[test]
 fn what_ingest_writes_is_looked_at_like_any_table() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("data") else { return };
     let fields = "jobid,jobidraw,cluster,partition,qos,account,group,gid,user,uid,submit,eligible,\
                   start,end,elapsed,exitcode,state,nnodes,ncpus,reqcpus,reqmem,reqtres,alloctres,\
                   timelimit,nodelist,jobname";

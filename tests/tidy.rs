@@ -216,7 +216,14 @@ fn randomness_for_secrets_comes_from_the_system() {
 #[test]
 fn the_way_back_to_originals_is_for_the_command_line() {
     let ban = Ban {
-        words: &["reidentify", "Private", "import_tokens", "seal_originals", "set_originals_key"],
+        words: &[
+            "reidentify",
+            "Private",
+            "import_tokens",
+            "seal_originals",
+            "set_originals_key",
+            "rotate_originals",
+        ],
         within: |path| !path.starts_with("src/cli/"),
         except: &[
             ("src/pipeline/mod.rs", "names the file"),
@@ -372,6 +379,20 @@ fn no_file_names_a_folder_of_the_machine_it_was_written_on() {
     assert_eq!(breaches(&[File::new("README.md", &breach)]).len(), 1);
     let inside = format!("https://example.org{}x and ..{}y\n", folders[0], folders[0]);
     assert_eq!(breaches(&[File::new("README.md", &inside)]).len(), 0);
+    assert_eq!(breaches(&sources::all()), [] as [String; 0]);
+}
+
+#[test]
+fn one_file_says_whether_tests_may_do_without_the_shared_data() {
+    // Put together here, so that this file does not hold it.
+    let asked = ["\"C", "I\""].concat();
+    let breaches = |files: &[File]| -> Vec<String> {
+        let rust = files.iter().filter(|file| file.is("rs") && file.path != "tests/shared.rs");
+        rust.filter(|file| file.text.contains(&asked)).map(|file| file.path.clone()).collect()
+    };
+    let breach = format!("assert!(option_env!({asked}).is_none());\n");
+    assert_eq!(breaches(&[File::new("tests/a.rs", &breach)]), ["tests/a.rs"]);
+    assert!(sources::read("tests/shared.rs").contains(&asked), "it has moved");
     assert_eq!(breaches(&sources::all()), [] as [String; 0]);
 }
 

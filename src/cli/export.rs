@@ -8,8 +8,8 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat};
 use indicatif::{HumanBytes, HumanCount};
 
-use super::meter::Meter;
 use super::place::Place;
+use super::progress::{Progress, Unit};
 use crate::clock::Clock;
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Error, Result};
@@ -18,7 +18,8 @@ use crate::export::{self, Format, Options, Written, file};
 use crate::local::{Local, Pull, Purpose, RawSize};
 
 const LONG: &str = "\
-Write what a partner would pull to files: the same plan, the same values, without a server.
+Write what a partner would pull to files: the same plan, the same values, without a server. NAME is a dataset \
+or a view of one.
 
 One file, or, where PATH ends in `/`, a folder with one file a shard. Files appear whole or not at all. \
 Beside them stands PATH.manifest.json, for the custodian: it says what the files are, their hashes, and how \
@@ -34,7 +35,8 @@ Examples:
   veilflight export slurm_jobs --partner cern --to parquet --out jobs.parquet
   veilflight export slurm_jobs --partner cern --to csv --out jobs.csv.gz
   veilflight export slurm_jobs --partner cern --to parquet --out jobs/ --force   one file a shard
-  veilflight export slurm_jobs --partner cern --to parquet --out jobs.parquet --sort-by User";
+  veilflight export slurm_jobs --partner cern --to parquet --out jobs.parquet --sort-by User
+  veilflight export slurm_users --partner cern --to csv --out users.csv           a view";
 
 /// Write what a partner would pull to files
 #[derive(Debug, clap::Args)]
@@ -42,7 +44,8 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,
-    /// The dataset
+    /// The dataset, or a view of one
+    #[arg(value_name = "NAME")]
     dataset: String,
     /// The partner whom the files are for
     #[arg(long, value_name = "NAME")]
@@ -84,22 +87,22 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
     let beside = file::Place::new(&manifest::path_of(&path), args.force)?;
     let local = Local::open(&args.place, &args.policies, Arc::clone(&clock))?;
     let local = local.for_purpose(Purpose::Export);
-    let (partner, dataset) = (args.partner.as_str(), args.dataset.as_str());
+    let (partner, name) = (args.partner.as_str(), args.dataset.as_str());
     let pull = pull(&local, args)?;
-    let raw = local.raw_size(partner, dataset)?;
-    let meter = Meter::new("exporting", Arc::clone(&clock));
+    let raw = local.raw_size(partner, name)?;
+    let dataset = &local.granted(partner, name)?.dataset;
+    let view = (dataset != name).then(|| name.to_owned());
+    let progress = Progress::start("exporting", Unit::Rows);
     let options = Options { format: args.to, spreadsheet: args.spreadsheet };
     let (schema, seen) = (Arc::clone(&pull.schema), pull.seen.clone());
-    let count = |batch: &arrow::array::RecordBatch| {
-        meter.add(batch.num_rows() as u64, batch.get_array_memory_size() as u64);
-    };
+    let count = |batch: &arrow::array::RecordBatch| progress.advance(batch.num_rows() as u64);
     let written = if is_folder {
         let shards = pull.into_shards().into_iter().map(|shard| Box::new(shard) as export::Rows);
         export::each(shards.collect(), &schema, &place, options, &count)?
     } else {
         export::one(Box::new(pull), &schema, &place, options, &count)?
     };
-    drop(meter);
+    progress.finish();
     let (policy_digest, data_version) = seen.first().map_or_else(Default::default, |seen| {
         (seen.policy_digest.clone(), seen.data_version.clone())
     });
@@ -108,7 +111,8 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
         version: manifest::VERSION,
         program: concat!("veilflight ", env!("CARGO_PKG_VERSION")).to_owned(),
         date: date.to_rfc3339_opts(SecondsFormat::Secs, true),
-        dataset: dataset.to_owned(),
+        dataset: dataset.clone(),
+        view: view.clone(),
         partner: partner.to_owned(),
         format: args.to.name().to_owned(),
         sorted_by: args.sort_by.clone(),
@@ -124,7 +128,7 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
         files: written.files.clone(),
     };
     manifest.write(&beside)?;
-    tell(&path, &written, &raw, args.spreadsheet, out)?;
+    tell(&path, &written, &raw, view.is_some(), args.spreadsheet, out)?;
     Ok(0)
 }
 
@@ -166,6 +170,7 @@ fn tell(
     path: &Path,
     written: &Written,
     raw: &RawSize,
+    is_view: bool,
     guarded: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
@@ -187,6 +192,7 @@ fn tell(
         }
     }
     match raw.rows.map(|all| all.saturating_sub(rows)) {
+        _ if is_view => {}
         Some(0) => writeln!(out, "left out: no row")?,
         Some(held) => {
             writeln!(

@@ -13,7 +13,6 @@ mod export;
 mod ingest;
 mod key;
 mod mapping;
-mod meter;
 mod partner;
 pub mod place;
 pub mod policy;
@@ -156,7 +155,7 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         Verb::Partner(args) => finished(partner::run(args, Arc::new(SystemClock), out)),
         Verb::Key(args) => finished(key::run(args, Arc::new(SystemClock), out)),
         Verb::Mapping(args) => finished(mapping::run(args, Arc::new(SystemClock), out)),
-        Verb::Reidentify(args) => finished(reidentify::run(args, Arc::new(SystemClock), out, err)),
+        Verb::Reidentify(args) => finished(reidentify::run(args, Arc::new(SystemClock), out)),
         Verb::Tls(args) => finished(tls::run(args, Arc::new(SystemClock), out)),
         Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
         Verb::Export(args) => finished(export::run(&args, Arc::new(SystemClock), out)),

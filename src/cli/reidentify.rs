@@ -2,16 +2,14 @@
 //! an encrypted value is decrypted, and all others are found by making the pseudonyms of the dataset's
 //! values again. Told on this machine, after the audit log knows.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::mapping::lookup::{find, printable};
 use super::mapping::target::{Target, Which};
 use super::mapping::{Hand, OriginalsKey, Why, request};
 use super::place::Place;
+use super::progress::{Progress, Unit};
 use crate::audit::Deed;
 use crate::clock::Clock;
 use crate::error::{Code, Context, Error, Result};
@@ -53,12 +51,7 @@ pub(super) struct Args {
 ///
 /// # Errors
 /// When the pseudonym stands for no value, or it cannot be found out.
-pub(super) fn run(
-    args: Args,
-    clock: Arc<dyn Clock>,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> anyhow::Result<u8> {
+pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
     let hand =
         Hand { store: args.place.open(Arc::clone(&clock))?, place: args.place.clone(), clock };
     let target = Target::find(&args.which, &args.place, &*hand.store)?;
@@ -80,7 +73,7 @@ pub(super) fn run(
     let columns = [args.which.column.clone()];
     let request = request("Reidentify", &args.which, &columns, &target.policy.digest, deed);
     let values = hand.audited(request, || {
-        let values = args.values(&hand, &target, err)?;
+        let values = args.values(&hand, &target)?;
         let count = values.len() as u64;
         Ok((values, count))
     })?;
@@ -89,7 +82,7 @@ pub(super) fn run(
 }
 
 impl Args {
-    fn values(&self, hand: &Hand, target: &Target, err: &mut dyn Write) -> Result<Vec<String>> {
+    fn values(&self, hand: &Hand, target: &Target) -> Result<Vec<String>> {
         if target.has_tokens() {
             let record = find(hand, target, &self.key, &self.pseudonym)?;
             return Ok(record.original.into_iter().collect());
@@ -103,7 +96,7 @@ impl Args {
         let snapshot = snapshot(&target.policy, 1)?;
         let store = Arc::clone(&hand.store);
         let tokens: Arc<dyn TokenMap> = store;
-        let mut progress = Progress::new(err);
+        let progress = Progress::start("looking", Unit::Rows);
         let found = search(
             &Search {
                 ring: &target.ring,
@@ -116,9 +109,9 @@ impl Args {
             },
             &snapshot,
             &self.pseudonym,
-            &mut |rows| progress.at(rows),
+            &mut |rows| progress.position(rows),
         );
-        progress.end();
+        progress.finish();
         let found = found?;
         if found.is_null {
             let what = format!("`{}` stands for null: there is no value", self.pseudonym);
@@ -144,47 +137,6 @@ impl Args {
         values
             .iter()
             .try_for_each(|value| writeln!(out, "{:<15} -> {}", self.pseudonym, printable(value)))
-    }
-}
-
-/// How many rows were looked at: a bar on a terminal, else a line now and then.
-struct Progress<'a> {
-    bar: Option<ProgressBar>,
-    err: &'a mut dyn Write,
-    next: u64,
-}
-
-/// Rows between two lines.
-const LINE_ROWS: u64 = 10_000_000;
-
-impl<'a> Progress<'a> {
-    fn new(err: &'a mut dyn Write) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} rows looked at")
-            {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-        Self { bar, err, next: LINE_ROWS }
-    }
-
-    fn at(&mut self, rows: u64) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(rows);
-        } else if rows >= self.next {
-            self.next = rows + LINE_ROWS;
-            // Who reads no progress is not harmed.
-            let _ = writeln!(self.err, "{rows} rows looked at");
-        }
-    }
-
-    fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
     }
 }
 

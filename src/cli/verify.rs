@@ -1,47 +1,54 @@
 //! `veilflight verify`: whether files are what a partner may have, and whether a raw identifier stands
 //! anywhere in them. Files are read by `export`, raw rows by `pipeline::verify`; here is the verdict.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-use arrow::datatypes::{Int64Type, Schema};
-use data_encoding::HEXLOWER;
+use arrow::datatypes::Schema;
 use indicatif::HumanCount;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::export::target;
-use super::meter::Meter;
 use super::place::Place;
+use super::progress::{Progress, Unit};
 use crate::clock::Clock;
-use crate::error::{Code, Context, Error, Result};
+use crate::error::{Code, Error};
 use crate::export::manifest::Manifest;
-use crate::export::read::{Files, Kind};
+use crate::export::read::Files;
 use crate::local::{Local, Purpose};
-use crate::pipeline::verify::{Finding, Outputs, Rules, Scanned, Visitor};
+use crate::pipeline::verify::{Finding, Rules, Scanned};
+
+mod compare;
 
 const LONG: &str = "\
 Compare files with what a partner may have, and look for raw identifiers in them.
 
 With the manifest that `export` wrote: hashes, rows and types are compared with it, with the plan and with a \
-count as of now. In any case every cell of every file is compared with every distinct raw value of the \
-columns that have a pseudonym or an address rule or that the policy calls identifiers: handles before an @, \
-elements of lists, addresses as numbers and numbers as addresses included. Any file can be handed in: \
-parquet, Arrow, CSV, JSON, or text.
+pull as of now. Parquet and Arrow have types of their own; every value of CSV and JSON lines is read back as \
+the type that the plan promises.
+
+In any case every cell of every file is compared with every distinct raw identifier: the values of the \
+columns that have a pseudonym or an address rule, that the policy calls identifiers, or that a scrub rule \
+learns from, dropped ones too; and what the detectors of scrub rules find in the raw texts, also in pairs \
+that stay behind. Handles before an @, elements of lists, addresses as numbers and numbers as addresses are \
+included. Any file can be handed in: parquet, Arrow, CSV, JSON, or text. NAME of --dataset may be a view.
 
 A find is a cell that is an identifier, or a text that holds one of 3 characters or more between word \
-boundaries (letters and digits make words). Numbers under 5 digits count only in a column with the name of \
-the raw column: others have them by chance. Words that say nothing (NULL, none, unknown, true, ...) do not \
-count. Columns that the policy keeps in clear count as well; `--ignore-column` leaves one out, and the \
-verdict says so.
+boundaries (letters and digits make words): a user `run` is found in `run.sh` and not in `running`, a user \
+`x` only where it is the whole cell. Numbers under 5 digits count only in a column with the name of the raw \
+column: others have them by chance. Words that say nothing (NULL, none, unknown, true, ...) do not count. \
+Columns that the policy keeps in clear count as well; `--ignore-column` leaves one out, and the verdict says \
+so. Where a scrub rule has words of its own, or learns from a column that leaves in clear, these count in \
+its own column; what it learns from one that leaves coarser counts everywhere but there. The words that it \
+spares by `except` do not count in its column, and are told.
 
 Values are counted and never printed, unless asked by `--show-values`. Raw rows are read, and the audit log \
 tells it.
 
-Exit codes: 0 clean, 2 a raw identifier was found, 1 something does not match or could not be verified.";
+Exit codes: 0 clean, 2 a raw identifier was found, 1 something does not match or could not be verified. Of a \
+policy without identifiers nothing can be found: the verdict says that nothing was looked for, and is 0 only \
+if the files match their manifest.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,7 +65,7 @@ pub(super) struct Args {
     place: Place,
     /// A file, or a folder with files
     path: PathBuf,
-    /// The dataset; the manifest's where nothing is said
+    /// The dataset or view; the manifest's where nothing is said
     #[arg(long, value_name = "NAME")]
     dataset: Option<String>,
     /// The partner whom the files are for; the manifest's where nothing is said
@@ -109,32 +116,28 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
             Error::new(Code::Usage, what)
         })
     };
-    let dataset = named(&args.dataset, |manifest| &manifest.dataset, "--dataset")?;
+    let dataset = named(&args.dataset, Manifest::name, "--dataset")?;
     let partner = named(&args.partner, |manifest| &manifest.partner, "--partner")?;
     let files = Files::find(&path)?;
     let local = Local::open(&args.place, &args.policies, Arc::clone(&clock))?;
     let local = local.for_purpose(Purpose::Verify);
     let (schema, seen) = local.promised(&partner, &dataset)?;
-    let meter = Meter::new("verifying", Arc::clone(&clock));
+    let progress = Progress::start("verifying", Unit::Cells);
     let mut checks = Vec::new();
-    let mut rows = None;
     if let Some(manifest) = &manifest {
-        meter.at("hashing");
-        checks.push(("hashes", hashes(manifest, &files)?));
+        progress.message("hashes of the files");
+        checks.push(("hashes", compare::hashes(manifest, &files)?));
         checks.push(("policy", changed("policy", &manifest.policy_digest, &seen.policy_digest)));
         checks.push(("data", changed("data", &manifest.data_version, &seen.data_version)));
-        let counted = local.query(&partner, &counting(&dataset))?;
-        let fresh = total(counted)?;
+        progress.message("rows");
+        let fresh = local.count(&partner, &dataset)?;
         let differ = (fresh != manifest.rows)
             .then(|| format!("{} rows were written, a pull gives {fresh}", manifest.rows));
         checks.push(("rows", differ));
-        rows = Some(manifest.rows);
+        progress.message("types");
+        checks.push(("types", compare::types(&files, &schema, manifest.rows)?));
     }
-    if manifest.is_some() {
-        meter.at("comparing types");
-        checks.push(("types", types(&files, &schema, rows)?));
-    }
-    meter.at("looking for identifiers");
+    progress.message("looking for identifiers");
     let rules = Rules {
         number_digits_min: args.number_digits.max(1),
         any_case: args.any_case,
@@ -142,9 +145,9 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
         dictionary_bytes: args.memory.max(1) << 20,
         ..Rules::default()
     };
-    let progress = |cells: u64| meter.add(cells, 0);
-    let scanned = local.scan(&partner, &dataset, rules, &files, &progress)?;
-    drop(meter);
+    let scanned =
+        local.scan(&partner, &dataset, rules, &files, &|cells| progress.advance(cells))?;
+    progress.finish();
     let verdict = Verdict { checks, scanned, ignored: &args.ignore_column, kept: kept(&schema) };
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &verdict.json())?;
@@ -167,110 +170,6 @@ fn changed(what: &str, then: &str, now: &str) -> Option<String> {
     (then != now).then(|| format!("the {what} changed since the files were written"))
 }
 
-fn counting(dataset: &str) -> String {
-    format!("SELECT count(*) AS n FROM \"{}\"", dataset.replace('"', "\"\""))
-}
-
-fn total(counted: crate::local::Pull) -> Result<u64> {
-    let mut total = 0;
-    for batch in counted {
-        let batch = batch?;
-        let count = batch.columns().first().map(|column| column.as_primitive::<Int64Type>());
-        let first = count.and_then(|count| count.values().first().copied());
-        total += first.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
-    }
-    Ok(total)
-}
-
-/// What differs between the files and the manifest's list.
-fn hashes(manifest: &Manifest, files: &Files) -> Result<Option<String>> {
-    let mut wrong = Vec::new();
-    for part in &manifest.files {
-        let file = files.0.iter().find(|file| named(&file.path) == part.name);
-        let Some(file) = file else {
-            wrong.push(format!("`{}` is missing", part.name));
-            continue;
-        };
-        if sha256(&file.path)? != part.sha256 {
-            wrong.push(format!("`{}` is not the file that was written", part.name));
-        }
-    }
-    for file in &files.0 {
-        let name = named(&file.path);
-        if !manifest.files.iter().any(|part| part.name == name) {
-            wrong.push(format!("`{name}` was not written by the export"));
-        }
-    }
-    Ok((!wrong.is_empty()).then(|| wrong.join("; ")))
-}
-
-fn named(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn sha256(path: &Path) -> Result<String> {
-    let failed = || format!("`{}` cannot be read", path.display());
-    let mut file = File::open(path).context(Code::Usage, failed)?;
-    let (mut digest, mut room) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        let read = file.read(&mut room).context(Code::Usage, failed)?;
-        match room.get(..read) {
-            Some(some) if !some.is_empty() => digest.update(some),
-            _ => return Ok(HEXLOWER.encode(&digest.finalize())),
-        }
-    }
-}
-
-/// What differs between the columns of the files and those of the plan, and in the number of rows.
-fn types(files: &Files, schema: &Schema, rows: Option<u64>) -> Result<Option<String>> {
-    let mut wrong = Vec::new();
-    let (mut counted, mut all) = (0, true);
-    for file in &files.0 {
-        let name = named(&file.path);
-        if let Some((own, rows)) = file.typed()? {
-            counted += rows;
-            let told = |schema: &Schema| -> Vec<String> {
-                let fields = schema.fields().iter();
-                fields.map(|field| format!("{} {}", field.name(), field.data_type())).collect()
-            };
-            if told(&own) != told(schema) {
-                wrong.push(format!("`{name}` has other columns or types than the plan"));
-            }
-            continue;
-        }
-        all = false;
-        let expected: Vec<&str> =
-            schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let mut names = Names::default();
-        Files(vec![file.clone()]).visit(&mut names)?;
-        let odd = names.0.iter().filter(|name| !expected.iter().any(|known| known == name));
-        if file.kind == Kind::Lines || odd.count() > 0 {
-            wrong.push(format!("`{name}` has other columns than the plan"));
-        }
-    }
-    if let Some(rows) = rows.filter(|rows| all && *rows != counted) {
-        wrong.push(format!("the files hold {counted} rows, the manifest says {rows}"));
-    }
-    Ok((!wrong.is_empty()).then(|| wrong.join("; ")))
-}
-
-/// Sees the names of columns.
-#[derive(Default)]
-struct Names(Vec<String>);
-
-impl Visitor for Names {
-    fn column(&mut self, name: &str) -> usize {
-        // Values of lists and structs stand under their column.
-        let root = name.split('.').next().unwrap_or(name);
-        if root != "(text)" && !self.0.iter().any(|known| known == root) {
-            self.0.push(root.to_owned());
-        }
-        0
-    }
-
-    fn cell(&mut self, _: usize, _: &str) {}
-}
-
 /// What came out.
 struct Verdict<'a> {
     checks: Vec<Check>,
@@ -289,10 +188,17 @@ impl Verdict<'_> {
         self.ignored.contains(&finding.column)
     }
 
+    /// Whether there was nothing that could have been found.
+    fn is_blind(&self) -> bool {
+        self.scanned.identifiers == 0
+    }
+
     fn exit(&self) -> u8 {
         if self.leaks().next().is_some() {
             LEAK
-        } else if self.checks.iter().any(|(_, wrong)| wrong.is_some()) {
+        } else if self.checks.iter().any(|(_, wrong)| wrong.is_some())
+            || (self.checks.is_empty() && self.is_blind())
+        {
             DIFFERS
         } else {
             0
@@ -301,8 +207,10 @@ impl Verdict<'_> {
 
     fn word(&self) -> &'static str {
         match self.exit() {
+            0 if self.is_blind() => "matches, nothing looked for",
             0 => "clean",
             LEAK => "leak",
+            _ if self.checks.is_empty() => "not verified, nothing looked for",
             _ => "differs",
         }
     }
@@ -312,13 +220,22 @@ impl Verdict<'_> {
             writeln!(out, "{what}: {}", wrong.as_deref().unwrap_or("as they should be"))?;
         }
         let scanned = &self.scanned;
-        writeln!(
-            out,
-            "looked for {} identifiers of {} in {} cells",
-            HumanCount(scanned.identifiers),
-            if scanned.of.is_empty() { "no column".to_owned() } else { scanned.of.join(", ") },
-            HumanCount(scanned.cells)
-        )?;
+        let (cells, of) = (HumanCount(scanned.cells), scanned.of.join(", "));
+        if scanned.of.is_empty() {
+            writeln!(
+                out,
+                "nothing to look for in {cells} cells: the policy has no column with a pseudonym, an address \
+                 or a scrub rule, and calls none an identifier that it holds back"
+            )?;
+        } else if self.is_blind() {
+            writeln!(
+                out,
+                "nothing to look for in {cells} cells: no row has an identifier of {of}"
+            )?;
+        } else {
+            let identifiers = HumanCount(scanned.identifiers);
+            writeln!(out, "looked for {identifiers} identifiers of {of} in {cells} cells")?;
+        }
         if scanned.short + scanned.numbers > 0 {
             writeln!(
                 out,
@@ -327,6 +244,10 @@ impl Verdict<'_> {
                 HumanCount(scanned.short),
                 HumanCount(scanned.numbers)
             )?;
+        }
+        if scanned.spared > 0 {
+            let spared = HumanCount(scanned.spared);
+            writeln!(out, "{spared} cells hold words that a scrub rule leaves alone by `except`")?;
         }
         for finding in &scanned.findings {
             writeln!(out, "{}", self.line(finding))?;
@@ -391,6 +312,8 @@ impl Verdict<'_> {
             "identifiers": scanned.identifiers,
             "identifiers_short": scanned.short,
             "identifiers_numbers_short": scanned.numbers,
+            "nothing_looked_for": self.is_blind(),
+            "spared": scanned.spared,
             "cells": scanned.cells,
             "passes": scanned.passes,
             "ignored": self.ignored,

@@ -25,6 +25,9 @@ pub struct Manifest {
     pub date: String,
     /// The dataset.
     pub dataset: String,
+    /// The view of it, where the rows are a view's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<String>,
     /// The partner whom the files are for.
     pub partner: String,
     /// `parquet`, `csv`, `jsonl` or `arrow`.
@@ -106,6 +109,11 @@ pub fn path_of(out: &Path) -> PathBuf {
 }
 
 impl Manifest {
+    /// What a partner asks for to get the same rows: the view, or the dataset.
+    pub fn name(&self) -> &String {
+        self.view.as_ref().unwrap_or(&self.dataset)
+    }
+
     /// The manifest of an output; `None` where there is none.
     ///
     /// # Errors

@@ -16,8 +16,10 @@ pub mod file;
 mod json;
 pub mod manifest;
 pub mod read;
+mod records;
 #[cfg(test)]
 mod tests;
+pub mod typed;
 
 use file::{Compression, Fresh, Place};
 use manifest::Part;

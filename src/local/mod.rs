@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, SchemaRef};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::audit::{Entry, Log, Outcome, Read, Request, Statement as Asked};
@@ -17,14 +18,14 @@ use crate::config::{RawSettings, Settings};
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Context, Error, Result};
 use crate::identity::{Credentials, Custodian, Identity, Partner};
-use crate::pipeline::query::{Engine, Statement, Terms, View};
+use crate::pipeline::query::{Engine, Query, Statement, Terms, View};
 use crate::pipeline::stream::{Limits, Pipeline};
 use crate::pipeline::verify::{Outputs, Rules, Scanned, identifying, scan};
 use crate::policy::plan::{Plan, access, plan};
 use crate::policy::{Access, Policy};
 use crate::server::loader;
 use crate::wire::catalog::Catalog;
-use crate::wire::sql::statement::named;
+use crate::wire::sql::statement::{all_of, named};
 
 mod pull;
 #[cfg(test)]
@@ -152,15 +153,17 @@ impl Local {
         Self { rooms: Arc::clone(&self.rooms), purpose }
     }
 
-    /// The policy of a dataset of which `partner` may have something.
+    /// The policy of a dataset, or of a view, of which `partner` may have something.
     ///
     /// # Errors
-    /// [`Code::DatasetUnknown`] when there is no such dataset or no grant. The custodian is told which.
-    pub fn granted(&self, partner: &str, dataset: &str) -> Result<Arc<Policy>> {
+    /// [`Code::DatasetUnknown`] when there is no such name or no grant. The custodian is told which.
+    pub fn granted(&self, partner: &str, name: &str) -> Result<Arc<Policy>> {
         let policies = self.rooms.catalog.policies();
-        let Some(policy) = policies.get(dataset) else {
-            let mut what = format!("no policy has the dataset `{dataset}`");
-            if let Some(near) = did_you_mean(dataset, policies.keys().map(String::as_str)) {
+        let of_view = || policies.values().find(|policy| policy.view(name).is_some());
+        let Some(policy) = policies.get(name).or_else(of_view) else {
+            let mut what = format!("no policy has the dataset or view `{name}`");
+            let names = policies.values().flat_map(|policy| policy.names());
+            if let Some(near) = did_you_mean(name, names) {
                 what.push_str(&format!("; did you mean `{near}`?"));
             }
             return Err(Error::new(Code::DatasetUnknown, what));
@@ -171,17 +174,20 @@ impl Local {
         Ok(Arc::clone(policy))
     }
 
-    /// All rows of a dataset, as `partner` would pull them, in the order of its files.
+    /// All rows of a dataset or a view, as `partner` would pull them: of a dataset, in the order of its files.
     ///
     /// # Errors
-    /// [`Code::DatasetUnknown`] without a grant, [`Code::AggregatesOnly`] where it gives no rows,
+    /// [`Code::DatasetUnknown`] without a grant, [`Code::AggregatesOnly`] where it does not give these rows,
     /// [`Code::CredentialsRefused`] for a partner who is disabled, and what planning says.
-    pub fn pull(&self, partner: &str, dataset: &str) -> Result<Pull> {
+    pub fn pull(&self, partner: &str, name: &str) -> Result<Pull> {
         let partner = self.partner(partner)?;
-        let policy = self.granted(partner.name(), dataset)?;
+        let policy = self.granted(partner.name(), name)?;
+        if policy.dataset != name {
+            return self.query(partner.name(), &all_of(name));
+        }
         if access(&policy, partner.name(), self.rooms.clock.today()) != Some(&Access::Rows) {
             let what = format!(
-                "`{}` is granted aggregates of `{dataset}`, not rows; ask in SQL, with GROUP BY",
+                "`{}` is granted aggregates of `{name}`, not rows; ask in SQL, with GROUP BY",
                 partner.name()
             );
             return Err(Error::new(Code::AggregatesOnly, what));
@@ -199,6 +205,26 @@ impl Local {
         let (schema, shards) = (Arc::clone(plan.schema()), snapshot.shards());
         let work = Work::Rows(Box::new(View { plan, snapshot }));
         Ok(self.source(partner, request, work, shards).into_pull(schema, seen))
+    }
+
+    /// How many rows a pull of a dataset or a view gives now.
+    ///
+    /// # Errors
+    /// As [`Self::pull`], also where the rows cannot be read.
+    pub fn count(&self, partner: &str, name: &str) -> Result<u64> {
+        let policy = self.granted(partner, name)?;
+        if policy.dataset != name {
+            // A view may count already, and who has aggregates cannot count these.
+            return self.pull(partner, name)?.map(|rows| Ok(rows?.num_rows() as u64)).sum();
+        }
+        let counted = self.query(partner, &format!("SELECT count(*) FROM \"{name}\""))?;
+        let count = |rows: Result<RecordBatch>| {
+            let rows = rows?;
+            let count = rows.columns().first().map(|column| column.as_primitive::<Int64Type>());
+            let count = count.and_then(|count| count.values().first().copied());
+            Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+        };
+        counted.map(count).sum()
     }
 
     /// The answer to a statement, as `partner` would get it.
@@ -251,31 +277,38 @@ impl Local {
         Ok(self.source(partner, request, Work::Answer(query), shards).into_pull(schema, seen))
     }
 
-    /// How large the source of a dataset is, in the columns that leave for `partner`.
+    /// How large the source is of a dataset or a view: in the columns that leave for `partner`, or that the view
+    /// reads.
     ///
     /// # Errors
     /// As [`Self::pull`].
-    pub fn raw_size(&self, partner: &str, dataset: &str) -> Result<RawSize> {
+    pub fn raw_size(&self, partner: &str, name: &str) -> Result<RawSize> {
         let partner = self.partner(partner)?;
-        let policy = self.granted(partner.name(), dataset)?;
+        let policy = self.granted(partner.name(), name)?;
         let (plan, snapshot) = self.block_on(self.planned(&partner, &policy))?;
-        Ok(snapshot.size(plan.columns().iter().map(|column| column.name.as_str())))
+        if policy.dataset == name {
+            return Ok(snapshot.size(plan.columns().iter().map(|column| column.name.as_str())));
+        }
+        let query = self.block_on(self.planned_view(&partner, &policy, name))?.0;
+        let columns: Vec<String> =
+            query.reads().into_iter().flat_map(|(_, columns)| columns).collect();
+        Ok(snapshot.size(columns.iter().map(String::as_str)))
     }
 
-    /// Looks for raw identifiers of a dataset in files that are for `partner`.
+    /// Looks for raw identifiers of a dataset, or of that of a view, in files that are for `partner`.
     ///
     /// # Errors
     /// As [`Self::granted`]; when raw rows or outputs cannot be read.
     pub fn scan(
         &self,
         partner: &str,
-        dataset: &str,
+        name: &str,
         rules: Rules,
         outputs: &dyn Outputs,
         progress: &dyn Fn(u64),
     ) -> Result<Scanned> {
         let partner = self.partner(partner)?;
-        let policy = self.granted(partner.name(), dataset)?;
+        let policy = self.granted(partner.name(), name)?;
         let columns = identifying(&policy).into_iter().map(str::to_owned).collect();
         let request = Request {
             dataset: Some(policy.dataset.clone()),
@@ -290,13 +323,17 @@ impl Local {
         }
     }
 
-    /// What `partner` is promised of a dataset: its columns, and the state that they are of.
+    /// What `partner` is promised of a dataset or a view: its columns, and the state that they are of.
     ///
     /// # Errors
     /// As [`Self::pull`].
-    pub fn promised(&self, partner: &str, dataset: &str) -> Result<(SchemaRef, Seen)> {
+    pub fn promised(&self, partner: &str, name: &str) -> Result<(SchemaRef, Seen)> {
         let partner = self.partner(partner)?;
-        let policy = self.granted(partner.name(), dataset)?;
+        let policy = self.granted(partner.name(), name)?;
+        if policy.dataset != name {
+            let (query, seen) = self.block_on(self.planned_view(&partner, &policy, name))?;
+            return Ok((Arc::clone(query.schema()), seen));
+        }
         let (plan, snapshot) = self.block_on(self.planned(&partner, &policy))?;
         Ok((Arc::clone(plan.schema()), seen(&plan, snapshot.version())))
     }
@@ -316,6 +353,19 @@ impl Local {
         let today = self.rooms.clock.today();
         let plan = plan(policy, partner.name(), snapshot.schema(), today)?;
         Ok((plan, snapshot))
+    }
+
+    /// All of one view of a policy, and the state of its dataset.
+    async fn planned_view(
+        &self,
+        partner: &Partner,
+        policy: &Arc<Policy>,
+        view: &str,
+    ) -> Result<(Query, Seen)> {
+        let (plan, snapshot) = self.planned(partner, policy).await?;
+        let seen = seen(&plan, snapshot.version());
+        let (statement, views) = (Statement::parse(&all_of(view))?, vec![View { plan, snapshot }]);
+        Ok((self.rooms.engine.plan(&statement, &Terms::default(), views).await?, seen))
     }
 
     fn request(&self, partner: &Partner) -> Request {

@@ -50,7 +50,7 @@ impl Custody {
             let users: ArrayRef = Arc::new(StringArray::from(USERS[rows.clone()].to_vec()));
             let secret: ArrayRef = Arc::new(StringArray::from(vec!["hush"; rows.len()]));
             let columns = [("Id", ids), ("User", users), ("Secret", secret)];
-            let batch = arrow::array::RecordBatch::try_from_iter(columns).unwrap();
+            let batch = RecordBatch::try_from_iter(columns).unwrap();
             custody.write_parquet(&format!("jobs/{name}"), &batch, 2);
         }
         custody.write_policy("jobs.yaml", JOBS);
@@ -81,12 +81,7 @@ impl Custody {
     }
 
     /// Writes a file below the folder of policies, in row groups of so many rows.
-    pub(crate) fn write_parquet(
-        &self,
-        name: &str,
-        batch: &arrow::array::RecordBatch,
-        group_rows: usize,
-    ) {
+    pub(crate) fn write_parquet(&self, name: &str, batch: &RecordBatch, group_rows: usize) {
         let path = self.policies().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let properties =
@@ -167,6 +162,30 @@ fn a_pull_gives_what_the_policy_lets_out_in_the_order_of_the_files() {
 }
 
 #[test]
+fn a_view_is_pulled_by_its_name_as_the_grant_has_it() {
+    let custody = Custody::new();
+    let views = "views:\n  - {name: heads, sql: \"SELECT User, count(*) AS n FROM jobs GROUP BY User\"}\n  \
+                 - {name: ids, sql: \"SELECT Id, User FROM jobs\"}\n  - {name: total, sql: \"SELECT count(*) AS n FROM \
+                 jobs\"}\n";
+    custody.write_policy("jobs.yaml", &JOBS.replace("grants:", &format!("{views}grants:")));
+    let local = custody.open().unwrap();
+    assert_eq!(users(&rows(local.pull("cern", "ids").unwrap())), expected());
+    let heads = local.pull("cern", "heads").unwrap();
+    assert_eq!(heads.seen.len(), 1);
+    assert_eq!(heads.schema, local.promised("cern", "heads").unwrap().0);
+    assert_eq!(heads.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 3);
+    let count = |partner, name| local.count(partner, name).unwrap();
+    assert_eq!([count("cern", "jobs"), count("cern", "ids"), count("cern", "heads")], [6, 6, 3]);
+    // Who has aggregates gets the view that is one.
+    assert_eq!(count("desy", "total"), 1);
+    assert_eq!(told(local.pull("desy", "ids")).0, Code::AggregatesOnly);
+    let (code, text) = told(local.pull("cern", "head"));
+    assert_eq!(code, Code::DatasetUnknown);
+    assert_eq!(text, "no policy has the dataset or view `head`; did you mean `heads`?");
+    assert!(local.raw_size("cern", "ids").unwrap().bytes > 0);
+}
+
+#[test]
 fn a_statement_is_answered_as_for_the_partner() {
     let custody = Custody::new();
     let local = custody.open().unwrap();
@@ -192,7 +211,7 @@ fn what_is_not_granted_is_refused_and_the_custodian_is_told_why() {
     let (code, text) = told(local.pull("cern", "job"));
     assert_eq!(
         (code, text.as_str()),
-        (unknown, "no policy has the dataset `job`; did you mean `jobs`?")
+        (unknown, "no policy has the dataset or view `job`; did you mean `jobs`?")
     );
     let (code, text) = told(local.pull("fnal", "jobs"));
     assert_eq!(code, unknown);

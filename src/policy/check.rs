@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Schema};
 
 use super::load::Loaded;
 use super::problem::{Problem, Problems};
+use super::release::fit::{Misfit, Part, misfits};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::pipeline::transform::column::{canonical, carried};
 use crate::pipeline::transform::elements;
@@ -94,6 +95,16 @@ pub fn check_schema(loaded: &Loaded, raw: &Schema) -> Vec<Diagnostic> {
                     column.name
                 ),
             );
+        }
+    }
+    if let Some(release) = &places.release {
+        for Misfit { of, reason } in misfits(policy, raw) {
+            let span = match of {
+                Part::Quasi(at) => release.quasi_identifiers.get(at).copied(),
+                Part::Model(at) => release.models.get(at).copied(),
+                Part::Unit => release.unit,
+            };
+            problems.add(Problem::TypeMisfit, span.unwrap_or(release.whole), reason);
         }
     }
     let mut found = problems.into_list();

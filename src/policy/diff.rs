@@ -9,8 +9,8 @@ use serde_json::{Value as Json, json};
 use super::args::{Kind, Value};
 use super::explain::class_name;
 use super::load::leaves;
-use super::problem::listed;
-use super::{Access, Column, DpGrant, Grant, Limits, Linkage, Nulls, Policy, Release};
+use super::release::diff::changes;
+use super::{Access, Column, DpGrant, Grant, Limits, Linkage, Nulls, Policy};
 use crate::pipeline::transform::Change;
 
 /// One change.
@@ -29,7 +29,7 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Difference> {
     let mut found = Found(Vec::new());
     found.settings(old, new);
     found.columns(old, new);
-    found.release(old.release.as_ref(), new.release.as_ref());
+    found.release(old, new);
     found.views(old, new);
     found.grants(&old.grants, &new.grants);
     found.0.sort_by_key(|difference| std::cmp::Reverse(difference.change));
@@ -234,8 +234,8 @@ impl Found {
         self.add(subject, change, reason);
     }
 
-    fn release(&mut self, old: Option<&Release>, new: Option<&Release>) {
-        let (old, new) = match (old, new) {
+    fn release(&mut self, old_policy: &Policy, new_policy: &Policy) {
+        let (old, new) = match (&old_policy.release, &new_policy.release) {
             (None, None) => return,
             (None, Some(_)) => {
                 return self.add("release", Change::Strengthens, "rows leave only in a release");
@@ -245,36 +245,15 @@ impl Found {
             }
             (Some(old), Some(new)) => (old, new),
         };
-        self.count("release, k", old.k, new.k);
-        let gone: Vec<_> =
-            old.quasi_identifiers.iter().filter(|q| !new.quasi_identifiers.contains(q)).collect();
-        if !gone.is_empty() {
-            let reason = format!("{} no longer covered", listed(&gone));
-            self.add("release, quasi-identifiers", Change::Weakens, reason);
+        for (subject, change, reason) in changes(old, new) {
+            self.add(subject, change, reason);
         }
-        let added: Vec<_> =
-            new.quasi_identifiers.iter().filter(|q| !old.quasi_identifiers.contains(q)).collect();
-        if !added.is_empty() {
-            let reason = format!("{} covered as well", listed(&added));
-            self.add("release, quasi-identifiers", Change::Strengthens, reason);
-        }
-        if old.method != new.method || old.suppress_max.total_cmp(&new.suppress_max).is_ne() {
-            self.add("release", Change::Moves, "made in another way");
-        }
-        match (&old.l_diversity, &new.l_diversity) {
-            (None, Some(_)) => {
-                self.add("release, l-diversity", Change::Strengthens, "asked for as well");
+        let same: Vec<&str> = old.files().filter(|path| new.files().any(|p| p == *path)).collect();
+        for path in same {
+            if content(old_policy, path) != content(new_policy, path) {
+                let reason = format!("the file `{path}` holds something else");
+                self.add("release", Change::Moves, reason);
             }
-            (Some(_), None) => {
-                self.add("release, l-diversity", Change::Weakens, "no longer asked for");
-            }
-            (Some((old_column, old_l)), Some((new_column, new_l))) => {
-                self.count("release, l", *old_l, *new_l);
-                if old_column != new_column {
-                    self.add("release, l-diversity", Change::Moves, "of another column");
-                }
-            }
-            (None, None) => {}
         }
     }
 
@@ -437,11 +416,13 @@ fn changed_files<'a>(old: &Policy, new: &Policy, column: &'a Column) -> Vec<&'a 
         .iter()
         .filter(|param| param.kind == Kind::Path)
         .filter_map(|param| column.rule.args.text(param.name))
-        .filter(|path| {
-            std::fs::read(old.folder().join(path)).ok()
-                != std::fs::read(new.folder().join(path)).ok()
-        })
+        .filter(|path| content(old, path) != content(new, path))
         .collect()
+}
+
+/// What a file holds that a policy names.
+fn content(policy: &Policy, path: &str) -> Option<Vec<u8>> {
+    std::fs::read(policy.folder().join(path)).ok()
 }
 
 /// The parameters that differ, as `name: old -> new`.

@@ -8,7 +8,9 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::args::{Kind, Value};
-use super::{Access, Class, FieldType, Grant, Limits, Linkage, Nulls, Policy, Source, View};
+use super::load::leaves;
+use super::release::{Distance, Estimator, HierarchyRule, Method, Model, Objective, ReleaseRules};
+use super::{Access, Class, FieldType, Grant, Limits, Linkage, Nulls, Policy, Rule, Source, View};
 
 /// The digest in lower-case hexadecimal. Files that rules name are read and hashed along.
 pub(super) fn digest(policy: &Policy) -> String {
@@ -29,33 +31,13 @@ pub(super) fn digest(policy: &Policy) -> String {
     for column in &policy.columns {
         writer.text(&column.name);
         writer.option(column.class.map(class));
-        let spec = column.rule.transform.spec();
-        writer.text(&spec.name());
-        writer.count(column.rule.args.iter().count());
-        for (name, value) in column.rule.args.iter() {
-            writer.text(name);
-            writer.value(value);
-            let path =
-                spec.params.iter().any(|param| param.name == name && param.kind == Kind::Path);
-            if path && let Value::Text(path) = value {
-                writer.option(file(&policy.folder().join(path)).as_deref());
-            }
-        }
+        writer.rule(&column.rule, policy.folder());
     }
     match &policy.release {
         None => writer.option(None),
         Some(release) => {
-            writer.option(Some(&release.method));
-            writer.text(&release.k.to_string());
-            writer.texts(&release.quasi_identifiers);
-            writer.number(release.suppress_max);
-            match &release.l_diversity {
-                None => writer.option(None),
-                Some((column, l)) => {
-                    writer.option(Some(column));
-                    writer.text(&l.to_string());
-                }
-            }
+            writer.option(Some(release.method.name()));
+            writer.release(release, policy.folder());
         }
     }
     let mut grants: Vec<String> = policy.grants.iter().map(grant).collect();
@@ -72,6 +54,38 @@ pub(super) fn digest(policy: &Policy) -> String {
         }
     }
     HEXLOWER.encode(&writer.0.finalize())
+}
+
+/// What decides a release: see [`Policy::release_digest`].
+pub(super) fn release(policy: &Policy) -> Option<String> {
+    let rules = policy.release.as_ref()?;
+    let mut writer = Writer(Sha256::new());
+    writer.text("veilflight.release/1");
+    writer.text(&policy.dataset);
+    writer.source(&policy.source);
+    writer.option(policy.rows.as_deref());
+    writer.text(nulls(policy.nulls));
+    let sensitive = rules.sensitive();
+    for column in &policy.columns {
+        let rule = &column.rule;
+        let counted = rules.is_quasi(&column.name) || sensitive.contains(&column.name.as_str());
+        // What the unit's rule calls equal is one person, whether it leaves or not.
+        let unit = rules.unit.as_ref() == Some(&column.name);
+        if !counted && !unit && !leaves(rule) {
+            continue;
+        }
+        writer.text(&column.name);
+        if counted || unit {
+            writer.rule(rule, policy.folder());
+        } else {
+            // Stored raw, and with it what its rule reads of others: to be served by any rule.
+            writer.text("served by row");
+            writer.texts(&rule.transform.reads(&rule.args));
+            writer.texts(&rule.transform.learns_from(&rule.args));
+        }
+    }
+    writer.release(rules, policy.folder());
+    Some(HEXLOWER.encode(&writer.0.finalize()))
 }
 
 fn file(path: &Path) -> Option<String> {
@@ -210,6 +224,146 @@ impl Writer {
                 self.text("texts");
                 self.texts(texts);
             }
+        }
+    }
+
+    /// A column's rule, with the content of files that it names.
+    fn rule(&mut self, rule: &Rule, folder: &Path) {
+        let spec = rule.transform.spec();
+        self.text(&spec.name());
+        self.count(rule.args.iter().count());
+        for (name, value) in rule.args.iter() {
+            self.text(name);
+            self.value(value);
+            let path =
+                spec.params.iter().any(|param| param.name == name && param.kind == Kind::Path);
+            if path && let Value::Text(path) = value {
+                self.option(file(&folder.join(path)).as_deref());
+            }
+        }
+    }
+
+    fn release(&mut self, rules: &ReleaseRules, folder: &Path) {
+        self.count(rules.quasi_identifiers.len());
+        for quasi in &rules.quasi_identifiers {
+            self.text(&quasi.column);
+            self.hierarchy(&quasi.hierarchy, folder);
+            self.number(quasi.weight);
+        }
+        self.count(rules.models.len());
+        rules.models.iter().for_each(|model| self.model(model, folder));
+        self.method(&rules.method);
+        self.number(rules.suppress_max);
+        self.option(rules.unit.as_deref());
+        match &rules.population {
+            None => self.option(None),
+            Some(source) => {
+                self.option(Some("population"));
+                self.source(source);
+            }
+        }
+        self.text(if rules.dangerous_rerelease { "dangerous" } else { "once" });
+    }
+
+    fn hierarchy(&mut self, rule: &HierarchyRule, folder: &Path) {
+        match rule {
+            HierarchyRule::File { path, separator } => {
+                self.text("file");
+                self.text(path);
+                self.text(&separator.to_string());
+                self.option(file(&folder.join(path)).as_deref());
+            }
+            HierarchyRule::Intervals { from, widths } => {
+                self.text("intervals");
+                self.number(*from);
+                self.count(widths.len());
+                widths.iter().for_each(|width| self.number(*width));
+            }
+            HierarchyRule::Time(units) => {
+                self.text("time");
+                self.texts(units);
+            }
+            HierarchyRule::Mask(counts) => {
+                self.text("mask");
+                self.count(counts.len());
+                counts.iter().for_each(|count| self.count(*count));
+            }
+            HierarchyRule::Top => self.text("top"),
+        }
+    }
+
+    fn model(&mut self, model: &Model, folder: &Path) {
+        self.text(model.key());
+        self.option(model.column());
+        match model {
+            Model::KAnonymity { k } | Model::KMap { k } => self.text(&k.to_string()),
+            Model::DistinctL { l, .. } => {
+                self.text("distinct");
+                self.text(&l.to_string());
+            }
+            Model::EntropyL { l, estimator, .. } => {
+                self.text(match estimator {
+                    Estimator::Shannon => "shannon",
+                    Estimator::Grassberger => "grassberger",
+                });
+                self.number(*l);
+            }
+            Model::RecursiveCl { c, l, .. } => {
+                self.text("recursive");
+                self.number(*c);
+                self.text(&l.to_string());
+            }
+            Model::TCloseness { t, distance, .. } => {
+                self.number(*t);
+                match distance {
+                    Distance::Equal => self.text("equal"),
+                    Distance::Ordered => self.text("ordered"),
+                    Distance::Hierarchical(rule) => self.hierarchy(rule, folder),
+                }
+            }
+            Model::DeltaPresence { min, max } => {
+                self.number(*min);
+                self.number(*max);
+            }
+            Model::BetaLikeness { beta, enhanced, .. } => {
+                self.number(*beta);
+                self.text(if *enhanced { "enhanced" } else { "basic" });
+            }
+        }
+    }
+
+    fn method(&mut self, method: &Method) {
+        self.text(method.name());
+        match method {
+            Method::Lattice { objective } => self.objective(objective),
+            Method::Fixed { levels } => {
+                self.count(levels.len());
+                for (column, level) in levels {
+                    self.text(column);
+                    self.text(&level.to_string());
+                }
+            }
+            Method::Mondrian { strict } => self.text(if *strict { "strict" } else { "relaxed" }),
+            Method::Microaggregation | Method::LocalSuppression => {}
+        }
+    }
+
+    fn objective(&mut self, objective: &Objective) {
+        self.text(objective.name());
+        let flag = |flag: bool| if flag { "monotonic" } else { "plain" };
+        match objective {
+            Objective::Loss { aggregate, gs_factor } => {
+                self.text(aggregate.name());
+                self.number(*gs_factor);
+            }
+            Objective::Entropy { monotonic, gs_factor } => {
+                self.text(flag(*monotonic));
+                self.number(*gs_factor);
+            }
+            Objective::Discernibility { monotonic } | Objective::Precision { monotonic } => {
+                self.text(flag(*monotonic));
+            }
+            Objective::ClassSize | Objective::Height => {}
         }
     }
 

@@ -17,15 +17,6 @@ pub fn lint(problems: &mut Problems, loaded: &Loaded) {
             .add(Problem::GrantMissing, places.columns, "the policy has no grants: nobody may pull")
             .help("add {partner: name, access: rows} under `grants`");
     }
-    if let Some(span) = places.release {
-        problems
-            .add(
-                Problem::ReleaseNotServed,
-                span,
-                "this version checks releases but does not build them",
-            )
-            .label("while it stands here, the dataset is not served");
-    }
     for (grant, span) in policy.grants.iter().zip(&places.grants) {
         match grant.access {
             Access::Rows | Access::Aggregates { .. } => {}
@@ -45,6 +36,7 @@ pub fn lint(problems: &mut Problems, loaded: &Loaded) {
             .help("write `per_partner` unless they are meant to");
     }
     columns(problems, loaded);
+    super::release::lint(problems, loaded);
     domains(problems, loaded);
     unlearned(problems, loaded);
 }
@@ -78,14 +70,17 @@ fn leaving(loaded: &Loaded) -> impl Iterator<Item = (&Column, Span, Exposure)> {
 
 fn columns(problems: &mut Problems, loaded: &Loaded) {
     let release = loaded.policy.release.as_ref();
-    let covered = |name: &str| {
-        release.is_some_and(|release| release.quasi_identifiers.iter().any(|quasi| quasi == name))
-    };
+    let covered = |name: &str| release.is_some_and(|release| release.is_quasi(name));
+    // Those have a warning of their own.
+    let beside =
+        |column: &Column| release.is_some_and(|release| super::release::is_beside(release, column));
     let mut unclassed = Vec::new();
     let mut uncovered = Vec::new();
     for (column, span, exposure) in leaving(loaded) {
         match column.class {
-            None if exposure > Exposure::Nothing => unclassed.push((column.name.as_str(), span)),
+            None if exposure > Exposure::Nothing && !covered(&column.name) && !beside(column) => {
+                unclassed.push((column.name.as_str(), span))
+            }
             Some(Class::Quasi) if exposure > Exposure::Nothing && !covered(&column.name) => {
                 uncovered.push((column.name.as_str(), span));
             }

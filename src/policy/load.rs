@@ -9,12 +9,13 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 
 use super::problem::{Problem, Problems};
-use super::raw::{self, RawAccess, RawGrant, RawPolicy, RawRelease, RawView};
+use super::raw::{self, RawAccess, RawGrant, RawPolicy, RawView};
 use super::read::Spanned;
+use super::release::{Beside, ReleasePlaces};
 use super::rule::{self, Scope, unknown_column};
 use super::yaml::{self, BYTES_MAX};
-use super::{Access, Column, DpGrant, Grant, Linkage, Nulls, Policy, Release, Rule, Source, View};
-use super::{digest, lint};
+use super::{Access, Column, DpGrant, Grant, Linkage, Nulls, Policy, Rule, Source, View};
+use super::{digest, lint, release};
 use crate::diagnostic::{Diagnostic, Report, SourceFile, Span, did_you_mean};
 
 /// A policy that may be used, and what its author should still look at.
@@ -50,7 +51,7 @@ pub struct Places {
     /// The value of `linkage`, where it is written.
     pub linkage: Option<Span>,
     /// The release, where there is one.
-    pub release: Option<Span>,
+    pub release: Option<ReleasePlaces>,
 }
 
 /// Reads the policy at `path`.
@@ -148,7 +149,6 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
     if let Some(unit) = &raw.unit {
         known_column(problems, unit, &names);
     }
-    let release = raw.release.as_ref().and_then(|written| release(problems, written, &names));
     let mut columns = Vec::new();
     let mut rule_spans = Vec::new();
     for written in &raw.columns {
@@ -164,6 +164,10 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
     if columns.len() == raw.columns.len() {
         check_beside(problems, &columns, &rule_spans);
     }
+    let beside = Beside { names: &names, columns: &columns, unit: raw.unit.as_ref(), folder };
+    let release =
+        raw.release.as_ref().and_then(|written| release::resolve(problems, written, &beside));
+    let (release, release_places) = release.unzip();
     if columns.len() == raw.columns.len()
         && !columns.is_empty()
         && !columns.iter().any(|column| leaves(&column.rule))
@@ -194,7 +198,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         views: raw.views.iter().filter_map(|view| Some(view.sql.as_ref()?.span)).collect(),
         grants: raw.grants.iter().map(|grant| grant.span).collect(),
         linkage: raw.linkage.as_ref().map(|linkage| linkage.span),
-        release: raw.release.as_ref().map(|release| release.span),
+        release: release_places,
     };
     let mut policy = Policy {
         dataset: raw.dataset?.value,
@@ -275,32 +279,6 @@ fn delimited_columns(problems: &mut Problems, source: &raw::RawSource, raw: &Raw
             None => problem.help("remove the rule, or add the column to `delimited`"),
         };
     }
-}
-
-fn release(problems: &mut Problems, raw: &RawRelease, names: &[&str]) -> Option<Release> {
-    let mut quasi_identifiers: Vec<String> = Vec::new();
-    for name in &raw.quasi_identifiers {
-        if quasi_identifiers.contains(&name.value) {
-            problems.add(
-                Problem::DuplicateKey,
-                name.span,
-                format!("`{}` stands twice in `quasi_identifiers`", name.value),
-            );
-        } else if known_column(problems, name, names) {
-            quasi_identifiers.push(name.value.clone());
-        }
-    }
-    let l_diversity = raw.l_diversity.as_ref().and_then(|(column, l)| {
-        known_column(problems, column, names);
-        Some((column.value.clone(), u64::try_from((*l)?).ok()?))
-    });
-    Some(Release {
-        k: u64::try_from(raw.k.as_ref()?.value).ok()?,
-        quasi_identifiers,
-        method: raw.method.to_owned(),
-        suppress_max: raw.suppress_max,
-        l_diversity,
-    })
 }
 
 fn grant(

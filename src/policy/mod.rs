@@ -34,6 +34,7 @@ mod tests;
 mod yaml;
 
 use args::{Args, Kind};
+use release::ReleaseRules;
 
 /// A checked policy.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ pub struct Policy {
     /// The columns in the order of the file.
     pub columns: Vec<Column>,
     /// A whole-table release; where there is one, rows leave only through it.
-    pub release: Option<Release>,
+    pub release: Option<ReleaseRules>,
     /// What partners are offered beside the dataset, in the order of the file.
     pub views: Vec<View>,
     /// Who may pull, and how.
@@ -80,12 +81,21 @@ impl Policy {
         })
     }
 
-    /// Whether a rule names a file, such as a hierarchy.
+    /// Whether a rule or the release names a file, such as a hierarchy.
     pub fn names_files(&self) -> bool {
-        self.columns.iter().any(|column| {
+        let by_rule = self.columns.iter().any(|column| {
             let params = column.rule.transform.spec().params;
             params.iter().any(|param| param.kind == Kind::Path)
-        })
+        });
+        by_rule || self.release.as_ref().is_some_and(|release| release.files().next().is_some())
+    }
+
+    /// What decides a release, in lower-case hexadecimal: source, rows, the columns that leave, the rules of
+    /// quasi-identifiers and sensitive columns, the release and the hierarchies as they are now. Grants,
+    /// views, and the rules of columns that are served row by row are no part of it. `None` without a
+    /// release.
+    pub fn release_digest(&self) -> Option<String> {
+        digest::release(self)
     }
 
     /// The digest with the files that rules name as they are now; not [`Self::digest`] once one of them
@@ -316,19 +326,4 @@ pub struct DpGrant {
     pub rows_max: u64,
     /// Clipping bounds by column.
     pub bounds: BTreeMap<String, (f64, f64)>,
-}
-
-/// A whole-table release. Checked, not built yet: a dataset with one is not served.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Release {
-    /// The least class size.
-    pub k: u64,
-    /// The quasi-identifiers.
-    pub quasi_identifiers: Vec<String>,
-    /// The method's name.
-    pub method: String,
-    /// The share of rows that may be suppressed, 0 to 1.
-    pub suppress_max: f64,
-    /// The sensitive column and l of l-diversity.
-    pub l_diversity: Option<(String, u64)>,
 }

@@ -92,6 +92,8 @@ problems! {
     GrantRowsAndDp = "P041", Error;
     /// Two tables of one name: a dataset's, a view's.
     ViewName = "P042", Error;
+    /// A release whose parts do not fit together, or that no method can make.
+    Release = "P043", Error;
     /// The data has a column without a rule.
     ColumnWithoutRule = "P050", Error;
     /// A rule for a column that the data does not have.
@@ -108,8 +110,6 @@ problems! {
     More = "P099", Error;
     /// A grant that has expired.
     GrantExpired = "P101", Warning;
-    /// A release, which this version checks but does not serve.
-    ReleaseNotServed = "P102", Warning;
     /// Access that this version checks but does not serve.
     AccessNotServed = "P103", Warning;
     /// Columns that leave and do not say what they are.
@@ -128,6 +128,12 @@ problems! {
     DomainMixed = "P110", Warning;
     /// Text that is scrubbed without knowing the values of columns of identifiers.
     ScrubUnlearned = "P111", Warning;
+    /// A release that protects little, or leaves out much.
+    ReleaseWeak = "P112", Warning;
+    /// Sensitive columns that leave in a release and that none of its models is about.
+    SensitiveUncovered = "P113", Warning;
+    /// Columns that leave as they are beside a release and do not say what they are.
+    ReleaseBeside = "P114", Warning;
 }
 
 /// How many problems of a file are kept: nobody reads more at once.

@@ -39,7 +39,7 @@ pub fn schema() -> Value {
                 "additionalProperties": { "$ref": "#/$defs/rule" },
                 "description": "One rule for every column of the data, in the order of the stream.",
             },
-            "release": release(),
+            "release": super::release::schema(),
             "views": {
                 "type": "array", "maxItems": raw::VIEWS_MAX, "items": { "$ref": "#/$defs/view" },
                 "description": "What partners are offered beside the dataset, as tables.",
@@ -61,6 +61,7 @@ pub fn schema() -> Value {
                 ],
             },
             "source": source(),
+            "quasi_identifiers": super::release::quasi_identifiers(),
             "rule": rule(),
             "view": view(),
             "grant": grant(),
@@ -108,32 +109,6 @@ fn source() -> Value {
                         "additionalProperties": { "enum": raw::FIELD_TYPES },
                         "description": "Each column's type, in the order of the file.",
                     },
-                },
-            },
-        },
-    })
-}
-
-fn release() -> Value {
-    json!({
-        "description": "A whole-table release. Checked, not built yet.",
-        "type": "object", "additionalProperties": false, "required": ["k_anonymity"],
-        "properties": {
-            "k_anonymity": {
-                "type": "object", "additionalProperties": false,
-                "required": ["k", "quasi_identifiers"],
-                "properties": {
-                    "k": { "type": "integer", "minimum": 2 },
-                    "quasi_identifiers": { "$ref": "#/$defs/texts" },
-                    "method": { "enum": raw::RELEASE_METHODS },
-                    "suppress_max": { "type": "number", "minimum": 0, "maximum": 1 },
-                },
-            },
-            "l_diversity": {
-                "type": "object", "additionalProperties": false, "required": ["column", "l"],
-                "properties": {
-                    "column": { "$ref": "#/$defs/text" },
-                    "l": { "type": "integer", "minimum": 2 },
                 },
             },
         },

@@ -13,6 +13,7 @@ use super::roles::Role;
 use super::study::{Study, count, quoted};
 use super::write::Format;
 use crate::error::Result;
+use crate::pairs::{sort, told};
 
 /// How commands are laid out.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Layout {
 
 /// The file's name; earlier tools gave it the same.
 const FILE: &str = "cmd_env_report.txt";
+/// What `scrub` lets out of an environment that it cannot take apart.
+const UNPARSED: &str = "<unparsed>";
 /// How many blocks stand in the page itself.
 const BLOCKS_SHOWN: usize = 50;
 
@@ -179,7 +182,7 @@ fn write(
         head.push_str(&super::write::text::wrapped(note, layout.width, "", ""));
     }
     put(&mut draft, &head)?;
-    let mut jobs = 0_u64;
+    let (mut jobs, mut unparsed) = (0_u64, 0_u64);
     let mut last: Option<Value> = None;
     study.rows(study.query(&sql)?, |row| {
         jobs = jobs.saturating_add(1);
@@ -193,10 +196,12 @@ fn write(
         {
             let rows = groups.iter().find(|(value, _)| value == group).map_or(0, |(_, rows)| *rows);
             let rows = thousands(&rows.to_string());
-            put(&mut draft, &format!("\n## {name}: {}  (jobs: {rows})\n", label(group)))?;
+            let group_name = printable(&label(group));
+            block.push_str(&format!("## {name}: {group_name}  (jobs: {rows})\n\n"));
             last = Some(group.clone());
         }
         lay_out(&mut block, parts, jobs, row, layout.width);
+        unparsed += u64::from(row.last().and_then(Value::as_str) == Some(UNPARSED));
         put(&mut draft, "\n")?;
         put(&mut draft, &block)?;
         if page.blocks.len() < BLOCKS_SHOWN {
@@ -204,6 +209,23 @@ fn write(
         }
         Ok(())
     })?;
+    if parts.environment.is_some() && unparsed > 0 {
+        page.figure(
+            "unparsed",
+            "Environments that could not be taken apart",
+            unparsed,
+            Show::Count,
+        );
+        let note = format!(
+            "`{UNPARSED}` stands for an environment that has no pairs of key and value: where some keys must \
+             stay behind, nothing of it leaves."
+        );
+        put(
+            &mut draft,
+            &format!("\n{}", super::write::text::wrapped(&note, layout.width, "", "")),
+        )?;
+        page.notes.push(note);
+    }
     if let Some(draft) = draft {
         output.folder.keep(draft)?;
         page.written.push(FILE.to_owned());
@@ -227,14 +249,11 @@ fn lay_out(block: &mut String, parts: &Parts, number: u64, row: &[Value], width:
         }
     }
     if let Some(name) = &parts.environment {
-        let mut pairs = pairs(cells.next().unwrap_or(&Value::Null));
+        let pairs = pairs(cells.next().unwrap_or(&Value::Null));
         block.push_str(&format!("{name}:\n"));
         if pairs.is_empty() {
             block.push_str("  (none)\n");
         }
-        pairs.sort_by(|(one, _), (other, _)| {
-            one.to_lowercase().cmp(&other.to_lowercase()).then_with(|| one.cmp(other))
-        });
         for (key, value) in pairs {
             let (key, value) = (printable(&key), printable(&value));
             let first = if key.is_empty() { "  ".to_owned() } else { format!("  {key}=") };
@@ -249,8 +268,8 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Adds a text in lines of at most `width` characters, broken at blanks where there are any. Nothing of it but
-/// the blanks at the breaks is lost.
+/// Adds a text in lines of at most `width` characters, broken at blanks where there are any, else behind the
+/// commas and colons of lists. Nothing of it but the blanks at the breaks is lost.
 fn wrap(out: &mut String, text: &str, first: &str, next: &str, width: usize) {
     let mut rest = text;
     let mut lead = first;
@@ -266,7 +285,10 @@ fn wrap(out: &mut String, text: &str, first: &str, next: &str, width: usize) {
         let (line, _) = rest.split_at(end);
         // A blank right behind the line breaks it too.
         let at_blank = rest.split_at(end).1.starts_with(' ');
-        let cut = if at_blank { end } else { line.rfind(' ').filter(|at| *at > 0).unwrap_or(end) };
+        let blank = || line.rfind(' ').filter(|at| *at > 0);
+        // A list without blanks is broken behind one of its items.
+        let item = || line.rfind([',', ';', ':']).map(|at| at + 1).filter(|at| *at * 2 > end);
+        let cut = if at_blank { end } else { blank().or_else(item).unwrap_or(end) };
         let (line, after) = rest.split_at(cut);
         out.push_str(line.trim_end());
         out.push('\n');
@@ -278,77 +300,19 @@ fn wrap(out: &mut String, text: &str, first: &str, next: &str, width: usize) {
     }
 }
 
-/// The pairs of an environment, in whatever form it leaves: an object, a list of `KEY=value`, or one text with
-/// blanks, semicolons or new lines between.
-///
-/// A new pair begins only where a `KEY=` does, so that a comma, a blank or a semicolon inside a value stays in
-/// it: `RFCLNAME=a.fcl,b.fcl` is one pair. What stands before the first key has no key.
-pub fn pairs(value: &Value) -> Vec<(String, String)> {
-    match value {
+/// The pairs of an environment, in whatever form it leaves: an object, a list of `KEY=value`, or one text.
+fn pairs(value: &Value) -> Vec<(String, String)> {
+    let mut pairs = match value {
         Value::Object(object) => {
             object.iter().map(|(key, value)| (key.clone(), text(value))).collect()
         }
         Value::Array(items) => items.iter().flat_map(pairs).collect(),
-        Value::String(text) => pairs_of_text(text.trim()),
+        Value::String(text) => return told(text),
         Value::Null => Vec::new(),
         other => vec![(String::new(), text(other))],
-    }
-}
-
-fn pairs_of_text(whole: &str) -> Vec<(String, String)> {
-    if whole.starts_with('{')
-        && let Ok(Value::Object(object)) = serde_json::from_str::<Value>(whole)
-    {
-        return pairs(&Value::Object(object));
-    }
-    let whole = whole.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(whole);
-    let split = split_at_keys(whole, |c| c.is_whitespace() || c == ';');
-    // `A=1,B=2`, as PBS writes it: commas count only where nothing else parts the keys.
-    match split.as_slice() {
-        [_] => split_at_keys(whole, |c| c == ','),
-        _ => split,
-    }
-}
-
-fn split_at_keys(whole: &str, parts: fn(char) -> bool) -> Vec<(String, String)> {
-    let mut starts = Vec::new();
-    let mut quote: Option<char> = None;
-    let mut before = true;
-    for (at, c) in whole.char_indices() {
-        if before && quote.is_none() && key_length(whole.split_at(at).1).is_some() {
-            starts.push(at);
-        }
-        match quote {
-            Some(open) if c == open => quote = None,
-            None if c == '\'' || c == '"' => quote = Some(c),
-            _ => {}
-        }
-        before = parts(c);
-    }
-    let ends = starts.iter().skip(1).copied().chain([whole.len()]);
-    let mut pairs = Vec::new();
-    let trimmed = |text: &str| text.trim_matches(parts).to_owned();
-    let head = trimmed(whole.split_at(starts.first().copied().unwrap_or(whole.len())).0);
-    if !head.is_empty() {
-        pairs.push((String::new(), head));
-    }
-    for (start, end) in starts.iter().copied().zip(ends) {
-        let (upto, _) = whole.split_at(end);
-        let (_, pair) = upto.split_at(start);
-        if let Some((key, value)) = pair.split_once('=') {
-            pairs.push((key.to_owned(), trimmed(value)));
-        }
-    }
+    };
+    sort(&mut pairs);
     pairs
-}
-
-/// How long the key is with which a text begins, where it begins with `KEY=`.
-fn key_length(text: &str) -> Option<usize> {
-    let (key, _) = text.split_once('=')?;
-    let mut letters = key.chars();
-    let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    (first && letters.all(|c| c.is_ascii_alphanumeric() || "_.()%".contains(c)))
-        .then_some(key.len())
 }
 
 #[cfg(test)]
@@ -370,8 +334,8 @@ mod tests {
         let text = "EXPERIMENT=gm2 RFCLNAME=a.fcl,b.fcl GRID_USER=user_0001";
         let expected = [
             pair("EXPERIMENT", "gm2"),
-            pair("RFCLNAME", "a.fcl,b.fcl"),
             pair("GRID_USER", "user_0001"),
+            pair("RFCLNAME", "a.fcl,b.fcl"),
         ];
         assert_eq!(told(json!(text)), expected);
         assert_eq!(told(json!(text.replace(' ', ";"))), expected);
@@ -390,9 +354,9 @@ mod tests {
         assert_eq!(told(json!({"A": "x y", "B": 2})), expected);
         assert_eq!(told(json!("{\"A\": \"x y\", \"B\": \"2\"}")), expected);
         assert_eq!(told(json!(["A=x y", "B=2"])), expected);
-        assert_eq!(told(json!("A='x C=1' B=2")), [pair("A", "'x C=1'"), pair("B", "2")]);
+        assert_eq!(told(json!("A='x C=1' B=2")), [pair("A", "x C=1"), pair("B", "2")]);
         assert_eq!(told(json!("no pairs here")), [pair("", "no pairs here")]);
-        assert_eq!(told(json!("run B=2")), [pair("", "run"), pair("B", "2")]);
+        assert_eq!(told(json!("run B=2")), [pair("", "run B=2")]);
         assert_eq!(told(json!(null)), []);
         assert_eq!(told(json!("")), []);
     }
@@ -407,6 +371,7 @@ mod tests {
         assert_eq!(wrapped("short", 20), "  K=short\n");
         assert_eq!(wrapped("one two three four", 14), "  K=one two\n    three four\n");
         assert_eq!(wrapped("0123456789abcdef", 14), "  K=0123456789\n    abcdef\n");
+        assert_eq!(wrapped("a.fcl,b.fcl,c.fcl", 14), "  K=a.fcl,\n    b.fcl,\n    c.fcl\n");
         let long = "word ".repeat(200) + &"x".repeat(500);
         for line in wrapped(&long, 40).lines() {
             assert!(line.chars().count() <= 40, "{line}");

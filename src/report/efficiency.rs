@@ -60,7 +60,7 @@ pub fn report(study: &Study<'_>) -> Result<Page> {
         }
     }
     by_hour(study, &measures, &mut page)?;
-    time::add(study, &mut page, None)?;
+    time::add(study, &mut page)?;
     page.columns.sort();
     page.columns.dedup();
     Ok(page)

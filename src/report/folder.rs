@@ -1,8 +1,8 @@
 //! The folder that a report is written into: every file appears whole or not at all, and none is replaced
 //! unless asked. Says nothing about what is in the files.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, ErrorKind, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Context, Error, Result};
@@ -48,9 +48,9 @@ impl Folder {
         let fresh = self.path.join(format!(".{name}.part"));
         // What a run that was broken off left behind.
         let _ = fs::remove_file(&fresh);
-        let file = File::create_new(&fresh).context(Code::Usage, || cannot(&path))?;
-        let file = Some(BufWriter::with_capacity(1 << 18, file));
-        Ok(Draft { file, fresh, path, replace: self.replace })
+        File::create_new(&fresh).context(Code::Usage, || cannot(&path))?;
+        let waiting = Vec::new();
+        Ok(Draft { waiting, most: BUFFER_BYTES, fresh, path, replace: self.replace })
     }
 
     /// Writes a whole file.
@@ -85,10 +85,15 @@ impl Folder {
     }
 }
 
-/// A file that has no name yet; dropped, it is gone.
+/// What a draft waits with where nothing else is said.
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// A file that has no name yet; dropped, it is gone. It is open only while it is written to, so that there
+/// may be as many drafts at a time as a report has parts.
 #[derive(Debug)]
 pub struct Draft {
-    file: Option<BufWriter<File>>,
+    waiting: Vec<u8>,
+    most: usize,
     fresh: PathBuf,
     path: PathBuf,
     replace: bool,
@@ -97,8 +102,8 @@ pub struct Draft {
 impl Draft {
     fn keep(mut self) -> Result<()> {
         let write = || -> std::io::Result<()> {
-            let Some(file) = self.file.take() else { return Ok(()) };
-            file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+            self.flush()?;
+            OpenOptions::new().append(true).open(&self.fresh)?.sync_all()?;
             if self.replace {
                 fs::rename(&self.fresh, &self.path)
             } else {
@@ -113,6 +118,13 @@ impl Draft {
         })
     }
 
+    /// The same, with so many bytes that may wait in memory.
+    #[must_use]
+    pub fn waiting_with(mut self, bytes: usize) -> Self {
+        self.most = bytes;
+        self
+    }
+
     /// The error for a failed write into it.
     pub fn failed(&self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
         Error::new(Code::Usage, cannot(&self.path)).because(cause)
@@ -121,14 +133,19 @@ impl Draft {
 
 impl Write for Draft {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match &mut self.file {
-            Some(file) => file.write(bytes),
-            None => Err(std::io::Error::from(ErrorKind::BrokenPipe)),
+        if self.waiting.len().saturating_add(bytes.len()) > self.most {
+            self.flush()?;
         }
+        self.waiting.extend_from_slice(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), Write::flush)
+        if !self.waiting.is_empty() {
+            OpenOptions::new().append(true).open(&self.fresh)?.write_all(&self.waiting)?;
+            self.waiting.clear();
+        }
+        Ok(())
     }
 }
 

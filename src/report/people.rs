@@ -291,7 +291,6 @@ fn add_correlations(study: &Study<'_>, page: &mut Page) -> Result<()> {
         "SELECT {user_name}, {ip_name}, count(*) FROM {} GROUP BY {user_name}, {ip_name}",
         study.table()
     );
-    let before = order_of(study, &ip);
     let valid = Valid::of(study, &user, Role::User);
     // By the value's own text: a null and the text `null` differ.
     let mut seen: BTreeMap<String, (Value, Seen)> = BTreeMap::new();
@@ -305,7 +304,7 @@ fn add_correlations(study: &Study<'_>, page: &mut Page) -> Result<()> {
         seen.distinct = seen.distinct.saturating_add(1);
         let better = match &seen.mode {
             None => true,
-            Some((mode, most)) => rows > *most || (rows == *most && before(&ip, mode).is_lt()),
+            Some((mode, most)) => rows > *most || (rows == *most && by_token(&ip, mode).is_lt()),
         };
         if better {
             seen.mode = Some((ip, rows));
@@ -355,8 +354,8 @@ fn add_correlations(study: &Study<'_>, page: &mut Page) -> Result<()> {
     }
     page.tables.push(table);
     page.notes.push(
-        "The most frequent address is that of most rows of the user, of equals the first in the order of \
-         tokens; rows without an address do not count for it. The list `user_ip_correlations` has [user, \
+        "The most frequent address is that of most rows of the user, of equals the shortest and of these the \
+         first; rows without an address do not count for it. The list `user_ip_correlations` has [user, \
          address, rows of the user, valid] in the order of tokens."
             .to_owned(),
     );
@@ -384,6 +383,6 @@ pub fn summary(study: &Study<'_>) -> Result<Page> {
     add(study, Role::User, &mut page)?;
     add(study, Role::Ip, &mut page)?;
     add_correlations(study, &mut page)?;
-    super::time::add(study, &mut page, None)?;
+    super::time::add(study, &mut page)?;
     Ok(page)
 }

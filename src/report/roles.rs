@@ -292,7 +292,7 @@ impl Roles {
             let (word, column) = (word.trim(), column.trim());
             let Some(known) = KNOWN.iter().find(|known| known.word == word) else {
                 let near = near(word, KNOWN.iter().map(|known| known.word));
-                let what = format!("there is no role `{word}`{near}; roles are {}", Role::words());
+                let what = format!("there is no role `{word}`{near} Roles are {}", Role::words());
                 return Err(Error::new(Code::Usage, what));
             };
             if !names().any(|name| name == column) {
@@ -334,11 +334,12 @@ pub fn unknown_column(schema: &Schema, column: &str) -> Error {
     let names = schema.fields().iter().map(|field| field.name().as_str());
     let near = near(column, names.clone());
     let all = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    Error::new(Code::Usage, format!("no column `{column}` is released{near}; released are {all}"))
+    Error::new(Code::Usage, format!("no column `{column}` is released{near} Released are {all}"))
 }
 
 fn near<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    did_you_mean(word, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+    did_you_mean(word, known)
+        .map_or_else(|| ".".to_owned(), |near| format!("; did you mean `{near}`?"))
 }
 
 /// The first column that a transform of this kind made.
@@ -394,9 +395,7 @@ mod tests {
         assert_eq!(find("user=Owner").unwrap().column(Role::User), Some("Owner"));
         let told = |line: &str| find(line).unwrap_err().to_string();
         assert_eq!(told("user"), "`--column user`: it takes ROLE=COLUMN, such as user=User");
-        assert!(
-            told("usr=User").starts_with("there is no role `usr`; did you mean `user`?; roles")
-        );
+        assert!(told("usr=User").starts_with("there is no role `usr`; did you mean `user`? Roles"));
         let text = told("user=Usre");
         assert!(text.starts_with("no column `Usre` is released; did you mean `User`?"), "{text}");
     }

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use serde_json::Value;
 
 use super::cell::values;
-use super::progress::Progress;
+use super::progress::Watch;
 use super::released::{Answer, Released};
 use super::roles::{Role, Roles, unknown_column};
 use crate::error::{Code, Error, Result};
@@ -19,7 +19,7 @@ pub struct Study<'a> {
     schema: SchemaRef,
     roles: Roles,
     withheld: Vec<String>,
-    progress: &'a Progress<'a>,
+    progress: &'a dyn Watch,
 }
 
 impl<'a> Study<'a> {
@@ -33,7 +33,7 @@ impl<'a> Study<'a> {
         dataset: &str,
         withheld: Vec<String>,
         said: &[String],
-        progress: &'a Progress<'a>,
+        progress: &'a dyn Watch,
     ) -> Result<Self> {
         let schema = released.schema()?;
         let roles = Roles::find(&schema, said)?;
@@ -56,7 +56,7 @@ impl<'a> Study<'a> {
     }
 
     /// How the reading is shown.
-    pub const fn progress(&self) -> &'a Progress<'a> {
+    pub const fn progress(&self) -> &'a dyn Watch {
         self.progress
     }
 
@@ -164,7 +164,7 @@ impl<'a> Study<'a> {
             for row in rows_of(&batch)? {
                 take(row)?;
             }
-            self.progress.rows(batch.num_rows());
+            self.progress.rows(batch.num_rows() as u64);
         }
         Ok(())
     }

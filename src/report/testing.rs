@@ -9,7 +9,7 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
 use super::folder::Folder;
-use super::progress::Progress;
+use super::progress::Unseen;
 use super::released::{Answer, Released};
 use super::roles::PROTECTION;
 use super::study::Study;
@@ -84,11 +84,9 @@ impl Written {
         withheld: &[&str],
     ) -> (bool, Made) {
         let place = tempfile::tempdir().unwrap();
-        let mut err = Vec::new();
-        let progress = Progress::new(&mut err, false);
         let names =
             |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let study = Study::open(self, "jobs", names(withheld), &names(said), &progress).unwrap();
+        let study = Study::open(self, "jobs", names(withheld), &names(said), &Unseen).unwrap();
         let mut folder = Folder::open(place.path(), false).unwrap();
         let meta = meta();
         let mut output = Output { folder: &mut folder, formats: Format::ALL, meta: &meta };

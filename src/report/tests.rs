@@ -231,7 +231,7 @@ fn a_site_is_found_in_any_case_with_all_its_spellings() {
     assert_eq!(meta["canonical_site"], "FermiGrid");
     assert_eq!(meta["is_valid_site"], true);
     assert_eq!(meta["total_jobs_at_site"], 4);
-    let note = "found by another spelling; 3 spellings, all included: `FermiGrid` (2), ` FERMIGRID ` (1), \
+    let note = "found by another spelling; 3 spellings, all included: `FermiGrid` (2), `FERMIGRID` (1), \
                 `fermigrid` (1)";
     assert_eq!(meta["match_note"], note);
     let jobs_at = told["jobs_at_site"].as_array().unwrap();

@@ -12,42 +12,54 @@ const DAY: i64 = 24 * HOUR;
 /// More spans than this are no bars any more.
 const SPANS_MAX: i64 = 400;
 
-/// Adds a plot of the rows over time, if a time is released; `only` is a condition on the rows.
+/// The column that tells when, and in which role.
+fn when<'a>(study: &'a Study<'_>) -> Option<(Role, &'a str)> {
+    let roles = [Role::Submit, Role::Start, Role::End];
+    roles.into_iter().find_map(|role| Some((role, study.column(role)?)))
+}
+
+/// The hour that a row counts for, in seconds since 1970, as SQL; nothing where no time is released.
+pub(super) fn hour(study: &Study<'_>) -> Option<String> {
+    let (_, column) = when(study)?;
+    let name = quoted(column);
+    Some(format!("to_unixtime(date_trunc('hour', CAST({name} AS TIMESTAMP)))"))
+}
+
+/// Adds a plot of the rows over time, if a time is released.
 ///
 /// # Errors
 /// When the statement fails.
-pub(super) fn add(study: &Study<'_>, page: &mut Page, only: Option<&str>) -> Result<()> {
-    let roles = [Role::Submit, Role::Start, Role::End];
-    let Some((role, column)) =
-        roles.into_iter().find_map(|role| Some((role, study.column(role)?.to_owned())))
-    else {
-        page.notes.push(study.missing(Role::Submit));
-        return Ok(());
-    };
-    let name = quoted(&column);
-    let only = only.map_or_else(String::new, |only| format!(" AND ({only})"));
-    let sql = format!(
-        "SELECT to_unixtime(hour), n FROM (SELECT date_trunc('hour', CAST({name} AS TIMESTAMP)) AS hour, \
-         count(*) AS n FROM {} WHERE {name} IS NOT NULL{only} GROUP BY 1)",
-        study.table()
-    );
+pub(super) fn add(study: &Study<'_>, page: &mut Page) -> Result<()> {
     let mut hours: Vec<(i64, u64)> = Vec::new();
-    study.each(&sql, |[hour, rows]| {
-        hours.extend(hour.as_i64().map(|hour| (hour, count(&rows))));
-        Ok(())
-    })?;
-    let (points, span) = spans(&hours);
+    if let Some(hour) = hour(study) {
+        let sql = format!("SELECT {hour}, count(*) FROM {} GROUP BY 1", study.table());
+        study.each(&sql, |[hour, rows]| {
+            hours.extend(hour.as_i64().map(|hour| (hour, count(&rows))));
+            Ok(())
+        })?;
+    }
+    draw(study, page, &hours);
+    Ok(())
+}
+
+/// The plot of rows an hour, or the note that there is no time.
+pub(super) fn draw(study: &Study<'_>, page: &mut Page, hours: &[(i64, u64)]) {
+    let Some((role, column)) = when(study) else {
+        page.notes.push(study.missing(Role::Submit));
+        return;
+    };
+    let (points, span) = spans(hours);
     let Some(((first, _), most)) =
         points.first().zip(points.iter().max_by(|one, other| one.1.total_cmp(&other.1)))
     else {
-        return Ok(());
+        return;
     };
     let word = match span {
         HOUR => "hour",
         DAY => "day",
         _ => "week",
     };
-    let when = |at: i64| {
+    let day = |at: i64| {
         let time = chrono::DateTime::from_timestamp(at, 0);
         time.map(|time| time.format("%Y-%m-%d").to_string()).unwrap_or_default()
     };
@@ -56,17 +68,16 @@ pub(super) fn add(study: &Study<'_>, page: &mut Page, only: Option<&str>) -> Res
         title: format!("Jobs over time, by {}", role.noun()),
         alt: format!(
             "Jobs a {word} from {} to {}, at most {} in the {word} of {}.",
-            when(*first),
-            when(last),
+            day(*first),
+            day(last),
             super::page::decimal(most.1, 0),
-            when(most.0)
+            day(most.0)
         ),
         shape: Shape::Time { points, span },
     });
-    if !page.columns.contains(&column) {
-        page.columns.push(column);
+    if !page.columns.iter().any(|known| known == column) {
+        page.columns.push(column.to_owned());
     }
-    Ok(())
 }
 
 /// Counts an hour as counts a span that suits their range.

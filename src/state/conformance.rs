@@ -29,6 +29,7 @@ pub(crate) fn all(fresh: &dyn Fn() -> Opener) {
     a_clash_takes_nothing_in_and_every_one_is_told(&*fresh()());
     sealing_changes_no_number_and_only_the_private_key_opens(&fresh());
     another_master_key_numbers_nothing_once_originals_are_sealed(&fresh());
+    another_key_for_originals_opens_all_and_the_old_one_none(&fresh());
     audit_rows_follow_each_other(&*fresh()());
     a_failed_append_changes_nothing(&*fresh()());
     concurrent_appends_leave_no_gap(&fresh());
@@ -351,6 +352,37 @@ fn sealing_changes_no_number_and_only_the_private_key_opens(open: &Opener) {
     assert_eq!(store.tokens("s", Some(9), None).unwrap()[0].original, None);
     let wrong = Private::generate().unwrap();
     assert_eq!(store.tokens("s", None, Some(&wrong)).unwrap_err().code(), Code::Keys);
+}
+
+fn another_key_for_originals_opens_all_and_the_old_one_none(open: &Opener) {
+    let store = open();
+    let [first, second, third] = [(); 3].map(|()| Private::generate().unwrap());
+    let public = |private: &Private| private.public().unwrap();
+    let rotate = |old: &Private, new: &Private| store.rotate_originals(old, &public(new));
+    assert_eq!(rotate(&first, &second).unwrap_err().code(), Code::Usage);
+    store.numbers("plain", &["x"]).unwrap();
+    assert!(store.set_originals_key(&public(&first), &ring(7)).unwrap());
+    // Two batches of one map, one of another.
+    store.numbers("s", &["a", "b"]).unwrap();
+    store.numbers("s", &["c"]).unwrap();
+    store.numbers("t", &["a"]).unwrap();
+    let told = |scope: &str, key: &Private| -> crate::error::Result<Vec<String>> {
+        let tokens = store.tokens(scope, None, Some(key))?;
+        Ok(tokens.into_iter().map(|token| token.original.unwrap()).collect())
+    };
+    assert_eq!(rotate(&third, &second).unwrap_err().code(), Code::Keys);
+    assert_eq!(told("s", &first).unwrap(), ["a", "b", "c"], "nothing was changed");
+    assert_eq!(rotate(&first, &second).unwrap().sealed, 4);
+    assert_eq!(store.originals_key().unwrap(), Some(public(&second)));
+    assert_eq!(told("s", &second).unwrap(), ["a", "b", "c"]);
+    assert_eq!(told("t", &second).unwrap(), ["a"]);
+    assert_eq!(told("s", &first).unwrap_err().code(), Code::Keys);
+    // Values keep their numbers, new ones are sealed with the new key, and what lay plain lies plain.
+    assert_eq!(store.numbers("s", &["c", "d", "a"]).unwrap(), [3, 4, 1]);
+    assert_eq!(told("s", &second).unwrap(), ["a", "b", "c", "d"]);
+    assert_eq!(store.tokens("plain", None, None).unwrap()[0].original.as_deref(), Some("x"));
+    assert_eq!(rotate(&second, &third).unwrap().sealed, 5);
+    assert_eq!(told("s", &third).unwrap(), ["a", "b", "c", "d"]);
 }
 
 fn another_master_key_numbers_nothing_once_originals_are_sealed(open: &Opener) {

@@ -124,6 +124,20 @@ pub trait Store: TokenMap + Send + Sync + Debug {
     /// store cannot be read or written. What was sealed until then stays sealed.
     fn seal_originals(&self) -> Result<SealedOriginals>;
 
+    /// Seals all sealed originals with another key, all or none of them, and clears the store of what was
+    /// sealed with the old one. Numbers stay; originals that lie plain stay plain.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::Usage`] where nothing is sealed, [`crate::error::Code::Keys`] when `old` is not
+    /// the key in use, [`crate::error::Code::State`] when the store cannot be read or written.
+    fn rotate_originals(&self, old: &Private, new: &Public) -> Result<SealedOriginals>;
+
+    /// Clears the store of what was deleted or replaced. Says whether nothing of it is left in the files.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be written.
+    fn clear(&self) -> Result<bool>;
+
     /// Appends one row to the audit log: `compose` gets the head and returns the row that follows it
     /// with the new head. Nothing comes between the two, from any thread or process.
     ///

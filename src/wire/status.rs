@@ -40,7 +40,12 @@ pub fn status(code: Code, request_id: &str) -> Status {
 fn told(code: Code, hint: Option<&Hint>, request_id: &str) -> Status {
     let (grpc, sentence) = sentence(code);
     let message = match hint {
-        Some(hint) => format!("{sentence} Hint: {}. [{code}, request {request_id}]", hint.as_str()),
+        Some(hint) => {
+            let hint = hint.as_str();
+            // A question keeps its mark.
+            let end = if hint.ends_with('?') { "" } else { "." };
+            format!("{sentence} Hint: {hint}{end} [{code}, request {request_id}]")
+        }
         None => format!("{sentence} [{code}, request {request_id}]"),
     };
     let mut trailers = MetadataMap::new();
@@ -307,6 +312,16 @@ mod tests {
         assert!(status.message().contains("Hint: no column `a  b`"), "{}", status.message());
         assert!(status.message().len() < 420, "{}", status.message().len());
         assert!(!status.message().contains("canary"));
+    }
+
+    #[test]
+    fn a_hint_ends_once() {
+        let message = |hint: &str| {
+            let error = Error::new(Code::SqlInvalid, "x").hinting(Hint::new(hint));
+            refuse(&error, "r-1", "GetFlightInfo", "cern").message().to_owned()
+        };
+        assert!(message("did you mean `a`?").contains("Hint: did you mean `a`? [Q001"));
+        assert!(message("no column `a`").contains("Hint: no column `a`. [Q001"));
     }
 
     #[test]

@@ -4,6 +4,8 @@ What the shipped views of HTCondor and Slurm jobs tell is computed again here, f
 from what a plain pull gave.
 """
 
+import json
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -25,7 +27,8 @@ from support import client_of, furnished
 HTCONDOR = PROJECT / "policies" / "htcondor-jobs.yaml"
 ROWS = 12_000
 VIEWS = [
-    *("users ips user_ips failed_users sites jobs_by_site records codebook features".split()),
+    *("users ips user_ips failed_users sites jobs_by_site commands records".split()),
+    *("codebook features".split()),
 ]
 NAMES = [f"htcondor_{name}" for name in VIEWS]
 GROUP_MIN = 20
@@ -99,6 +102,11 @@ def commonest(seen: "Counter[str]") -> tuple[str, int]:
     return min(seen.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
+def shortest(seen: "Counter[str]") -> tuple[str, int]:
+    """The same, of several the shortest."""
+    return min(seen.items(), key=lambda pair: (-pair[1], len(pair[0]), pair[0]))
+
+
 def listed(connection: adbc.Connection, **filters: object) -> dict[str, str]:
     """Tables of the schema of datasets, with what they are."""
     objects = connection.adbc_get_objects(depth="tables", **filters).read_all().to_pylist()
@@ -163,7 +171,7 @@ def test_each_user_has_the_address_of_most_jobs(world: World) -> None:
     for row in released:
         if row["JobsubClientIpAddress"] is not None:
             pairs[row["User"]][row["JobsubClientIpAddress"]] += 1
-    expected = {user: commonest(seen) for user, seen in pairs.items()}
+    expected = {user: shortest(seen) for user, seen in pairs.items()}
     rows = world.partner().pull("htcondor_user_ips").table.to_pylist()
     assert {row["token"]: (row["ip_token"], row["ip_count"]) for row in rows} == expected
 
@@ -215,7 +223,7 @@ def test_records_hold_what_is_known_and_no_more(world: World) -> None:
     records = {(row["ClusterId"], row["ProcId"]): row["record"] for row in table.to_pylist()}
     assert len(records) == ROWS
     for row in released:
-        record = records[row.pop("ClusterId"), row.pop("ProcId")]
+        record = records[row["ClusterId"], row["ProcId"]]
         assert [pair["k"] for pair in record] == [key for key in row if row[key] is not None]
         texts = {pair["k"]: pair["v"] for pair in record}
         assert texts["RequestMemory"] == str(row["RequestMemory"])
@@ -224,10 +232,10 @@ def test_records_hold_what_is_known_and_no_more(world: World) -> None:
 
 def test_features_are_vectors_of_one_length_that_the_codebook_explains(world: World) -> None:
     table = world.partner().pull("htcondor_features").table
-    assert table.schema.field("features").type == pa.list_(pa.float32(), 9)
+    assert table.schema.field("features").type == pa.list_(pa.float32(), 10)
     book = world.partner().pull("htcondor_codebook").table.to_pylist()
     places = {row["feature"]: row["position"] for row in book}
-    assert sorted(places.values()) == list(range(9))
+    assert sorted(places.values()) == list(range(10))
     sites = {row["value"]: row["code"] for row in book if row["feature"] == "Site"}
     assert sorted(sites.values()) == list(range(len(sites)))
     vectors = {(row["ClusterId"], row["ProcId"]): row["features"] for row in table.to_pylist()}
@@ -236,7 +244,50 @@ def test_features_are_vectors_of_one_length_that_the_codebook_explains(world: Wo
         vector = vectors[row["ClusterId"], row["ProcId"]]
         assert vector[places["RequestMemory"]] == row["RequestMemory"]
         assert vector[places["hour"]] == row["QDate"].hour
-        assert vector[places["Site"]] == (sites[row["Site"]] if row["Site"] else -1)
+        site = vector[places["Site"]]
+        assert math.isnan(site) if row["Site"] is None else site == sites[row["Site"]]
+
+
+def test_vectors_are_read_as_lists_of_one_length_with_their_codebook(world: World) -> None:
+    """The report `vectors`, as a data scientist reads it, and the view beside it."""
+    columns = ["QDate", "RequestMemory", "RequestCpus", "CumulativeSlotTime", "NumJobStarts"]
+    columns += ["Experiment", "Site"]
+    out, custodian = world.custodian.home / "vectors", world.custodian
+    said = ["--dataset", "htcondor_jobs", "--partner", "cern", "--columns", ",".join(columns)]
+    places = ["--policies", custodian.policies, "--state", custodian.state, "--out", out]
+    custodian.run("report", "vectors", *said, *places)
+    table = pq.read_table(out / "vectors.parquet")
+    kind = table.schema.field("vector").type
+    assert pa.types.is_fixed_size_list(kind) and kind.value_type == pa.float32()
+    assert (kind.list_size, table.num_rows) == (len(columns), ROWS)
+    book = json.loads((out / "vectors.codebook.json").read_text())
+    assert [column["column"] for column in book["columns"]] == columns
+    assert (book["width"], book["rows"]) == (len(columns), ROWS)
+    flat = table["vector"].combine_chunks().flatten().to_numpy()
+    matrix = flat.reshape(ROWS, len(columns))
+    released = world.released()
+    assert matrix[:, 1].tolist() == released["RequestMemory"].to_pylist()
+    codes = {value["value"]: value["code"] for value in book["columns"][6]["values"]}
+    for code, site in zip(matrix[:, 6].tolist(), released["Site"].to_pylist(), strict=True):
+        assert math.isnan(code) if site is None else codes[site] == code
+    view = world.partner().pull("htcondor_features").table
+    seen = view["features"].combine_chunks().flatten().to_numpy().reshape(ROWS, 10)[:, :7]
+    told = sorted(map(repr, matrix.tolist()))
+    assert sorted(map(repr, seen.tolist())) == told
+
+
+def test_environments_are_pairs_in_the_order_of_their_keys(world: World) -> None:
+    table = world.partner().pull("htcondor_commands").table
+    jobs = {(row["ClusterId"], row["ProcId"]): row["environment"] for row in table.to_pylist()}
+    pairs = 0
+    for row in world.released().select(["ClusterId", "ProcId", "Environment"]).to_pylist():
+        found = jobs[row["ClusterId"], row["ProcId"]]
+        assert (found is None) == (row["Environment"] is None)
+        keys = [pair["key"].lower() for pair in found or []]
+        assert keys == sorted(keys)
+        assert all(f"{pair['key']}=" in row["Environment"] for pair in found or [] if pair["key"])
+        pairs += len(keys)
+    assert pairs > ROWS // 2
 
 
 def test_no_original_is_in_any_view(world: World) -> None:
@@ -375,9 +426,5 @@ def test_a_records_texts_and_a_vectors_numbers_are_the_rows(slurm: Partner) -> N
         keys = [key for key in row if key not in ("jobid", "jobidraw") and row[key] is not None]
         assert list(texts) == keys and texts["state"] == row["state"]
         vector = vectors[row["jobid"]]["features"]
-        assert vector[:4] == [
-            row["submit"].hour,
-            row["submit"].isoweekday() % 7,
-            row["nnodes"],
-            row["ncpus"],
-        ]
+        assert vector[1:3] == [row["nnodes"], row["ncpus"]]
+        assert vector[6:8] == [row["submit"].hour, row["submit"].isoweekday() % 7]

@@ -8,9 +8,13 @@ use super::*;
 use crate::local::tests::Custody;
 
 fn export(custody: &Custody, more: &[&str]) -> std::result::Result<String, String> {
+    export_of(custody, "jobs", more)
+}
+
+fn export_of(custody: &Custody, name: &str, more: &[&str]) -> std::result::Result<String, String> {
     let state = custody.folder.path().join("state");
     let policies = custody.policies();
-    let mut words = vec!["jobs", "--partner", "cern", "--state", state.to_str().unwrap()];
+    let mut words = vec![name, "--partner", "cern", "--state", state.to_str().unwrap()];
     words.extend(["--policies", policies.to_str().unwrap()]);
     words.extend(more);
     let args = crate::cli::place::parse(&words)?;
@@ -115,4 +119,26 @@ fn a_folder_has_one_file_a_shard_and_is_replaced_as_a_whole() {
     let hidden =
         hidden.filter(|it| it.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
     assert_eq!(hidden.count(), 0);
+}
+
+#[test]
+fn a_view_is_exported_by_its_name_and_the_manifest_says_of_what() {
+    let custody = Custody::new();
+    let policy = std::fs::read_to_string(custody.policies().join("jobs.yaml")).unwrap();
+    let views = "views:\n  - {name: ids, sql: \"SELECT Id FROM jobs WHERE Id > 1\"}\ngrants:";
+    custody.write_policy("jobs.yaml", &policy.replace("grants:", views));
+    let out = custody.folder.path().join("ids.csv");
+    let shown = out.to_str().unwrap();
+    let more = ["--to", "csv", "--out", shown, "--sort-by", "Id"];
+    let told = export_of(&custody, "ids", &more).unwrap();
+    assert!(told.starts_with(&format!("wrote {shown}: 4 rows, ")), "{told}");
+    // A view leaves out what it leaves out.
+    assert!(!told.contains("left out"), "{told}");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "Id\r\n2\r\n3\r\n4\r\n5\r\n");
+    let manifest = Manifest::read(&out).unwrap().unwrap();
+    assert_eq!((manifest.dataset.as_str(), manifest.view.as_deref()), ("jobs", Some("ids")));
+    let folder = format!("{}/", custody.folder.path().join("ids").display());
+    assert!(export_of(&custody, "ids", &["--to", "arrow", "--out", &folder]).is_ok());
+    let error = export_of(&custody, "idz", &["--to", "csv", "--out", "x"]).unwrap_err();
+    assert_eq!(error, "no policy has the dataset or view `idz`; did you mean `ids`?");
 }

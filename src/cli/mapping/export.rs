@@ -4,6 +4,7 @@
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
+use super::super::progress::{Progress, Unit};
 use super::file::PrivateFile;
 use super::forms::{self, Entry, Format, Section};
 use super::target::{Policies, Target, Which};
@@ -92,12 +93,20 @@ impl Export {
             }
         });
         let (maps, request) = self.maps(hand)?;
+        let progress = Progress::start("exporting tokens", Unit::Tokens);
         let (file, tokens) = hand.audited(request, || {
             let key = self.key.load()?;
             let mut sections = Vec::new();
+            let known = hand.store.token_scopes()?;
+            let all = known.iter().filter(|known| maps.iter().any(|map| map.scope == known.name));
+            progress.expect(all.map(|known| known.tokens).sum());
             for map in maps {
-                sections.push(section(hand, map, key.as_ref())?);
+                progress.message(&map.name);
+                let section = section(hand, map, key.as_ref())?;
+                progress.advance(section.entries.len() as u64);
+                sections.push(section);
             }
+            progress.message("writing the file");
             let mut file = BufWriter::new(PrivateFile::begin(&self.out, self.overwrite)?);
             forms::write(format, &sections, &mut file)?;
             let failed = || format!("`{}` cannot be written", self.out.display());
@@ -107,6 +116,7 @@ impl Export {
             let tokens = sections.iter().map(|section| section.entries.len() as u64).sum();
             Ok(((file, tokens), tokens))
         })?;
+        progress.finish();
         // Only what is recorded gets its name.
         file.finish()?;
         writeln!(out, "{tokens} tokens are in `{}` (mode 0600)", self.out.display())

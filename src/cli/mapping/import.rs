@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use super::super::progress::{Progress, Unit};
 use super::forms::{self, Format, Found, FoundEntry};
 use super::target::{Target, Which};
 use super::{Hand, Why, request, shown};
@@ -16,7 +17,8 @@ use crate::state::{Clash, NewToken};
 #[command(after_help = "\
 Reads what `mapping export` writes, the mapping files of anonymize_cluster_data.sh, and JSON with \
 `entries` of token, count, valid and original. The policy's `prefix`, `width` and `style` say how tokens \
-are written. New values go on after the highest number. Where a number or a value is taken already, \
+are written. New values go on after the highest number. Counts of the file are left out, because rows are \
+counted when they are served: `--with-counts` is for rows that never will be. Where a number or a value is taken already, \
 nothing is changed, and every clash is told by its line.")]
 pub(super) struct Import {
     /// The file
@@ -26,9 +28,9 @@ pub(super) struct Import {
     /// How it is written, where that cannot be seen
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Leave out the counts of the file: the rows that they are of will be served here too
+    /// Take the counts of the file: the rows that they are of will never be served here
     #[arg(long)]
-    without_counts: bool,
+    with_counts: bool,
     #[command(flatten)]
     why: Why,
 }
@@ -46,14 +48,21 @@ impl Import {
         let columns = [self.which.column.clone()];
         let digest = &target.policy.digest;
         let request = request("MappingImport", &self.which, &columns, digest, deed);
-        let (done, passed_over) = hand.audited(request, || {
+        let progress = Progress::start("taking tokens in", Unit::Tokens);
+        progress.message("reading the file");
+        let (done, passed_over, counts) = hand.audited(request, || {
             let found = self.read(&style)?;
             let tokens = self.tokens(&found, &style)?;
+            progress.expect(tokens.len() as u64);
+            progress.message("comparing them with the map");
             hand.store.give_keys(&target.ring);
             let done = hand.store.import_tokens(&scope, &tokens, found.counter.unwrap_or(0))?;
             let done = done.map_err(|clashes| self.refused(clashed(&clashes, &found, &style)))?;
-            Ok(((done, found.passed_over), done.added))
+            progress.position(done.added + done.known);
+            let counts = found.entries.iter().filter_map(|entry| entry.count).collect::<Vec<_>>();
+            Ok(((done, found.passed_over, counts), done.added))
         })?;
+        progress.finish();
         let mut say = |text: String| {
             writeln!(out, "{text}")
                 .context(Code::Usage, || "the answer cannot be written".to_owned())
@@ -69,7 +78,20 @@ impl Import {
             0 => String::new(),
             known => format!(", {known} were here already"),
         };
-        say(format!("{} tokens were taken in{known}; the next new value is `{next}`", done.added))
+        say(format!("{} tokens were taken in{known}; the next new value is `{next}`", done.added))?;
+        let (tokens, rows) =
+            (counts.len(), counts.iter().fold(0, |sum: u64, rows| sum.saturating_add(*rows)));
+        match (tokens, self.with_counts) {
+            (0, _) => Ok(()),
+            (_, true) => say(format!(
+                "counts of {tokens} tokens were taken in, {rows} rows; rows that are served here are counted \
+                 beside them"
+            )),
+            (_, false) => say(format!(
+                "counts of {tokens} tokens, {rows} rows, were left out: rows are counted when they are served \
+                 here; `--with-counts` takes them"
+            )),
+        }
     }
 
     fn read(&self, style: &TokenStyle) -> Result<Found> {
@@ -107,7 +129,7 @@ impl Import {
                     number,
                     // As the serving path asks for it, or it would never be found.
                     original: style.normalized(original),
-                    rows: count.filter(|_| !self.without_counts),
+                    rows: count.filter(|_| self.with_counts),
                 }),
                 Err(why) => wrong.push(format!("{place}: `{token}` {why}")),
             }

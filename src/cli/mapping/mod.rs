@@ -34,8 +34,8 @@ Examples:
       --reason 'tokens of the old script stay'
   veilflight mapping lookup user_0042 --dataset jobs --column User --partner cern \\
       --reason 'ticket 4711: abuse'
-  veilflight mapping seal-key --out /media/usb/originals.key
-  veilflight mapping seal
+  veilflight mapping seal-key --out /media/usb/originals.key --reason 'the way back goes to the vault'
+  veilflight mapping seal --reason 'the way back goes to the vault'
 
 All of it happens on this machine. `audit show` tells who did what, and why.")]
 pub(super) struct Args {
@@ -55,7 +55,7 @@ enum Verb {
     Import(import::Import),
     /// Tell the original behind one token
     Lookup(lookup::Lookup),
-    /// Make the key pair that originals are sealed with from now on
+    /// Make the key pair that originals are sealed with from now on, or change it
     SealKey(seal::SealKey),
     /// Seal the originals that lie plain in the state
     Seal(seal::Seal),
@@ -101,7 +101,7 @@ pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> any
         Verb::Export(export) => export.run(&hand, out)?,
         Verb::Import(import) => import.run(&hand, out)?,
         Verb::Lookup(lookup) => lookup.run(&hand, out)?,
-        Verb::SealKey(seal_key) => seal_key.run(&hand, out)?,
+        Verb::SealKey(seal_key) => return Ok(seal_key.run(&hand, out)?),
         Verb::Seal(seal) => return Ok(seal.run(&hand, out)?),
     }
     Ok(0)

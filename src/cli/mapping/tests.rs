@@ -299,7 +299,7 @@ fn a_centre_that_used_the_old_script_keeps_its_tokens() {
     for form in ["text", "csv", "json"] {
         let out = world.path(&format!("groups.{form}"));
         world.about("Group", &["export", "--out", &out, "--format", form]).unwrap();
-        let said = world.about("Group", &["import", &out]).unwrap();
+        let said = world.about("Group", &["import", &out, "--with-counts"]).unwrap();
         assert!(said.starts_with("0 tokens were taken in, 703 were here already"), "{said}");
     }
     assert_eq!(world.originals(GROUPS, None), before);
@@ -356,8 +356,22 @@ fn the_json_of_the_notebooks_is_taken_in_and_given_back_the_same() {
         "config": {"prefix": "IP", "start": 5, "counter": 6},
     });
     fs::write(&file, old.to_string()).unwrap();
+    // A row that is served here must not count twice: unless it is said, the file's counts are left out.
     let said = world.about("Address", &["import", &file]).unwrap();
-    assert_eq!(said, "2 tokens were taken in; the next new value is `IP7`\n");
+    let taken = "2 tokens were taken in; the next new value is `IP7`\n";
+    assert_eq!(
+        said,
+        format!(
+            "{taken}counts of 2 tokens, 4 rows, were left out: rows are counted when they are served here; \
+             `--with-counts` takes them\n"
+        )
+    );
+    assert!(world.originals(ADDRESSES, None).iter().all(|(_, _, rows)| *rows == 0));
+    let said = world.about("Address", &["import", &file, "--with-counts"]).unwrap();
+    assert!(
+        said.contains("\ncounts of 2 tokens were taken in, 4 rows; rows that are served"),
+        "{said}"
+    );
     let out = world.path("again.json");
     world.about("Address", &["export", "--out", &out]).unwrap();
     let again: serde_json::Value =
@@ -417,17 +431,21 @@ fn sealed_originals_are_told_with_the_private_key_only() {
     let world = World::new();
     world.store.numbers(USERS, &["jsmith"]).unwrap();
     let key = world.path("originals.key");
-    let said = world.call(&["seal-key", "--out", &key]).unwrap();
+    let why = ["--reason", "vault"];
+    assert!(world.call(&["seal-key", "--out", &key]).unwrap_err().contains("--reason"));
+    assert!(world.call(&["seal"]).unwrap_err().contains("--reason"));
+    let with = |words: &[&str]| world.call(&[words, &why].concat());
+    let said = with(&["seal-key", "--out", &key]).unwrap();
     assert!(said.starts_with(&format!("made `{key}` (mode 0600), key ")), "{said}");
     assert_eq!(mode(&key), 0o600);
     let other = world.path("other.key");
-    let again = world.call(&["seal-key", "--out", &other]).unwrap_err();
-    assert_eq!(again, "originals are sealed already; the key stays");
+    let again = with(&["seal-key", "--out", &other]).unwrap_err();
+    assert_eq!(again, "originals are sealed already; the key stays, unless `--rotate` changes it");
     assert!(!Path::new(&other).exists());
-    let said = world.call(&["seal"]).unwrap();
+    let said = with(&["seal"]).unwrap();
     assert_eq!(
         said,
-        "1 originals were sealed\nnothing of them is left in the files of the state\n"
+        "1 originals were sealed\nnothing of what lay there before is left in the files of the state\n"
     );
     assert_eq!(world.store.numbers(USERS, &["alee", "jsmith"]).unwrap(), [2, 1]);
     let sealed =
@@ -452,6 +470,66 @@ fn sealed_originals_are_told_with_the_private_key_only() {
         world.originals(USERS, Some(&private)).into_iter().map(|(_, name, _)| name).collect();
     assert_eq!(names, ["jsmith", "alee", "mjones"]);
     assert_eq!(world.store.token_scopes().unwrap()[0].sealed, 3);
-    let methods: Vec<String> = world.told().into_iter().map(|line| line.0).collect();
-    assert_eq!(methods[..2], ["MappingSealKey", "MappingSeal"]);
+    let told: Vec<_> = world.told().into_iter().map(|line| (line.0, line.2)).collect();
+    let line = |method: &str| (method.to_owned(), "vault".to_owned());
+    assert_eq!(told[..2], [line("MappingSealKey"), line("MappingSeal")]);
+}
+
+#[test]
+fn the_key_of_originals_is_changed_whole_or_not_at_all_and_goes_on_where_it_was_broken_off() {
+    let world = World::new();
+    let [old, new, third] = ["old.key", "new.key", "third.key"].map(|name| world.path(name));
+    let rotate = |from: &str, to: &str| {
+        world.call(&[
+            "seal-key",
+            "--rotate",
+            "--originals-key",
+            from,
+            "--out",
+            to,
+            "--reason",
+            "yearly",
+        ])
+    };
+    let made = |path: &str| Private::generate().unwrap().create_file(Path::new(path)).unwrap();
+    made(&third);
+    assert!(rotate(&third, &new).unwrap_err().starts_with("originals are not sealed; leave out"));
+    world.call(&["seal-key", "--out", &old, "--reason", "vault"]).unwrap();
+    world.store.numbers(USERS, &["jsmith", "alee"]).unwrap();
+    let names = |key: &str| -> Vec<String> {
+        let private = Private::load(Path::new(key)).unwrap();
+        world.originals(USERS, Some(&private)).into_iter().map(|(_, name, _)| name).collect()
+    };
+    // A wrong key, and the old one as the new one, change nothing and leave nothing.
+    let why = rotate(&third, &new).unwrap_err();
+    assert!(why.starts_with("the originals are sealed with the key "), "{why}");
+    assert!(!Path::new(&new).exists());
+    assert!(rotate(&old, &old).unwrap_err().ends_with("holds the key that is to be changed"));
+    assert_eq!(names(&old), ["jsmith", "alee"]);
+    // Broken off when the file was made and nothing was sealed with it.
+    made(&new);
+    let kept = fs::read(&new).unwrap();
+    let said = rotate(&old, &new).unwrap();
+    assert!(said.contains("is the key now; 2 originals were sealed anew\n"), "{said}");
+    assert_eq!(fs::read(&new).unwrap(), kept, "a key file is never written over");
+    assert_eq!(names(&new), ["jsmith", "alee"]);
+    // Broken off between the change and its message.
+    let said = rotate(&old, &new).unwrap();
+    assert!(said.contains("is the key now; 0 originals were sealed anew\n"), "{said}");
+    let key = ["lookup", "user_0002", "--originals-key", &old];
+    assert!(world.about("User", &key).unwrap_err().starts_with("an original does not open"));
+    // From nothing, and the file is private.
+    fs::remove_file(&third).unwrap();
+    rotate(&new, &third).unwrap();
+    assert_eq!(
+        (mode(&third), names(&third)),
+        (0o600, vec!["jsmith".to_owned(), "alee".to_owned()])
+    );
+    assert_eq!(world.store.numbers(USERS, &["alee", "new"]).unwrap(), [2, 3]);
+    let told: Vec<_> =
+        world.told().into_iter().filter(|line| line.0 == "MappingSealKeyRotate").collect();
+    let outcomes: Vec<_> = told.iter().map(|line| (line.3, line.4)).collect();
+    let failed = ("failed", Some(0));
+    assert_eq!(outcomes, [failed, failed, ("done", Some(2)), ("done", Some(0)), ("done", Some(2))]);
+    assert!(told.iter().all(|line| line.2 == "yearly"));
 }

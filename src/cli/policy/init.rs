@@ -2,14 +2,14 @@
 //! value, and serves nothing.
 
 use std::fs::OpenOptions;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
 use chrono::Days;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
+use super::super::progress::{Progress, Unit};
 use super::{DONE, ExitCode, Surroundings};
 use crate::error::{Code, Error};
 use crate::pipeline::profile::{Profile, Sample, delimited, ratio};
@@ -85,7 +85,7 @@ impl Init {
         let folder = self.folder()?;
         let paths = self.data.iter().map(|path| from(&folder, path, self.out.is_some()));
         let paths = paths.collect::<anyhow::Result<Vec<_>>>()?;
-        let (source, profile) = self.look(&folder, &paths, around)?;
+        let (source, profile) = self.look(&folder, &paths)?;
         let settings = Settings {
             dataset,
             source,
@@ -118,26 +118,12 @@ impl Init {
     }
 
     /// Looks at the data: parquet where there is any, else delimited text.
-    fn look(
-        &self,
-        folder: &Path,
-        paths: &[String],
-        around: &mut Surroundings<'_>,
-    ) -> anyhow::Result<(Source, Profile)> {
-        let bar = bar();
-        let mut told = String::new();
-        let terminal = std::io::stderr().is_terminal();
-        let mut complaint = Ok(());
+    fn look(&self, folder: &Path, paths: &[String]) -> anyhow::Result<(Source, Profile)> {
+        let progress = Progress::start("looking at a sample", Unit::Steps);
         let mut watch = |what: &str, done: u64, of: u64| {
-            if told != what {
-                told = what.to_owned();
-                bar.set_message(told.clone());
-                if !terminal && complaint.is_ok() {
-                    complaint = writeln!(around.err, "{what} ...");
-                }
-            }
-            bar.set_length(of.max(1));
-            bar.set_position(done);
+            progress.message(what);
+            progress.expect(of.max(1));
+            progress.position(done);
         };
         let (source, sample) = if is_text(folder, paths) {
             delimited(folder, paths, self.sample, &mut watch)?
@@ -147,8 +133,7 @@ impl Init {
         };
         let columns = sample.columns(&mut watch)?;
         let links = sample.links(&sought(&columns), &mut watch)?;
-        bar.finish_and_clear();
-        complaint?;
+        progress.finish();
         let (sampled, rows, files) = sample.size();
         Ok((source, Profile { rows, sampled, files, columns, links }))
     }
@@ -199,15 +184,6 @@ impl Init {
         }
         Ok(())
     }
-}
-
-/// A bar where somebody looks at one.
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::new(1);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {percent} %") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// The proposal is held against the language and the data's own columns before anybody sees it.

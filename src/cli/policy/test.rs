@@ -74,13 +74,8 @@ impl Test {
 /// Each row's output as a flow map.
 fn print(outcome: &Outcome, around: &mut Surroundings<'_>) -> anyhow::Result<()> {
     for row in &outcome.actual {
-        let values: Vec<String> = row
-            .iter()
-            .map(|(name, value)| match value {
-                None => format!("{name}: null"),
-                Some(value) => format!("{name}: {}", serde_json::Value::from(value.as_str())),
-            })
-            .collect();
+        let values: Vec<String> =
+            row.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         writeln!(around.out, "expect: {{{}}}", values.join(", "))?;
     }
     Ok(())

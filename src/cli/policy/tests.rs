@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Parser;
 
 use super::*;
+use crate::shared::shared;
 
 /// The verbs as a program of their own, so that tests give them words as a person would.
 #[derive(Debug, Parser)]
@@ -212,6 +213,47 @@ fn a_sample_that_does_not_fit_its_type_fails() {
 }
 
 #[test]
+fn cases_hold_lists_element_by_element() {
+    const POLICY: &str = "\
+version: 1
+dataset: jobs
+source: {parquet: a.parquet}
+columns:
+  Nodes: {class: identifier, pseudonym: {method: token, prefix: n}}
+  Times: {class: quasi, truncate: hour}
+  Counts: {class: measure, keep}
+  Plain: {class: measure, keep}
+grants: [{partner: cern, access: rows}]
+";
+    const CASES: &str = "\
+key: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\"
+types: {Nodes: [text], Times: [timestamp_utc], Counts: [number]}
+rows:
+  - input: {Nodes: [a1, null, b2, a1], Times: [2026-01-05T10:59:59Z], Counts: [1, 2.50], Plain: x}
+    expect: {Nodes: [n2, null, n1, n2], Times: [2026-01-05T10:00:00Z], Counts: [1.0, 2.5], Plain: ~same}
+  - input: {Nodes: [], Times: null, Counts: [3]}
+    expect: {Nodes: ~same, Times: null, Counts: ~same}
+";
+    let run = |cases: &str| run_in(&[("a.yaml", POLICY), ("a.test.yaml", cases)], "test --print .");
+    let (out, err, code) = run(CASES);
+    assert_eq!((err.as_str(), code), ("", DONE), "{out}");
+    assert!(out.contains("expect: {Nodes: [\"n2\",null,\"n1\",\"n2\"], "), "{out}");
+    assert!(out.ends_with("a.test.yaml: 7 values as expected\n"), "{out}");
+    let (out, _, code) = run(&CASES.replace("[n2, null, n1, n2]", "[n2, null, n1, n3]"));
+    assert!(out.contains("[\"n2\",null,\"n1\",\"n3\"]  [\"n2\",null,\"n1\",\"n2\"]"), "{out}");
+    assert_eq!(code, FAILED);
+    for (from, to, why) in [
+        ("Plain: x", "Plain: [x]", "says that it has lists"),
+        ("Nodes: [], T", "Nodes: a1, T", "the value of `Nodes` must be a list"),
+        ("Counts: [3]", "Counts: [[3]]", "a list of single values"),
+        ("Nodes: [text]", "Nodes: [text, text]", "the type of its elements in brackets"),
+    ] {
+        let (out, err, code) = run(&CASES.replace(from, to));
+        assert!(err.contains(why) && code == INVALID, "{to}: {out}{err}");
+    }
+}
+
+#[test]
 fn what_comes_out_can_be_printed_for_copying() {
     let files = [("a.yaml", GOOD), ("a.test.yaml", CASES)];
     let (out, _, _) = run_in(&files, "test --print a.test.yaml");
@@ -259,12 +301,7 @@ fn a_filter_over_columns_that_are_not_there_is_refused() {
 #[test]
 fn the_policies_we_ship_fit_their_real_data() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shared = root.join("../shared/data");
-    if !shared.is_dir() {
-        #[expect(clippy::disallowed_methods, reason = "tests have no configuration")]
-        let required = std::env::var("CI").is_ok_and(|value| value == "true");
-        assert!(!required, "../shared is not there");
-        println!("skipped: ../shared is not there");
+    if shared("data").is_none() {
         return;
     }
     for name in ["adult", "slurm-accounting", "traffic-stops"] {

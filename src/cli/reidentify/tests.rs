@@ -47,8 +47,8 @@ fn call(world: &World, column: &str, words: &[&str]) -> Result<String, String> {
     let rest = ["--dataset", "jobs", "--column", column, "--policies", &policies, "--reason", "x"];
     let all = world.words(&[words, &rest[..]].concat());
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    match run(parse(&all)?, World::clock(), &mut out, &mut err) {
+    let mut out = Vec::new();
+    match run(parse(&all)?, World::clock(), &mut out) {
         Ok(code) => assert_eq!(code, 0),
         Err(error) => return Err(format!("{error:#}")),
     }

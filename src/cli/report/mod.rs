@@ -1,7 +1,7 @@
 //! `veilflight report`: reports over what a partner gets of a dataset, written into a folder. Turns arguments
 //! into a [`Report`]; what a report says is in `report/`.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use chrono::DateTime;
 
 use super::place::Place;
 use super::policy::{DONE, FAILED};
+use super::progress::{Progress, Unit};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::local::{Local, Purpose};
@@ -17,7 +18,7 @@ use crate::report::breakdown::{Breakdown, Order};
 use crate::report::commands::Layout;
 use crate::report::folder::Folder;
 use crate::report::local::OnThisMachine;
-use crate::report::progress::Progress;
+use crate::report::progress::Watch;
 use crate::report::roles::Role;
 use crate::report::study::Study;
 use crate::report::vectors::{Missing, Origin, Vectors};
@@ -255,22 +256,36 @@ pub(super) fn run(
     let mut formats = common.format;
     formats.sort_unstable();
     formats.dedup();
-    let progress = Progress::new(err, std::io::stderr().is_terminal());
+    let progress = Progress::start("reporting", Unit::Rows);
     let study = Study::open(&released, &dataset, withheld, &common.column, &progress)?;
     let mut output = Output { folder: &mut folder, formats: &formats, meta: &meta };
     let done = report.run(&study, &mut output);
-    progress.end();
+    progress.finish();
+    let mut say = |line: &str| {
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(err, "{line}");
+    };
     for advice in report.roles().iter().filter_map(|role| study.advice(*role)) {
-        progress.say(&format!("note: {advice}"));
+        say(&format!("note: {advice}"));
     }
     let found = done?;
     for name in folder.done() {
         writeln!(out, "{}", folder.path().join(name).display())?;
     }
     if !found {
-        progress.say("what was asked for is not in the released data; the files say so");
+        say("what was asked for is not in the released data; the files say so");
     }
     Ok(if found { DONE } else { FAILED })
+}
+
+impl Watch for Progress {
+    fn step(&self, what: &str) {
+        self.message(what);
+    }
+
+    fn rows(&self, more: u64) {
+        self.advance(more);
+    }
 }
 
 fn said<T>(value: Option<T>, flag: &str, what: &str) -> Result<T> {

@@ -10,6 +10,8 @@ use super::*;
 use crate::cli::place::parse;
 use crate::local::tests::Custody;
 
+mod views;
+
 /// Parts of original values: none of them may be in a byte of a report.
 const ORIGINALS: &[&str] = &[
     "canary-ada",

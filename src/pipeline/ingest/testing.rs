@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::format::Options;
 use super::{Earlier, Limits, Observer, Request, Summary, format, run};
 use crate::error::Result;
+use crate::shared::shared;
 
 /// Hears nothing.
 pub(super) struct Silent;
@@ -173,17 +174,6 @@ pub(super) fn ingest_whole(
     let table = Table::read(&request.out);
     let rejects = rejects(&summary.rejects);
     Ok(Outcome { summary, table, rejects })
-}
-
-/// A file of the shared test data; none, and a word about it, where they are not there.
-pub(super) fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
-    if !path.exists() {
-        assert_ne!(option_env!("CI"), Some("true"), "{} is missing", path.display());
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 /// A fixture of the shared test data, as text.

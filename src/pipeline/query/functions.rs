@@ -1,5 +1,5 @@
 //! Which functions partners may call: the engine's functions that compute from their arguments alone, by
-//! name. A function that is in neither list here does not exist for a statement. Calls nothing itself.
+//! name, and one of ours ([`environments`]). A function that is in neither list here does not exist for a statement. Calls nothing itself.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -10,7 +10,7 @@ use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::sql::sqlparser::ast::{self, Query, Visit, Visitor};
 
-use super::hint;
+use super::{environments, gathered, hint};
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Error, Result};
 
@@ -77,6 +77,7 @@ const SCALAR: &[&str] = &[
     "decode",
     "encode",
     "ends_with",
+    environments::NAME,
     "find_in_set",
     "initcap",
     "left",
@@ -303,7 +304,13 @@ impl Functions {
         for function in SessionStateDefaults::default_scalar_functions() {
             keep(&mut all.scalar, SCALAR, function.name(), function.aliases(), &function);
         }
+        let own = environments::function();
+        keep(&mut all.scalar, SCALAR, own.name(), own.aliases(), &own);
         for function in SessionStateDefaults::default_aggregate_functions() {
+            let function = match function.name() {
+                gathered::NAME => gathered::counted(&function),
+                _ => function,
+            };
             keep(&mut all.aggregate, AGGREGATE, function.name(), function.aliases(), &function);
         }
         for function in SessionStateDefaults::default_window_functions() {
@@ -455,6 +462,7 @@ mod tests {
         let offered: Vec<(&str, &[&str])> = scalar
             .iter()
             .map(|function| (function.name(), SCALAR))
+            .chain([(environments::NAME, SCALAR)])
             .chain(higher.iter().map(|function| (function.name(), NONE)))
             .chain(aggregate.iter().map(|function| (function.name(), AGGREGATE)))
             .chain(window.iter().map(|function| (function.name(), WINDOW)))

@@ -97,6 +97,9 @@ impl Form {
 
 /// What is done to addresses, many at once and in place.
 pub(super) trait Scheme: Send + fmt::Debug {
+    /// Whether it works under a key.
+    const KEYED: bool = true;
+
     /// IPv4 addresses as numbers.
     fn apply_v4(&mut self, addresses: &mut [u32]);
 
@@ -142,8 +145,11 @@ impl<S: Scheme> AddressKernel<S> {
     pub(super) fn new(scheme: S, args: &Args, bind: &Bind<'_>) -> Result<Self> {
         let form = Form::new(bind.input)
             .ok_or_else(|| Error::new(Code::Internal, "a column cannot hold addresses"))?;
+        let invalid_is_token = args.text("invalid") == Some("token");
         let token = match form {
-            Form::Text => Some(Mac::new(&bind.keys.derive("ip-token")?)?),
+            Form::Text if S::KEYED || invalid_is_token => {
+                Some(Mac::new(&bind.keys.derive("ip-token")?)?)
+            }
             _ => None,
         };
         let bits = |name| args.integer(name).and_then(|bits| u32::try_from(bits).ok());
@@ -151,7 +157,7 @@ impl<S: Scheme> AddressKernel<S> {
             scheme,
             form,
             token,
-            invalid_is_token: args.text("invalid") == Some("token"),
+            invalid_is_token,
             invalid_is_error: args.text("invalid") == Some("error"),
             mask_v4: !u32::MAX.checked_shr(bits("v4_bits").unwrap_or(32)).unwrap_or(0),
             mask_v6: !u128::MAX.checked_shr(bits("v6_bits").unwrap_or(128)).unwrap_or(0),

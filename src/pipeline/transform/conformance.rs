@@ -14,8 +14,9 @@ use arrow::compute::{cast, concat};
 use arrow::datatypes::{DataType, Field, Int32Type};
 
 use super::testing::Fixture;
-use super::{ALL, Transform, elements, find};
+use super::{ALL, Bind, Transform, elements, find};
 use crate::error::Result;
+use crate::keys::{ColumnKeys, KeyRing};
 use crate::policy::args::{Args, Value};
 
 mod cases;
@@ -238,6 +239,30 @@ fn every_transform_says_in_words_what_it_does_and_what_leaks() {
         assert!(case.transform.explain_leaks(&case.args).ends_with('.'), "{}", case.name());
         let same = case.transform.compare(&case.args, &case.args);
         assert_eq!(same, super::Change::Moves, "{} against itself", case.name());
+    }
+}
+
+/// PRIVACY: releases are built once for all partners, by rules that say they are the same for all.
+#[test]
+fn a_transform_without_keys_works_without_a_key_and_alone() {
+    let none = ColumnKeys::new(Arc::new(KeyRing::none()), "domain:person", Some("cern"), 1);
+    let mut keyless = BTreeSet::new();
+    for_all(|case, fixture, _, _| {
+        let (transform, args) = (case.transform, &case.args);
+        if transform.is_keyed(args) {
+            return;
+        }
+        let bind = Bind { keys: &none, ..fixture.bind() };
+        assert!(transform.kernel(args, &bind).is_ok(), "{} needs a key", case.name());
+        let learns = transform.learner(args, &bind).unwrap().is_some();
+        assert_eq!(learns, transform.learns_column(), "{}", case.name());
+    });
+    for case in cases::all().iter().filter(|case| !case.transform.is_keyed(&case.args)) {
+        keyless.insert(case.name());
+    }
+    assert!(keyless.contains("truncate") && keyless.contains("ip.truncate"), "{keyless:?}");
+    for keyed in ["shift_time", "geo_laplace", "scrub", "pseudonym.token", "ip.crypto_pan"] {
+        assert!(!keyless.contains(keyed), "{keyed}");
     }
 }
 

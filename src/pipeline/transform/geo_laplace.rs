@@ -155,6 +155,10 @@ impl Transform for GeoLaplace {
         Exposure::Coarse
     }
 
+    fn is_keyed(&self, _args: &Args) -> bool {
+        true
+    }
+
     fn explain(&self, args: &Args) -> String {
         let number = |name| written(args.number(name).unwrap_or(0.0));
         format!(

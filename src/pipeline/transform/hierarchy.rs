@@ -387,14 +387,8 @@ mod tests {
 
     #[test]
     fn the_blocks_of_the_electrocardiogram_hierarchy_are_read() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/ecg/hierarchy_pow2.csv");
-        if !Path::new(path).exists() {
-            let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-            assert!(!ci, "../shared is not there");
-            println!("skipped: ../shared is not there");
-            return;
-        }
-        let summary = validate(Path::new(path), b',', 8).unwrap();
+        let Some(path) = crate::shared::shared("data/ecg/hierarchy_pow2.csv") else { return };
+        let summary = validate(&path, b',', 8).unwrap();
         assert_eq!((summary.leaves, summary.level_max), (5001, 8));
     }
 

@@ -48,6 +48,10 @@ impl Transform for TruncateAddress {
         address::adds_nulls(args)
     }
 
+    fn is_keyed(&self, args: &Args) -> bool {
+        args.text("invalid") == Some("token")
+    }
+
     fn exposure(&self, args: &Args) -> Exposure {
         match (args.integer("v4_bits"), args.integer("v6_bits")) {
             (Some(32), _) | (_, Some(128)) => Exposure::Clear,
@@ -83,6 +87,8 @@ impl Transform for TruncateAddress {
 struct AsTheyAre;
 
 impl Scheme for AsTheyAre {
+    const KEYED: bool = false;
+
     fn apply_v4(&mut self, _addresses: &mut [u32]) {}
 
     fn apply_v6(&mut self, _addresses: &mut [u128]) {}

@@ -67,6 +67,7 @@ pub mod unit;
 pub use neighbour::Neighbour;
 pub use registry::{ALL, find, suggestions};
 pub use scrub::Dictionary;
+pub(super) use scrub::handles_of;
 pub use token::TokenStyle;
 
 /// What a transform says of itself.
@@ -216,6 +217,16 @@ pub trait Transform: Send + Sync + Debug {
     /// How much is still seen.
     fn exposure(&self, args: &Args) -> Exposure;
 
+    /// Whether what leaves of a value depends on the other values of its column.
+    fn learns_column(&self) -> bool {
+        false
+    }
+
+    /// Whether what leaves depends on a key, or on numbers given out in state, and so on the partner.
+    fn is_keyed(&self, args: &Args) -> bool {
+        matches!(self.exposure(args), Exposure::Pseudonym | Exposure::StructuredPseudonym)
+    }
+
     /// What it does with these parameters, as a full sentence for `explain`.
     fn explain(&self, args: &Args) -> String;
 
@@ -237,11 +248,33 @@ pub trait Transform: Send + Sync + Debug {
         Ok(None)
     }
 
+    /// What tells the parts of a text that this rule takes out, for a rule that looks into texts. `folder` is
+    /// where its relative paths start.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    fn seek(&self, _args: &Args, _folder: &std::path::Path) -> Result<Option<Box<dyn Seek>>> {
+        Ok(None)
+    }
+
     /// The work itself, bound to keys and to what was learned.
     ///
     /// # Errors
     /// When a key cannot be derived or a file cannot be read.
     fn kernel(&self, args: &Args, bind: &Bind<'_>) -> Result<Box<dyn Kernel>>;
+}
+
+/// Tells what a rule takes out of the texts of its column by itself. What it learns from other columns stands
+/// in these.
+pub trait Seek {
+    /// Shows everything in a text that does not leave.
+    fn seek(&mut self, text: &str, found: &mut dyn FnMut(&str));
+
+    /// Words that it takes out besides.
+    fn words(&self) -> &[String];
+
+    /// Whether it leaves a word alone though another column holds it.
+    fn spares(&self, word: &str) -> bool;
 }
 
 /// What a kernel is bound to.

@@ -128,6 +128,10 @@ impl Transform for Rare {
         }
     }
 
+    fn learns_column(&self) -> bool {
+        true
+    }
+
     fn learner(&self, args: &Args, bind: &Bind<'_>) -> Result<Option<Box<dyn Learner>>> {
         bind.reads.iter().try_for_each(persons::check)?;
         let below = args

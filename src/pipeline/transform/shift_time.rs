@@ -88,6 +88,10 @@ impl Transform for ShiftTime {
         Exposure::Coarse
     }
 
+    fn is_keyed(&self, _args: &Args) -> bool {
+        true
+    }
+
     fn explain(&self, args: &Args) -> String {
         let person = args.text("person").unwrap_or_default();
         let days = args.integer("days_max").unwrap_or(0);

@@ -11,7 +11,18 @@ use crate::error::{Code, Error, Result};
 /// What an automaton needs beside each value, about.
 const BESIDE_BYTES: usize = 24;
 
-/// Distinct identifiers with the raw columns that they are of, one bit a column.
+/// Of a longer value its beginning is looked for: texts that are cut into pieces overlap by as much.
+const NEEDLE_BYTES_MAX: usize = 4 << 10;
+
+/// Sources that are told apart; all further ones have one bit together.
+const SOURCES_MAX: usize = 64;
+
+/// The bit of a source.
+pub(super) fn bit(source: usize) -> u64 {
+    1 << source.min(SOURCES_MAX - 1)
+}
+
+/// Distinct identifiers with the sources that they are of, one bit a source.
 ///
 /// PRIVACY: it has no `Debug`: these are raw values.
 #[derive(Default)]
@@ -28,11 +39,11 @@ impl Dictionary {
         self.bytes
     }
 
-    /// Adds a value of a column.
-    pub(super) fn add(&mut self, text: &str, column: usize) {
-        let bit = 1 << column.min(63);
+    /// Adds a value of a source.
+    pub(super) fn add(&mut self, text: &str, source: usize) {
+        let bit = bit(source);
         match self.of.get_mut(text) {
-            Some(columns) => *columns |= bit,
+            Some(sources) => *sources |= bit,
             None => {
                 self.bytes += text.len() + BESIDE_BYTES;
                 self.of.insert(text.into(), bit);
@@ -96,20 +107,37 @@ impl Compiled {
         self.whole.get(text).copied()
     }
 
-    /// The value of an entry and the columns that it is of.
+    /// The value of an entry and the sources that it is of.
     pub(super) fn entry(&self, at: usize) -> Option<(&str, u64)> {
-        self.entries.get(at).map(|(text, columns)| (&**text, *columns))
+        self.entries.get(at).map(|(text, sources)| (&**text, *sources))
+    }
+
+    /// How many entries are of any of these sources.
+    pub(super) fn count_of(&self, sources: u64) -> u64 {
+        self.entries.iter().filter(|(_, of)| of & sources != 0).count() as u64
     }
 
     /// Tells every entry that stands in a text between word boundaries.
     pub(super) fn inside(&self, text: &str, mut found: impl FnMut(usize)) {
         for hit in self.automaton.find_overlapping_iter(text) {
             let Some(at) = self.places.get(hit.pattern().as_usize()) else { continue };
-            if is_bounded(text, hit.start(), hit.end()) {
+            // One that was cut goes on, perhaps within its last word.
+            let is_cut = hit.end() - hit.start() > NEEDLE_BYTES_MAX - 4;
+            let end = if is_cut { text.len() } else { hit.end() };
+            if is_bounded(text, hit.start(), end) {
                 found(*at);
             }
         }
     }
+}
+
+/// What is looked for of a value: all of it, or its beginning.
+pub(super) fn needle(text: &str) -> &str {
+    let mut end = text.len().min(NEEDLE_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or(text)
 }
 
 /// Whether what stands between two places of a text is not a part of a longer word: letters and digits make

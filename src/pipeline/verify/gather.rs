@@ -11,10 +11,11 @@ use arrow::datatypes::{DataType, Field};
 use super::super::cells::leaves;
 use super::super::scan::Scan;
 use super::super::source::Snapshot;
+use super::super::transform::handles_of;
 use super::Rules;
-use super::dictionary::{Dictionary, normal};
+use super::dictionary::{Dictionary, needle, normal};
+use super::sources::{Source, What};
 use crate::error::{Code, Error, Result};
-use crate::policy::Policy;
 
 /// Which values are looked for now: those whose hash, divided by `of`, leaves `index`.
 #[derive(Debug)]
@@ -44,8 +45,7 @@ impl Share {
 pub(super) struct Gather<'a> {
     pub(super) scan: Arc<Scan>,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) columns: &'a [String],
-    pub(super) policy: &'a Policy,
+    pub(super) sources: &'a [Source],
     pub(super) rules: Rules,
 }
 
@@ -53,15 +53,27 @@ impl Gather<'_> {
     /// The values of a share. The first is made smaller, by having more of them, until it fits.
     pub(super) fn share(&self, share: &mut Share) -> Result<Dictionary> {
         let mut dictionary = Dictionary::default();
-        if self.columns.is_empty() {
+        for (at, source) in self.sources.iter().enumerate() {
+            if let What::Words(words) = &source.what {
+                let mut adding =
+                    Adding { rules: self.rules, at, share, dictionary: &mut dictionary };
+                words.iter().for_each(|word| adding.add(word.trim()));
+            }
+        }
+        if self.sources.is_empty() {
             return Ok(dictionary);
         }
         for piece in self.snapshot.pieces() {
             for batch in self.scan.read(piece)? {
                 let batch = batch?;
-                for (at, name) in self.columns.iter().enumerate() {
-                    let column = batch.column(name)?;
-                    self.values(at, name, &column, share, &mut dictionary)?;
+                for (at, source) in self.sources.iter().enumerate() {
+                    if matches!(source.what, What::Words(_)) {
+                        continue;
+                    }
+                    let column = batch.column(&source.column)?;
+                    let rules = self.rules;
+                    let mut adding = Adding { rules, at, share, dictionary: &mut dictionary };
+                    values(source, &column, &mut adding)?;
                     while share.index == 0 && dictionary.bytes() > self.rules.dictionary_bytes {
                         share.of *= 2;
                         dictionary.retain(|text| share.has(text));
@@ -71,57 +83,66 @@ impl Gather<'_> {
         }
         Ok(dictionary)
     }
+}
 
-    fn values(
-        &self,
-        at: usize,
-        name: &str,
-        column: &ArrayRef,
-        share: &Share,
-        dictionary: &mut Dictionary,
-    ) -> Result<()> {
-        let is_address = self
-            .policy
-            .columns
-            .iter()
-            .any(|column| column.name == name && column.rule.transform.spec().verb == "ip");
-        let is_number = column.data_type().is_integer();
-        let is_binary = matches!(
-            column.data_type(),
-            DataType::FixedSizeBinary(16) | DataType::Binary | DataType::BinaryView
-        );
-        let field = Arc::new(Field::new(name, column.data_type().clone(), true));
-        let mut empty = 0;
-        let leaves = leaves(&field, column, &mut |_, text| {
-            let Some(text) = text else { return };
-            let mut add = |text: &str| {
-                let lower;
-                let text = if self.rules.any_case {
-                    lower = text.to_ascii_lowercase();
-                    lower.as_str()
-                } else {
-                    text
-                };
-                let text = normal(text);
-                if is_nothing(text) {
-                    empty += 1;
-                } else if share.has(text) {
-                    dictionary.add(text, at);
-                }
-            };
-            add(text.trim());
-            if let Some((handle, _)) = text.trim().split_once('@') {
-                add(handle);
-            }
-            if is_address {
-                other_forms(text.trim(), is_number, is_binary).iter().for_each(|form| add(form));
-            }
-        });
-        // PRIVACY: the library's words may quote a value.
-        leaves.map_err(|_| Error::new(Code::SourceUnreadable, "raw values have no text"))?;
-        dictionary.empty += empty;
-        Ok(())
+/// Where the values of one source go.
+struct Adding<'a> {
+    rules: Rules,
+    at: usize,
+    share: &'a Share,
+    dictionary: &'a mut Dictionary,
+}
+
+impl Adding<'_> {
+    fn add(&mut self, text: &str) {
+        let lower;
+        let text = if self.rules.any_case {
+            lower = text.to_ascii_lowercase();
+            lower.as_str()
+        } else {
+            text
+        };
+        let text = needle(normal(text));
+        if is_nothing(text) {
+            self.dictionary.empty += 1;
+        } else if self.share.has(text) {
+            self.dictionary.add(text, self.at);
+        }
     }
+}
+
+/// Adds what a source has in one column of a batch.
+fn values(source: &Source, column: &ArrayRef, adding: &mut Adding<'_>) -> Result<()> {
+    let is_number = column.data_type().is_integer();
+    let is_binary = matches!(
+        column.data_type(),
+        DataType::FixedSizeBinary(16) | DataType::Binary | DataType::BinaryView
+    );
+    let field = Arc::new(Field::new(&source.column, column.data_type().clone(), true));
+    let shown = leaves(&field, column, &mut |_, text| {
+        let Some(text) = text else { return };
+        match &source.what {
+            What::Values { address, learned } => {
+                let text = text.trim();
+                adding.add(text);
+                if let Some((handle, _)) = text.split_once('@') {
+                    adding.add(handle);
+                }
+                if *learned {
+                    handles_of(text).into_iter().for_each(|handle| adding.add(handle));
+                }
+                if *address {
+                    other_forms(text, is_number, is_binary).iter().for_each(|it| adding.add(it));
+                }
+            }
+            What::Parts(seek) => {
+                seek.borrow_mut().seek(text, &mut |found| adding.add(found.trim()));
+            }
+            What::Words(_) => {}
+        }
+    });
+    // PRIVACY: the library's words may quote a value.
+    shown.map_err(|_| Error::new(Code::SourceUnreadable, "raw values have no text"))
 }
 
 /// An address as others write it: a number as four octets, four octets as a number, sixteen bytes as text.

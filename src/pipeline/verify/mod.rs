@@ -1,5 +1,5 @@
 //! Whether anything that names a person stands in files that are to leave: every distinct raw identifier of
-//! a dataset is looked for in every cell. Reads raw rows, and tells counts; values only where asked by name.
+//! a dataset, and what its rules take out of texts, is looked for in every cell. Reads raw rows, and tells counts; values only where asked by name.
 //! Reads no file of output itself; whoever has one shows its cells.
 
 use std::sync::Arc;
@@ -9,13 +9,15 @@ use super::source::Snapshot;
 use crate::audit::{Entry, Outcome};
 use crate::error::Result;
 use crate::policy::plan::Plan;
-use crate::policy::{Class, Policy};
 
 mod dictionary;
 mod gather;
 mod scanner;
+mod sources;
 #[cfg(test)]
 mod tests;
+
+pub use sources::identifying;
 
 use gather::{Gather, Share};
 use scanner::Scanner;
@@ -88,7 +90,7 @@ pub struct Finding {
 /// How a scan ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scanned {
-    /// The raw columns whose values were looked for.
+    /// The raw columns whose values, or parts of them, were looked for.
     pub of: Vec<String>,
     /// Distinct identifiers that were looked for.
     pub identifiers: u64,
@@ -98,23 +100,14 @@ pub struct Scanned {
     pub numbers: u64,
     /// Raw values that say nothing, such as `NULL`, and were not looked for.
     pub empty: u64,
+    /// Cells with a word that a scrub rule leaves alone by `except`; not counted as finds.
+    pub spared: u64,
     /// The cells that were looked at.
     pub cells: u64,
     /// How often everything was read.
     pub passes: u64,
     /// By column.
     pub findings: Vec<Finding>,
-}
-
-/// The columns whose raw values name somebody: those with a pseudonym or an address rule, and those that the
-/// policy calls identifiers and does not keep in clear.
-pub fn identifying(policy: &Policy) -> Vec<&str> {
-    let named = policy.columns.iter().filter(|column| {
-        let verb = column.rule.transform.spec().verb;
-        matches!(verb, "pseudonym" | "ip")
-            || (column.class == Some(Class::Identifier) && verb != "keep")
-    });
-    named.map(|column| column.name.as_str()).collect()
 }
 
 /// Looks for every raw identifier of a dataset in what `outputs` show. `progress` hears how many cells were
@@ -150,10 +143,11 @@ fn look(
     outputs: &dyn Outputs,
     progress: &dyn Fn(u64),
 ) -> Result<Scanned> {
-    let columns: Vec<String> = identifying(plan.policy()).into_iter().map(str::to_owned).collect();
+    let sources = sources::of(plan.policy())?;
+    let columns: Vec<String> = sources.iter().map(|source| source.column.clone()).collect();
     let scan = Arc::new(Scan::everything(&columns));
-    let gather = Gather { scan, snapshot, columns: &columns, policy: plan.policy(), rules };
-    let mut scanner = Scanner::new(&columns, plan.policy(), rules, progress);
+    let gather = Gather { scan, snapshot, sources: &sources, rules };
+    let mut scanner = Scanner::new(&sources, plan.policy(), rules, progress);
     let mut share = Share::default();
     loop {
         let dictionary = gather.share(&mut share)?;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use regex::Regex;
 
-use super::dictionary::{Compiled, Dictionary, digits, is_number, normal};
-use super::{Finding, Rules, Scanned, Visitor};
+use super::dictionary::{Compiled, Dictionary, bit, digits, is_number, normal};
+use super::sources::{Source, What};
+use super::{Finding, Rules, Scanned, Visitor, identifying};
 use crate::error::{Code, Context, Result};
 use crate::policy::Policy;
 use crate::policy::plan::Plan;
@@ -36,15 +37,19 @@ struct Column {
     distinct: u64,
     of: u64,
     values: Vec<String>,
-    /// The raw column of the same name.
-    same: Option<usize>,
+    /// The sources of the raw column of the same name, one bit each.
+    same: u64,
+    /// The sources that count here.
+    counts: u64,
+    /// The source whose rule spares words here.
+    spares: Option<usize>,
     /// Entries of the dictionary in use that were found, one bit each.
     found: Vec<u64>,
 }
 
 /// A visitor that counts.
 pub(super) struct Scanner<'a> {
-    raw: &'a [String],
+    sources: &'a [Source],
     /// Names that columns have by the policy.
     known: Vec<&'a str>,
     rules: Rules,
@@ -53,22 +58,27 @@ pub(super) struct Scanner<'a> {
     by_name: HashMap<String, usize>,
     number_or_time: Option<Regex>,
     hits: Vec<usize>,
+    /// Whether a word was found in the last text that the rule of its column spares.
+    is_spared: bool,
     /// Whether the last text was an identifier as a whole.
     is_whole: bool,
     scanned: Scanned,
+    /// Distinct identifiers that are whole values of columns.
+    values: u64,
     told: u64,
     progress: &'a dyn Fn(u64),
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(
-        raw: &'a [String],
+        sources: &'a [Source],
         policy: &'a Policy,
         rules: Rules,
         progress: &'a dyn Fn(u64),
     ) -> Self {
+        let of = identifying(policy).into_iter().map(str::to_owned).collect();
         Self {
-            raw,
+            sources,
             known: policy.columns.iter().map(|column| column.name.as_str()).collect(),
             rules,
             dictionary: None,
@@ -76,8 +86,10 @@ impl<'a> Scanner<'a> {
             by_name: HashMap::new(),
             number_or_time: None,
             hits: Vec::new(),
+            is_spared: false,
             is_whole: false,
-            scanned: Scanned { of: raw.to_vec(), ..Scanned::default() },
+            scanned: Scanned { of, ..Scanned::default() },
+            values: 0,
             told: 0,
             progress,
         }
@@ -96,7 +108,11 @@ impl<'a> Scanner<'a> {
         self.scanned.identifiers += compiled.len() as u64;
         self.scanned.short += compiled.short;
         self.scanned.numbers += compiled.numbers;
+        let sources = self.sources.iter().enumerate();
+        let values = sources.filter(|(_, source)| matches!(source.what, What::Values { .. }));
+        self.values += compiled.count_of(values.fold(0, |bits, (at, _)| bits | bit(at)));
         self.scanned.cells = 0;
+        self.scanned.spared = 0;
         let words = compiled.len().div_ceil(64);
         self.dictionary = Some(compiled);
         // A document may name its columns after persons: each pass looks at the names anew.
@@ -141,20 +157,33 @@ impl<'a> Scanner<'a> {
             text
         };
         let text = text.trim();
-        let same = self.columns.get(column).and_then(|column| column.same);
-        let counts = |at: usize| {
-            dictionary.entry(at).is_some_and(|(value, of)| {
-                !is_number(value)
-                    || digits(value) >= self.rules.number_digits_min
-                    || same.is_some_and(|same| of & (1 << same.min(63)) != 0)
-            })
+        let none = Column::default();
+        let here = self.columns.get(column).unwrap_or(&none);
+        let mut is_spared = false;
+        let mut counts = |at: usize| {
+            let Some((value, of)) = dictionary.entry(at) else { return false };
+            let long = !is_number(value) || digits(value) >= self.rules.number_digits_min;
+            if of & here.counts == 0 || !(long || of & here.same != 0) {
+                return false;
+            }
+            let spares = here.spares.and_then(|at| self.sources.get(at)).is_some_and(
+                |source| matches!(&source.what, What::Parts(seek) if seek.borrow().spares(value)),
+            );
+            is_spared |= spares;
+            !spares
         };
         if let Some(at) = dictionary.whole(normal(text)).filter(|at| counts(*at)) {
             hits.push(at);
             self.is_whole = true;
-        } else if !number_or_time.is_match(text) {
-            dictionary.inside(text, |at| hits.push(at));
         }
+        if !self.is_whole && !number_or_time.is_match(text) {
+            dictionary.inside(text, |at| {
+                if counts(at) {
+                    hits.push(at);
+                }
+            });
+        }
+        self.is_spared = is_spared;
         hits
     }
 
@@ -162,7 +191,8 @@ impl<'a> Scanner<'a> {
     pub(super) fn end(mut self, plan: &Plan, passes: u64) -> Scanned {
         (self.progress)(self.scanned.cells.saturating_sub(self.told));
         self.scanned.passes = passes;
-        let total = self.scanned.identifiers as f64;
+        // What was found in texts is no value that a permutation goes over.
+        let total = self.values as f64;
         let mut findings: BTreeMap<(bool, usize), Finding> = BTreeMap::new();
         for (at, column) in self.columns.into_iter().enumerate() {
             if column.whole + column.inside == 0 && !column.by_name {
@@ -175,8 +205,11 @@ impl<'a> Scanner<'a> {
                 && !column.by_name
                 && expected >= 0.01
                 && (column.distinct as f64) <= (10.0 * expected).ceil();
-            let raw = self.raw.iter().enumerate();
-            let of = raw.filter(|(bit, _)| column.of & (1 << (*bit).min(63)) != 0);
+            let sources = self.sources.iter().enumerate();
+            let of = sources.filter(|(at, _)| column.of & bit(*at) != 0);
+            let of: Vec<&str> = of.map(|(_, source)| source.column.as_str()).collect();
+            // In the order of the policy, each once.
+            let of = self.scanned.of.iter().filter(|name| of.contains(&name.as_str()));
             let name = if column.by_name {
                 format!("column {} (its name is an identifier)", at + 1)
             } else {
@@ -188,7 +221,7 @@ impl<'a> Scanner<'a> {
                 whole: column.whole,
                 inside: column.inside,
                 distinct: column.distinct,
-                of: of.map(|(_, name)| name.clone()).collect(),
+                of: of.cloned().collect(),
                 by_chance,
                 values: column.values,
             };
@@ -210,9 +243,20 @@ impl Visitor for Scanner<'_> {
         let at = self.columns.len();
         self.by_name.insert(name.to_owned(), at);
         let words = self.dictionary.as_ref().map_or(0, |dictionary| dictionary.len().div_ceil(64));
-        let same = self.raw.iter().position(|raw| raw.eq_ignore_ascii_case(name));
-        let found = vec![0; words];
-        self.columns.push(Column { name: name.to_owned(), same, found, ..Column::default() });
+        let mut column =
+            Column { name: name.to_owned(), found: vec![0; words], ..Column::default() };
+        for (at, source) in self.sources.iter().enumerate() {
+            if source.counts.holds(name) {
+                column.counts |= bit(at);
+            }
+            if source.column.eq_ignore_ascii_case(name) {
+                column.same |= bit(at);
+                if matches!(source.what, What::Parts(_)) {
+                    column.spares = Some(at);
+                }
+            }
+        }
+        self.columns.push(column);
         self.look_at_name(at);
         at
     }
@@ -224,6 +268,7 @@ impl Visitor for Scanner<'_> {
             self.told = self.scanned.cells;
         }
         let hits = self.find(column, text);
+        self.scanned.spared += u64::from(self.is_spared);
         if let (Some(at), false) = (self.columns.get_mut(column), hits.is_empty())
             && let Some(dictionary) = &self.dictionary
         {

@@ -53,6 +53,19 @@ fn numbers_have_one_form() {
     assert_eq!(digits("-10.0.0.1"), 5);
 }
 
+#[test]
+fn of_a_long_value_the_beginning_is_looked_for() {
+    let long = "x9".repeat(5_000);
+    let needle = dictionary::needle(&long);
+    assert_eq!(needle.len(), 4_096);
+    assert_eq!(inside(&[needle], &format!("a {long} b")), [needle]);
+    assert_eq!(inside(&[needle], &format!("a{long} b")), [""; 0]);
+    // Cut between characters.
+    let accents = "é".repeat(5_000);
+    assert!(dictionary::needle(&format!("a{accents}")).len() >= 4_093);
+    assert_eq!(dictionary::needle("short"), "short");
+}
+
 /// Cells of one column.
 struct Cells<'a>(&'a [String]);
 
@@ -93,4 +106,24 @@ fn with_little_memory_the_same_is_found_in_several_passes() {
     assert_eq!((once.findings[0].inside, once.findings[0].distinct), (715, 715));
     let often = often.findings.into_iter().next().unwrap();
     assert_eq!((often.inside, often.distinct), (715, 715));
+    // The same of what stands in texts, which are looked into again for each share.
+    let texts = names.iter().map(|name| format!("mail {name}@example.org now"));
+    let column: arrow::array::ArrayRef =
+        Arc::new(arrow::array::StringArray::from_iter_values(texts));
+    let batch = arrow::array::RecordBatch::try_from_iter([("Cmd", column)]).unwrap();
+    custody.write_parquet("jobs.parquet", &batch, 700);
+    custody.write_policy(
+        "jobs.yaml",
+        "version: 1\ndataset: jobs\nsource: {parquet: jobs.parquet}\ncolumns:\n  \
+         Cmd: {scrub: {words: [abc]}}\ngrants: [{partner: cern, access: rows}]\n",
+    );
+    let local = custody.open().unwrap();
+    let cells: Vec<String> =
+        names.iter().step_by(7).map(|name| format!("to {name}@example.org")).collect();
+    let rules = Rules { dictionary_bytes: 10_000, ..Rules::default() };
+    let often = local.scan("cern", "jobs", rules, &Cells(&cells), &|_| {}).unwrap();
+    assert!(often.passes >= 16, "{}", often.passes);
+    // The word of the policy is one more.
+    assert_eq!(often.identifiers, 5_001);
+    assert_eq!((often.findings[0].inside, often.findings[0].distinct), (715, 715));
 }

@@ -92,11 +92,17 @@ pub fn explain(
             }
             leaks = format!("{leaks} {}", elements::LEAKS);
         }
+        let mut exposure = rule.transform.exposure(&rule.args);
+        if policy.release.as_ref().is_some_and(|release| release.is_quasi(&column.name)) {
+            does.push_str(" Then its class in the release decides what is shown.");
+            leaks = "What all rows of a class share.".to_owned();
+            exposure = exposure.min(Exposure::Coarse);
+        }
         columns.push(ExplainedColumn {
             name: column.name.clone(),
             protection: rule.transform.spec().name(),
             class: column.class.map(class_name),
-            exposure: exposure_name(rule.transform.exposure(&rule.args)),
+            exposure: exposure_name(exposure),
             type_raw: raw.as_ref().map(type_name),
             type_leaving: leaving,
             does,
@@ -167,9 +173,13 @@ fn limits(limits: Limits) -> Option<String> {
 /// What holds for the table as a whole.
 fn general(policy: &Policy) -> Vec<String> {
     let mut sentences = Vec::new();
-    sentences.push(match &policy.rows {
-        None => "All rows leave.".to_owned(),
-        Some(rows) => format!("Only rows for which `{rows}` is true leave."),
+    sentences.push(match (&policy.rows, &policy.release) {
+        (None, None) => "All rows leave.".to_owned(),
+        (Some(rows), None) => format!("Only rows for which `{rows}` is true leave."),
+        (None, Some(_)) => "All rows are taken into the release.".to_owned(),
+        (Some(rows), Some(_)) => {
+            format!("Only rows for which `{rows}` is true are taken into the release.")
+        }
     });
     sentences.push(
         match policy.nulls {
@@ -211,14 +221,7 @@ fn general(policy: &Policy) -> Vec<String> {
     if let Some(unit) = &policy.unit {
         sentences.push(format!("The protected unit is what `{unit}` names."));
     }
-    if let Some(release) = &policy.release {
-        sentences.push(format!(
-            "A release with k = {} over {} is asked for; this version does not build it, so nothing \
-             leaves yet.",
-            release.k,
-            listed(&release.quasi_identifiers)
-        ));
-    }
+    sentences.extend(super::release::sentences(policy));
     sentences
 }
 

@@ -9,6 +9,7 @@ use super::{Class, Linkage, Nulls};
 use crate::diagnostic::{Span, did_you_mean};
 
 mod grants;
+mod quasi;
 mod release;
 mod source;
 mod views;
@@ -16,7 +17,10 @@ mod views;
 pub(super) use grants::{
     ACCESSES, AGGREGATES_KEYS, DP_KEYS, GRANT_KEYS, LIMITED_KEYS, RawAccess, RawGrant,
 };
-pub(super) use release::{RELEASE_METHODS, RawRelease};
+pub(super) use quasi::{RawQuasi, TIME_UNITS};
+pub(super) use release::{
+    AGGREGATES, DISTANCES, ESTIMATORS, L_KINDS, OBJECTIVES, RawMethod, RawRelease,
+};
 pub(super) use source::{FIELD_TYPES, RawSource};
 pub(super) use views::{RawView, VIEWS_MAX};
 

@@ -153,7 +153,7 @@ fn write(
         let coded = vectors(&batch, codings, nulls, &schema)?;
         writer.write(&coded).context(Code::Usage, failed)?;
         rows = rows.saturating_add(batch.num_rows() as u64);
-        study.progress().rows(batch.num_rows());
+        study.progress().rows(batch.num_rows() as u64);
     }
     writer.close().context(Code::Usage, failed)?;
     draft.flush().map_err(|cause| draft.failed(cause))?;

@@ -24,6 +24,7 @@ use crate::pipeline::transform::{Counted, TokenMap};
 
 mod audit;
 mod partners;
+mod rotation;
 mod sealed;
 mod tokens;
 mod usage;
@@ -191,6 +192,14 @@ impl Store for Sqlite {
 
     fn seal_originals(&self) -> Result<SealedOriginals> {
         sealed::seal_all(self)
+    }
+
+    fn rotate_originals(&self, old: &Private, new: &Public) -> Result<SealedOriginals> {
+        rotation::rotate(self, old, new)
+    }
+
+    fn clear(&self) -> Result<bool> {
+        self.clear_free_pages()
     }
 
     fn audit_append(&self, compose: &mut Compose<'_>) -> Result<()> {

@@ -231,6 +231,33 @@ fn after_sealing_no_original_is_in_the_files_and_the_same_numbers_are_given() {
 }
 
 #[test]
+fn after_a_change_of_key_nothing_sealed_with_the_old_one_is_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.sqlite");
+    let store = open(&path).unwrap();
+    let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([9; 32]))]).unwrap());
+    let [old, new] = [(); 2].map(|()| Private::generate().unwrap());
+    assert!(store.set_originals_key(&old.public().unwrap(), &ring).unwrap());
+    store.give_keys(&ring);
+    store.numbers("s", &["canary-one@example.org", "canary-two@example.org"]).unwrap();
+    let sealed = |column: &str, table: &str| -> Vec<Vec<u8>> {
+        let connection = connect(&path).unwrap();
+        let mut rows = connection.prepare(&format!("SELECT {column} FROM {table}")).unwrap();
+        let rows = rows.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<rusqlite::Result<_>>().unwrap()
+    };
+    let before = [sealed("sealed", "token"), sealed("encapsulated", "token_batch")].concat();
+    assert_eq!(before.len(), 3);
+    assert!(before.iter().all(|bytes| holds(&bytes_of(folder.path()), bytes)), "the search finds");
+    let done = store.rotate_originals(&old, &new.public().unwrap()).unwrap();
+    assert_eq!(done, SealedOriginals { sealed: 2, cleared: true });
+    let files = bytes_of(folder.path());
+    assert!(!before.iter().any(|bytes| holds(&files, bytes)));
+    assert!(!holds(&files, b"canary-"));
+    assert_eq!(sealed("sealed", "token").len(), 2);
+}
+
+#[test]
 fn a_reader_that_holds_old_pages_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.sqlite");

@@ -4,11 +4,8 @@
 //! Tables leave through `seal::metadata`, always in the default format: drivers read them themselves, and
 //! look for plain texts whatever the session chose for its statements.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::metadata::{GetCatalogsBuilder, GetDbSchemasBuilder, GetTablesBuilder};
 use arrow_flight::sql::{
@@ -27,8 +24,14 @@ use crate::pipeline::format::Format;
 use crate::pipeline::query::View;
 use crate::pipeline::seal;
 use crate::pipeline::stream::SealedStream;
-use crate::policy::Access;
-use crate::policy::plan::Plan;
+
+mod described;
+mod fixed;
+mod pattern;
+
+use described::{described, remarked, told_of};
+use fixed::{foreign_keys, primary_keys, system_tables};
+use pattern::like;
 
 /// A table about the catalogue or the server.
 #[derive(Debug, Clone, PartialEq)]
@@ -228,77 +231,6 @@ async fn tables(
     builder.build().context(Code::Internal, unbuilt)
 }
 
-/// What is told of a dataset or a view as a whole: what it is, and what this partner may ask of it.
-fn told_of(plan: &Plan, description: &str, view_of: Option<&str>) -> HashMap<String, String> {
-    let (access, group_min) = match plan.access() {
-        Access::Rows => ("rows", None),
-        Access::Aggregates { group_min } => ("aggregates", Some(group_min.to_string())),
-        Access::Dp(_) => ("dp", None),
-    };
-    let description = Some(description.to_owned()).filter(|words| !words.is_empty());
-    [
-        ("veilflight.access", Some(access.to_owned())),
-        ("veilflight.group_min", group_min),
-        ("veilflight.description", description),
-        ("veilflight.view_of", view_of.map(str::to_owned)),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-    .collect()
-}
-
-/// Each column with what was done to it in words, where clients look for a comment.
-fn remarked(columns: Schema, plan: &Plan) -> Schema {
-    let fields: Vec<FieldRef> = columns
-        .fields()
-        .iter()
-        .zip(plan.columns())
-        .map(|(field, column)| {
-            let mut metadata = field.metadata().clone();
-            let does = column.rule.transform.spec().does.to_owned();
-            metadata.insert("ARROW:FLIGHT:SQL:REMARKS".to_owned(), does);
-            Arc::new(field.as_ref().clone().with_metadata(metadata))
-        })
-        .collect();
-    Schema::new_with_metadata(fields, columns.metadata)
-}
-
-/// A table's columns with what Flight SQL's clients look for beside our own metadata.
-fn described(schema: &str, table: &str, columns: &Schema) -> Schema {
-    let fields: Vec<FieldRef> = columns
-        .fields()
-        .iter()
-        .map(|field| {
-            let mut metadata = field.metadata().clone();
-            metadata.extend(flight_sql(schema, table, field));
-            Arc::new(field.as_ref().clone().with_metadata(metadata))
-        })
-        .collect();
-    Schema::new_with_metadata(fields, columns.metadata().clone())
-}
-
-fn flight_sql(schema: &str, table: &str, field: &Field) -> HashMap<String, String> {
-    let kind = field.data_type();
-    let text = matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    let (precision, scale) = types::precision_and_scale(kind);
-    let flag = |flag: bool| Some(if flag { "1" } else { "0" }.to_owned());
-    [
-        ("CATALOG_NAME", Some(CATALOG.to_owned())),
-        ("DB_SCHEMA_NAME", Some(schema.to_owned())),
-        ("TABLE_NAME", Some(table.to_owned())),
-        ("TYPE_NAME", Some(types::name(kind).to_owned())),
-        ("PRECISION", precision.map(|precision| precision.to_string())),
-        ("SCALE", scale.map(|scale| scale.to_string())),
-        ("IS_AUTO_INCREMENT", flag(false)),
-        ("IS_CASE_SENSITIVE", flag(text)),
-        ("IS_READ_ONLY", flag(true)),
-        ("IS_SEARCHABLE", flag(true)),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((format!("ARROW:FLIGHT:SQL:{name}"), value?)))
-    .collect()
-}
-
 /// Whether a filter lets our one catalogue through. An empty name means what has no catalogue.
 fn is_ours(catalog: Option<&str>) -> bool {
     catalog.is_none_or(|catalog| catalog == CATALOG)
@@ -309,133 +241,22 @@ fn fits(pattern: Option<&str>, name: &str) -> bool {
     pattern.is_none_or(|pattern| like(pattern, name))
 }
 
-/// SQL's `LIKE`: `%` for any characters, `_` for one, and a backslash before a character that stands for
-/// itself. Takes no more steps than the pattern's length times the name's.
-fn like(pattern: &str, name: &str) -> bool {
-    enum Part {
-        Any,
-        One,
-        Same(char),
-    }
-    let mut parts = Vec::new();
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        parts.push(match c {
-            '%' => Part::Any,
-            '_' => Part::One,
-            '\\' => Part::Same(chars.next().unwrap_or('\\')),
-            c => Part::Same(c),
-        });
-    }
-    // What the parts so far leave of the name: `reached[n]` when they can end after n characters.
-    let name: Vec<char> = name.chars().collect();
-    let mut reached = vec![false; name.len() + 1];
-    if let Some(first) = reached.first_mut() {
-        *first = true;
-    }
-    for part in parts {
-        reached = match part {
-            Part::Any => reached
-                .into_iter()
-                .scan(false, |before, here| {
-                    *before |= here;
-                    Some(*before)
-                })
-                .collect(),
-            Part::One | Part::Same(_) => {
-                let fits = |c: &char| !matches!(part, Part::Same(same) if same != *c);
-                let moved = reached.iter().zip(&name).map(|(here, c)| *here && fits(c));
-                std::iter::once(false).chain(moved).collect()
-            }
-        };
-    }
-    reached.last().copied().unwrap_or(false)
-}
-
-fn utf8(name: &str, nullable: bool) -> Field {
-    Field::new(name, DataType::Utf8, nullable)
-}
-
-fn primary_keys() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        utf8("catalog_name", true),
-        utf8("db_schema_name", true),
-        utf8("table_name", false),
-        utf8("column_name", false),
-        utf8("key_name", true),
-        Field::new("key_sequence", DataType::Int32, false),
-    ]))
-}
-
-fn foreign_keys() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        utf8("pk_catalog_name", true),
-        utf8("pk_db_schema_name", true),
-        utf8("pk_table_name", false),
-        utf8("pk_column_name", false),
-        utf8("fk_catalog_name", true),
-        utf8("fk_db_schema_name", true),
-        utf8("fk_table_name", false),
-        utf8("fk_column_name", false),
-        Field::new("key_sequence", DataType::Int32, false),
-        utf8("fk_key_name", true),
-        utf8("pk_key_name", true),
-        Field::new("update_rule", DataType::UInt8, false),
-        Field::new("delete_rule", DataType::UInt8, false),
-    ]))
-}
-
 /// The schema whose tables describe the catalogue.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
+
 /// What a dataset is to a client. It is a view of its policy's output, but there is no table behind it that
 /// anyone could ask, and clients exist that list tables and no views (Spark's JDBC catalogue, for one).
 pub const TABLE: &str = "TABLE";
+
 /// What a view of a policy is.
 pub const VIEW: &str = "VIEW";
+
 /// What a table of `information_schema` is: not among those that clients show by default.
 pub const SYSTEM_TABLE: &str = "SYSTEM TABLE";
 
-/// The tables of `information_schema`, by name, as statements see them.
-fn system_tables() -> Vec<(&'static str, Schema)> {
-    vec![
-        (
-            "columns",
-            Schema::new(vec![
-                utf8("table_catalog", false),
-                utf8("table_schema", false),
-                utf8("table_name", false),
-                utf8("column_name", false),
-                Field::new("ordinal_position", DataType::Int32, false),
-                utf8("column_default", true),
-                utf8("is_nullable", false),
-                utf8("data_type", false),
-                utf8("veilflight.protection", true),
-            ]),
-        ),
-        (
-            "schemata",
-            Schema::new(vec![
-                utf8("catalog_name", false),
-                utf8("schema_name", false),
-                utf8("schema_owner", true),
-            ]),
-        ),
-        (
-            "tables",
-            Schema::new(vec![
-                utf8("table_catalog", false),
-                utf8("table_schema", false),
-                utf8("table_name", false),
-                utf8("table_type", false),
-                utf8("table_comment", true),
-            ]),
-        ),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use arrow::datatypes::{DataType, Field, FieldRef};
 
     use super::*;
 
@@ -552,36 +373,6 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_those_of_sql() {
-        for (pattern, name, expected) in [
-            ("", "", true),
-            ("", "jobs", false),
-            ("%", "", true),
-            ("%", "jobs", true),
-            ("jobs", "jobs", true),
-            ("Jobs", "jobs", false),
-            ("j%", "jobs", true),
-            ("%b%", "jobs", true),
-            ("%o_s", "jobs", true),
-            ("____", "jobs", true),
-            ("___", "jobs", false),
-            ("%s_", "jobs", false),
-            ("a_b", "a_b", true),
-            ("a_b", "axb", true),
-            ("a\\_b", "axb", false),
-            ("a\\_b", "a_b", true),
-            ("100\\%", "100%", true),
-            ("100\\%", "1000", false),
-            ("a\\", "a\\", true),
-            ("%%_%%", "é", true),
-        ] {
-            assert_eq!(like(pattern, name), expected, "{pattern} {name}");
-        }
-        // What makes backtracking matchers slow.
-        assert!(!like(&"%a".repeat(2_000), &"a".repeat(128)));
-    }
-
-    #[test]
     fn an_empty_catalogue_is_none_and_ours_has_two_schemas() {
         let found = |catalog: Option<&str>, pattern: Option<&str>| {
             let command = CommandGetDbSchemas {
@@ -595,28 +386,5 @@ mod tests {
         assert_eq!(found(Some("veilflight"), Some("pub%")), 1);
         assert_eq!(found(Some(""), None), 0);
         assert_eq!(found(Some("veil%"), None), 0);
-    }
-
-    /// What [`like`] says, from the definition.
-    fn plainly(pattern: &[char], name: &[char]) -> bool {
-        match (pattern, name) {
-            ([], name) => name.is_empty(),
-            (['%', rest @ ..], name) => (0..=name.len()).any(|skip| plainly(rest, &name[skip..])),
-            (['_', rest @ ..], [_, tail @ ..]) => plainly(rest, tail),
-            (['\\', same, rest @ ..], [c, tail @ ..]) | ([same, rest @ ..], [c, tail @ ..]) => {
-                same == c && plainly(rest, tail)
-            }
-            (_, []) => false,
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_pattern_fits_as_its_definition_says(
-            pattern in "[ab%_\\\\]{0,8}", name in "[ab%_\\\\]{0,8}",
-        ) {
-            let chars = |text: &str| text.chars().collect::<Vec<_>>();
-            prop_assert_eq!(like(&pattern, &name), plainly(&chars(&pattern), &chars(&name)));
-        }
     }
 }

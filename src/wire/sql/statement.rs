@@ -81,7 +81,7 @@ pub(super) async fn plan(
 }
 
 /// The statement whose answer is all of a view.
-pub(in crate::wire) fn all_of(view: &str) -> String {
+pub(crate) fn all_of(view: &str) -> String {
     // Names of views hold no quotes.
     format!("SELECT * FROM \"{view}\"")
 }

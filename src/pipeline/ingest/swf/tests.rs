@@ -2,7 +2,8 @@
 
 use super::super::format::Options;
 use super::super::run::run;
-use super::super::testing::{Scene, Table, ingest, shared, silent};
+use super::super::testing::{Scene, Table, ingest, silent};
+use crate::shared::shared;
 
 const HEAD: &str = "; Computer: x\n; Acknowledge: A. Person\n;\n";
 

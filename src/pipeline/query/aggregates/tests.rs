@@ -4,6 +4,7 @@
 //! persons of no department, of whom the bound of four hides the last two groups.
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::DataType;
 use arrow_ipc::writer::StreamWriter;
 use bytes::Bytes;
 

@@ -10,6 +10,7 @@ use crate::pipeline::transform::testing::{
     apply, apply_texts, args, dictionary, text, text_or_null, texts, try_apply, word,
 };
 use crate::policy::args::Value;
+use crate::shared::shared;
 
 fn hex(text: &str) -> Vec<u8> {
     data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap()
@@ -52,12 +53,7 @@ fn the_library_gives_nists_samples() {
 }
 
 fn vectors(name: &str) -> Option<Vec<serde_json::Value>> {
-    let path = format!("{}/../shared/vectors/ff1/{name}", env!("CARGO_MANIFEST_DIR"));
-    let Ok(file) = std::fs::read_to_string(path) else {
-        assert_ne!(option_env!("CI"), Some("true"), "../shared is missing");
-        eprintln!("skipped: ../shared is not there");
-        return None;
-    };
+    let file = std::fs::read_to_string(shared(&format!("vectors/ff1/{name}"))?).unwrap();
     let file: serde_json::Value = serde_json::from_str(&file).unwrap();
     Some(file["vectors"].as_array().unwrap().clone())
 }

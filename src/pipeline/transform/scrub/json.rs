@@ -88,15 +88,15 @@ impl Walk<'_> {
             self.blanks();
             self.copy(b':')?;
             self.blanks();
+            let leaves = (!outermost || self.keys.admits(&key)) && !self.keys.drops(&key);
             let inner = match treatment {
-                Treatment::Scrub if self.keys.keeps(&key) => Treatment::Keep,
+                Treatment::Scrub if self.keys.keeps(&key) && leaves => Treatment::Keep,
                 Treatment::Scrub if is_secret_key(key.as_bytes()) => Treatment::Secret,
                 other => other,
             };
-            let admitted = !outermost || self.keys.admits(&key);
             self.value(inner, false, depth)?;
             self.blanks();
-            if admitted && !self.keys.drops(&key) {
+            if leaves {
                 any = true;
             } else {
                 self.out.truncate(mark);

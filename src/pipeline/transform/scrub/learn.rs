@@ -172,7 +172,7 @@ impl Learner for Lesson {
 
 /// The parts of a value that stand for its person alone: what is before the `@`, before a slash in that,
 /// and behind a backslash.
-fn handles_of(value: &str) -> Vec<&str> {
+pub(in crate::pipeline) fn handles_of(value: &str) -> Vec<&str> {
     let mut handles = Vec::new();
     let local = value.split_once('@').map(|(local, _)| local);
     if let Some(local) = local.filter(|local| !local.contains(char::is_whitespace)) {

@@ -12,8 +12,8 @@ use super::hmac::DOMAIN;
 use super::output::TextColumn;
 use super::params::{defaulted, optional, refusal, refusal_of_rule};
 use super::{
-    Bind, Change, Exposure, Kernel, Learned, Learner, Refusal, Spec, Transform, change, plain,
-    text as texts,
+    Bind, Change, Exposure, Kernel, Learned, Learner, Refusal, Seek, Spec, Transform, change,
+    plain, text as texts,
 };
 use crate::error::{Code, Error, Result};
 use crate::policy::args::{Args, Default, Kind as ParamKind};
@@ -22,7 +22,6 @@ mod accounts;
 mod addresses;
 mod dictionary;
 mod engine;
-mod environment;
 mod find;
 mod hosts;
 mod json;
@@ -33,6 +32,7 @@ mod names;
 mod numbers;
 mod paths;
 mod secrets;
+mod seek;
 mod stand_in;
 #[cfg(test)]
 mod testing;
@@ -41,6 +41,7 @@ mod tests;
 mod words;
 
 pub use dictionary::Dictionary;
+pub(in crate::pipeline) use learn::handles_of;
 
 use engine::{Engine, Format};
 use find::{Kind, Kinds};
@@ -296,6 +297,10 @@ impl Transform for Scrub {
         Exposure::Coarse
     }
 
+    fn is_keyed(&self, _args: &Args) -> bool {
+        true
+    }
+
     fn explain(&self, args: &Args) -> String {
         let mut text = String::from("Leaves as text");
         let kinds = kinds(args);
@@ -457,13 +462,21 @@ impl Transform for Scrub {
         Ok(Box::new(Scrubbing {
             engine: Engine::new(kinds(args), dictionary, StandIn::new(bind.keys)?, pseudonyms),
             keys: Keys::new(args),
-            format: match args.text("format") {
-                Some("text") => Format::Text,
-                Some("environment") => Format::Environment,
-                Some("json") => Format::Json,
-                _ => Format::Auto,
-            },
+            format: format(args),
         }))
+    }
+
+    fn seek(&self, args: &Args, folder: &Path) -> Result<Option<Box<dyn Seek>>> {
+        Ok(Some(Box::new(seek::Seeker::new(args, folder)?)))
+    }
+}
+
+fn format(args: &Args) -> Format {
+    match args.text("format") {
+        Some("text") => Format::Text,
+        Some("environment") => Format::Environment,
+        Some("json") => Format::Json,
+        _ => Format::Auto,
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::super::engine::found_in;
 use super::super::find::What;
 use super::*;
+use crate::shared::shared;
 
 /// What the set calls it, what finds it, and the floors of recall and precision in per mille.
 const TYPES: [(&str, &[Kind], u32, u32); 7] = [
@@ -31,13 +32,8 @@ struct Count {
 
 #[test]
 fn recall_and_precision_by_type_do_not_fall() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/text/synth_dataset_v2.json");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        assert_ne!(option_env!("CI"), Some("true"), "{} is missing", path.display());
-        println!("skipped: {} is missing", path.display());
-        return;
-    };
+    let Some(path) = shared("data/text/synth_dataset_v2.json") else { return };
+    let text = std::fs::read_to_string(path).unwrap();
     let samples: Vec<Json> = serde_json::from_str(&text).unwrap();
     let mut counts: BTreeMap<&str, Count> = BTreeMap::new();
     for sample in &samples {

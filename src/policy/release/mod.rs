@@ -3,6 +3,24 @@
 
 use std::collections::BTreeMap;
 
+use super::Source;
+
+pub mod diff;
+mod explain;
+pub mod file;
+pub mod fit;
+mod lint;
+mod resolve;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub(super) use explain::sentences;
+pub(super) use lint::{is_beside, lint};
+pub use resolve::ReleasePlaces;
+pub(super) use resolve::{Beside, resolve};
+pub(super) use schema::{quasi_identifiers, schema};
+
 /// A whole-table release; where a policy has one, rows leave only through it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReleaseRules {
@@ -17,10 +35,50 @@ pub struct ReleaseRules {
     /// The column that tells persons apart: where it is named, k counts persons and not rows.
     pub unit: Option<String>,
     /// The table of the population (k-map, delta-presence): a source of files that has the
-    /// quasi-identifiers under the same names. The dataset's rows are a part of it.
-    pub population: Option<String>,
+    /// quasi-identifiers under the same names, raw. The dataset's rows are a part of it.
+    pub population: Option<Source>,
     /// Whether the same data may be released again in another generalization.
     pub dangerous_rerelease: bool,
+}
+
+impl ReleaseRules {
+    /// Whether a column is a quasi-identifier.
+    pub fn is_quasi(&self, column: &str) -> bool {
+        self.quasi_identifiers.iter().any(|quasi| quasi.column == column)
+    }
+
+    /// The sensitive columns that models name, each once, in the order of the models.
+    pub fn sensitive(&self) -> Vec<&str> {
+        let mut columns: Vec<&str> = Vec::new();
+        for column in self.models.iter().filter_map(Model::column) {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        columns
+    }
+
+    /// The files that hierarchies and distances name, as written.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let of = |rule| match rule {
+            &HierarchyRule::File { ref path, .. } => Some(path.as_str()),
+            _ => None,
+        };
+        let quasi = self.quasi_identifiers.iter().map(|quasi| &quasi.hierarchy);
+        let distances = self.models.iter().filter_map(|model| match model {
+            Model::TCloseness { distance: Distance::Hierarchical(rule), .. } => Some(rule),
+            _ => None,
+        });
+        quasi.chain(distances).filter_map(of)
+    }
+
+    /// The least class size, where k-anonymity is asked for.
+    pub fn k(&self) -> Option<u64> {
+        self.models.iter().find_map(|model| match model {
+            Model::KAnonymity { k } => Some(*k),
+            _ => None,
+        })
+    }
 }
 
 /// One quasi-identifier.
@@ -125,6 +183,39 @@ pub enum Model {
     },
 }
 
+impl Model {
+    /// The sensitive column that it is about.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::DistinctL { column, .. }
+            | Self::EntropyL { column, .. }
+            | Self::RecursiveCl { column, .. }
+            | Self::TCloseness { column, .. }
+            | Self::BetaLikeness { column, .. } => Some(column),
+            Self::KAnonymity { .. } | Self::KMap { .. } | Self::DeltaPresence { .. } => None,
+        }
+    }
+
+    /// Whether it is measured against the population.
+    pub const fn needs_population(&self) -> bool {
+        matches!(self, Self::KMap { .. } | Self::DeltaPresence { .. })
+    }
+
+    /// The key of the policy that asks for it.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::KAnonymity { .. } => "k_anonymity",
+            Self::KMap { .. } => "k_map",
+            Self::DistinctL { .. } | Self::EntropyL { .. } | Self::RecursiveCl { .. } => {
+                "l_diversity"
+            }
+            Self::TCloseness { .. } => "t_closeness",
+            Self::DeltaPresence { .. } => "delta_presence",
+            Self::BetaLikeness { .. } => "beta_likeness",
+        }
+    }
+}
+
 /// How entropy is estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Estimator {
@@ -169,6 +260,19 @@ pub enum Method {
     LocalSuppression,
 }
 
+impl Method {
+    /// The word of the policy language.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Lattice { .. } => "lattice",
+            Self::Fixed { .. } => "fixed",
+            Self::Mondrian { .. } => "mondrian",
+            Self::Microaggregation => "microaggregation",
+            Self::LocalSuppression => "local_suppression",
+        }
+    }
+}
+
 /// What an optimal generalization makes least.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Objective {
@@ -202,6 +306,26 @@ pub enum Objective {
     Height,
 }
 
+impl Objective {
+    /// The word of the policy language.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Loss { .. } => "loss",
+            Self::Entropy { .. } => "entropy",
+            Self::Discernibility { .. } => "discernibility",
+            Self::ClassSize => "class_size",
+            Self::Precision { .. } => "precision",
+            Self::Height => "height",
+        }
+    }
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Self::Loss { aggregate: Aggregate::Rank, gs_factor: 0.5 }
+    }
+}
+
 /// How figures by column become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aggregate {
@@ -215,4 +339,17 @@ pub enum Aggregate {
     Maximum,
     /// Compared in descending order, the largest first.
     Rank,
+}
+
+impl Aggregate {
+    /// The word of the policy language.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GeometricMean => "geometric_mean",
+            Self::ArithmeticMean => "arithmetic_mean",
+            Self::Sum => "sum",
+            Self::Maximum => "maximum",
+            Self::Rank => "rank",
+        }
+    }
 }

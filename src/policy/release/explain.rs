@@ -1,0 +1,222 @@
+//! What a release guarantees and what it does not stop, in sentences that a lawyer can hold against the
+//! released table. Measures nothing.
+
+use super::{Distance, Estimator, Method, Model, Objective, ReleaseRules};
+use crate::pipeline::transform::Exposure;
+use crate::policy::Policy;
+use crate::policy::load::leaves;
+use crate::policy::problem::listed;
+
+/// The sentences about a policy's release; none where it has none.
+pub(in crate::policy) fn sentences(policy: &Policy) -> Vec<String> {
+    let Some(rules) = &policy.release else { return Vec::new() };
+    let quasi: Vec<&str> = rules.quasi_identifiers.iter().map(|q| q.column.as_str()).collect();
+    let quasi = listed(&quasi);
+    let mut said = vec![
+        "Rows leave only in a release: one table, built once and measured again before it is used, the \
+         same for every partner."
+            .to_owned(),
+    ];
+    said.extend(rules.models.iter().map(|model| model_sentence(rules, model, &quasi)));
+    said.push(format!(
+        "In {quasi} a missing value counts as a value of its own. Columns that are not named here leave \
+         row by row, as their rules say."
+    ));
+    said.push(method_sentence(rules));
+    said.extend(suppressed(rules));
+    said.push(not_stopped(policy, rules, &quasi));
+    if rules.dangerous_rerelease {
+        said.push(
+            "The policy lets the same data be released again in another form (`dangerous_rerelease`): who \
+             holds both can compare them, and the guarantees hold for each alone."
+                .to_owned(),
+        );
+    }
+    said
+}
+
+fn model_sentence(rules: &ReleaseRules, model: &Model, quasi: &str) -> String {
+    match model {
+        Model::KAnonymity { k } => match &rules.unit {
+            None => format!(
+                "Every row that leaves equals at least {} others in {quasi}: whoever knows these about \
+                 a person finds at least {k} rows, and not which of them is theirs.",
+                k.saturating_sub(1)
+            ),
+            Some(unit) => format!(
+                "Every row that leaves equals others in {quasi}, and together they are of at least {k} \
+                 different `{unit}`: whoever knows these about a person finds the rows of at least {k} \
+                 persons, however many rows one person has."
+            ),
+        },
+        Model::KMap { k } => format!(
+            "For every row that leaves, at least {k} rows of the population table have the same {quasi}: \
+             whoever looks a released row up there finds at least {k}."
+        ),
+        Model::DistinctL { column, l } => format!(
+            "Among rows that are equal in {quasi} there are at least {l} different values of `{column}`."
+        ),
+        Model::EntropyL { column, l, estimator } => {
+            let by = match estimator {
+                Estimator::Shannon => "",
+                Estimator::Grassberger => ", corrected for small counts",
+            };
+            format!(
+                "Among rows that are equal in {quasi} the values of `{column}` are at least as hard to \
+                 guess as {l} equally frequent ones (entropy{by})."
+            )
+        }
+        Model::RecursiveCl { column, c, l } => format!(
+            "Among rows that are equal in {quasi} the most frequent value of `{column}` is less than {c} \
+             times as frequent as the {} and all rarer ones together.",
+            nth(*l)
+        ),
+        Model::TCloseness { column, t, distance } => {
+            let by = match distance {
+                Distance::Equal => "any two values are equally far apart",
+                Distance::Ordered => "values are as far apart as their ranks",
+                Distance::Hierarchical(_) => {
+                    "values are as far apart as they are in their hierarchy"
+                }
+            };
+            format!(
+                "Among rows that are equal in {quasi} the distribution of `{column}` differs from that of \
+                 the whole table by at most {t} of 1 (earth mover's distance; {by})."
+            )
+        }
+        Model::DeltaPresence { min, max } => format!(
+            "Of the rows of the population table with the same {quasi}, a share of {min} to {max} is in \
+             the dataset: so likely is it that somebody who is looked up there is in it."
+        ),
+        Model::BetaLikeness { column, beta, enhanced } => {
+            let and = match enhanced {
+                false => "",
+                true => ", and for frequent values by no more than -ln of that share",
+            };
+            format!(
+                "Among rows that are equal in {quasi} no value of `{column}` has a share that exceeds its \
+                 share in the whole table by more than {beta} times that share{and}."
+            )
+        }
+    }
+}
+
+fn nth(l: u64) -> String {
+    match (l % 10, l % 100) {
+        (1, n) if n != 11 => format!("{l}st"),
+        (2, n) if n != 12 => format!("{l}nd"),
+        (3, n) if n != 13 => format!("{l}rd"),
+        _ => format!("{l}th"),
+    }
+}
+
+fn method_sentence(rules: &ReleaseRules) -> String {
+    match &rules.method {
+        Method::Lattice { objective } => format!(
+            "Each of these columns is made coarser as a whole, to one level for all rows; of all levels \
+             that give the guarantees, those are taken that cost least ({}).",
+            cost(objective)
+        ),
+        Method::Fixed { levels } => {
+            let levels: Vec<String> = rules
+                .quasi_identifiers
+                .iter()
+                .filter_map(|quasi| {
+                    Some(format!("`{}` {}", quasi.column, levels.get(&quasi.column)?))
+                })
+                .collect();
+            format!(
+                "Each of these columns is made coarser to the level that the policy fixes ({}): the \
+                 levels tell nothing of the data.",
+                levels.join(", ")
+            )
+        }
+        Method::Mondrian { .. } => "Rows are divided into groups of similar ones, as small as the \
+                                    guarantees allow, and each group shows its ranges."
+            .to_owned(),
+        Method::Microaggregation => {
+            "Rows are put into groups of similar ones, and each shows the means \
+                                     of its group."
+                .to_owned()
+        }
+        Method::LocalSuppression => {
+            "Values stay as they are, and single ones that tell too much become \
+                                     `*`."
+                .to_owned()
+        }
+    }
+}
+
+const fn cost(objective: &Objective) -> &'static str {
+    match objective {
+        Objective::Loss { .. } => "the share of its column's domain that a value covers",
+        Objective::Entropy { .. } => "entropy that is lost",
+        Objective::Discernibility { .. } => "rows that cannot be told apart",
+        Objective::ClassSize => "the average number of equal rows",
+        Objective::Precision { .. } => "levels in relation to the height of their hierarchies",
+        Objective::Height => "the sum of levels",
+    }
+}
+
+fn suppressed(rules: &ReleaseRules) -> Option<String> {
+    if matches!(rules.method, Method::LocalSuppression | Method::Microaggregation)
+        && rules.suppress_max <= 0.0
+    {
+        return None;
+    }
+    Some(if rules.suppress_max > 0.0 {
+        format!(
+            "Rows for which that does not suffice are left out, at most {} of every 100; that they are \
+             missing may tell that they are unusual.",
+            percent(rules.suppress_max)
+        )
+    } else {
+        "No row is left out for it.".to_owned()
+    })
+}
+
+/// A share in hundredths, without the noise of binary fractions.
+fn percent(share: f64) -> f64 {
+    (share * 1e8).round() / 1e6
+}
+
+fn not_stopped(policy: &Policy, rules: &ReleaseRules, quasi: &str) -> String {
+    let sensitive = rules.sensitive();
+    let mut open = Vec::new();
+    if sensitive.is_empty() {
+        open.push(
+            "learning what all rows of a group share: where they have one diagnosis, who is in the group \
+             has it"
+                .to_owned(),
+        );
+    }
+    let clear: Vec<&str> = policy
+        .columns
+        .iter()
+        .filter(|column| {
+            let rule = &column.rule;
+            let exposure = rule.transform.exposure(&rule.args);
+            leaves(rule) && exposure == Exposure::Clear && !rules.is_quasi(&column.name)
+        })
+        .map(|column| column.name.as_str())
+        .collect();
+    if !clear.is_empty() {
+        open.push(format!(
+            "somebody who knows more about a person than {quasi}: {} {} as in the data",
+            listed(&clear),
+            if clear.len() == 1 { "leaves" } else { "leave" }
+        ));
+    }
+    if rules.unit.is_none() && rules.k().is_some() {
+        open.push("a person who has several rows from being a group of their own".to_owned());
+    }
+    if matches!(rules.method, Method::Lattice { .. } | Method::Mondrian { .. }) {
+        open.push(
+            "conclusions from the levels themselves, which were chosen by the data".to_owned(),
+        );
+    }
+    open.push(
+        "joining with another table about the same persons that was released elsewhere".to_owned(),
+    );
+    format!("It does not stop: {}.", open.join("; "))
+}
