@@ -3,6 +3,8 @@
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
 mod assembly;
+pub mod count;
+mod hierarchy;
 pub mod lattice;
 pub mod measure;
 pub mod microaggregation;
@@ -16,3 +18,4 @@ pub mod suppression;
 pub mod table;
 #[cfg(test)]
 mod testing;
+mod text;
