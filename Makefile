@@ -24,7 +24,7 @@ VENV_READY := $(VENV)/ready-$(shell cksum < requirements.txt | tr -d ' ')
 # What only the tests need, and is large.
 VENV_WHOLE := $(VENV)/whole-$(shell cat requirements.txt requirements-source.txt | cksum | tr -d ' ')
 PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check
-# The peer of the benchmark of SQL, apart from the clients.
+# The peers of the benchmarks of SQL and releases, apart from the clients.
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/ready-$(shell cksum < requirements-bench.txt | tr -d ' ')
 
@@ -46,12 +46,13 @@ test-python: $(VENV_WHOLE)
 	$(CARGO) build --bins --examples
 	$(VENV_PYTHON) -m pytest tests/python $(ARGS)
 
-bench: $(VENV_READY) $(BENCH_READY) ## kernels, pulls, SQL and ingest, each beside a peer; ROWS=5000000, ARGS=--memory
+bench: $(VENV_READY) $(BENCH_READY) ## kernels, pulls, SQL, ingest and releases, each beside a peer; ROWS=5000000, ARGS=--memory
 	$(CARGO) build $(OPTIMIZED)
 	$(CARGO) bench --profile dev $(OPTIMIZED) --bench kernels
 	$(VENV_PYTHON) benches/flight.py --rows $(ROWS) $(ARGS)
 	$(VENV_PYTHON) benches/sql.py --rows $(ROWS)
 	$(VENV_PYTHON) benches/ingest.py
+	$(VENV_PYTHON) benches/release.py
 
 check: format lint doc test ## what the continuous integration runs
 

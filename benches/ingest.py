@@ -83,6 +83,8 @@ def main() -> None:
     jobs = generate(text, arguments.size)
     megabytes = text.stat().st_size / 1e6
     print(f"sacct text of {megabytes:,.0f} MB, {jobs:,} jobs; {arguments.threads} threads each")
+    # Or the first to make its output durable would wait for the text to be, too.
+    os.sync()
     types = {name: TYPES.get(name, "VARCHAR") for name in FIELDS}
     ours, theirs = HOME / "veilflight", HOME / "duckdb.parquet"
     threads = str(arguments.threads)

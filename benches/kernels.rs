@@ -84,12 +84,20 @@ fn main() {
 /// Names in the dictionary of [`scrub`].
 const NAMES: usize = 10_000;
 
-/// `scrub` with a dictionary and all its detectors, and beside it one alternation of the `regex` crate that
-/// replaces the same names as words and does nothing else: megabytes a second of one core.
-fn scrub() {
-    let name = |n: u32| format!("user{:07}", n * 7919);
-    let line_of = |n: u32| {
-        let user = name(scattered(n) % (2 * NAMES as u32));
+/// A kind of text: what it is called, and how one of them is made from a number and a user.
+type KindOfText = (&'static str, fn(u32, &str) -> String);
+
+/// What columns of job records hold, about as long as there.
+const TEXTS: [KindOfText; 4] = [
+    ("command lines", |n, user| {
+        format!(
+            "srun --mpi=pmix -n {} ./run_sim.sh --input=/scratch/{user}/case_{n}/mesh.h5 --steps {} \
+             --restart=auto -o out.{n}.log",
+            n % 512,
+            n % 100_000
+        )
+    }),
+    ("environments", |n, user| {
         format!(
             "POMS_TASK_ID={n} GRID_USER={user} EXPERIMENT=gm2 JOBSUBJOBID={n}.0@jobsub05.fnal.gov \
              RFCLNAME=prod_gm2_v09_{}.fcl,reco_{}.fcl PATH=/cvmfs/gm2.opensciencegrid.org/prod/bin:/usr/bin:/bin \
@@ -97,40 +105,99 @@ fn scrub() {
             n % 40,
             n % 17
         )
+    }),
+    ("log lines", |n, user| {
+        format!(
+            "2024-01-15T08:{:02}:{:02} node{:04} slurmd[{}]: job {n}: user {user} exceeded memory limit \
+             ({n} > 16384 kB), being killed; peer 10.{}.{}.{}",
+            n % 60,
+            n / 60 % 60,
+            n % 4_000,
+            n % 32_768,
+            n >> 24,
+            n >> 16 & 255,
+            n >> 8 & 255
+        )
+    }),
+    ("paths", |n, user| {
+        format!("/gpfs/projects/climate/users/{user}/cmip6/r{}i1p1f1/tas_day_{n}.nc", n % 40)
+    }),
+];
+
+/// Texts of a column.
+const LINES: u32 = 8_192;
+
+/// `scrub` by kind of text and by what is looked for, and beside it one alternation of the `regex` crate that
+/// replaces the same names as words and does nothing else: megabytes a second of one core.
+fn scrub() {
+    let name = |n: u32| format!("user{:07}", n * 7919);
+    // Half of the users of a text are in the dictionary.
+    let line = |make: fn(u32, &str) -> String, n: u32| {
+        let n = scattered(n);
+        make(n, &name(n % (2 * NAMES as u32)))
     };
-    let lines: ArrayRef = Arc::new(StringArray::from_iter_values((0..8_192).map(line_of)));
-    let texts: Vec<String> = (0..8_192).map(line_of).collect();
-    let bytes = texts.iter().map(String::len).sum::<usize>() as f64;
     let names: Vec<String> = (0..NAMES as u32).map(name).collect();
     let peer = regex::RegexBuilder::new(&format!(r"(?i-u:\b(?:{})\b)", names.join("|")))
         .size_limit(1 << 30)
         .dfa_size_limit(1 << 30)
         .build()
         .expect("an alternation");
-    let mega = |rate: f64| rate / texts.len() as f64 * bytes / 1e6;
-    let alone = mega(rate(texts.len(), || {
-        for text in &texts {
-            black_box(peer.replace_all(black_box(text), "x"));
-        }
-    }));
-    println!("\n{:<44} {:>8}   beside the peer", "one core, distinct texts, 10,000 names", "MB/s");
-    println!("{:<44} {alone:>8.1}", "regex, one alternation, names alone");
+    let none = Value::Texts(Vec::new());
+    let plain = ("format", Value::Text("text".to_owned()));
     let words = ("words", Value::Texts(names));
-    let none = ("detect", Value::Texts(Vec::new()));
-    for (label, set) in [
-        (
-            "scrub, names alone",
-            vec![words.clone(), none, ("format", Value::Text("text".to_owned()))],
-        ),
-        (
-            "scrub, names and all detectors",
-            vec![words.clone(), ("format", Value::Text("text".to_owned()))],
-        ),
-        ("scrub, all, by key of the environment", vec![words]),
-    ] {
-        let transform = find("scrub", None).expect("a registered transform");
-        let own = mega(bound(transform, &set, &lines));
-        println!("{label:<44} {own:>8.1}   {:.2} x regex", own / alone);
+    let columns: Vec<(&str, Vec<String>, ArrayRef)> = TEXTS
+        .iter()
+        .map(|(kind, make)| {
+            let texts: Vec<String> = (0..LINES).map(|n| line(*make, n)).collect();
+            let array: ArrayRef = Arc::new(StringArray::from_iter_values(&texts));
+            (*kind, texts, array)
+        })
+        .collect();
+    let mega = |texts: &[String], rate: f64| {
+        let bytes = texts.iter().map(String::len).sum::<usize>() as f64;
+        rate / texts.len() as f64 * bytes / 1e6
+    };
+    let head: String = columns.iter().map(|(kind, ..)| format!(" {kind:>14}")).collect();
+    println!("\n{:<40}{head}", "scrub: MB/s of one core, distinct texts");
+    let row = |label: &str, figure: &dyn Fn(&[String], &ArrayRef) -> f64| {
+        let cells: String = columns
+            .iter()
+            .map(|(_, texts, array)| format!(" {:>14.1}", figure(texts, array)))
+            .collect();
+        println!("{label:<40}{cells}");
+    };
+    row("regex crate, 10,000 names and no more", &|texts, _| {
+        let rate = rate(texts.len(), || {
+            for text in texts {
+                black_box(peer.replace_all(black_box(text), "x"));
+            }
+        });
+        mega(texts, rate)
+    });
+    let transform = find("scrub", None).expect("a registered transform");
+    let scrubbed = |label: &str, set: Vec<(&str, Value)>| {
+        row(label, &|texts, array| mega(texts, bound(transform, &set, array)));
+    };
+    scrubbed("10,000 names", vec![words.clone(), plain.clone(), ("detect", none)]);
+    scrubbed("10,000 names, all detectors", vec![words.clone(), plain.clone()]);
+    scrubbed("the same, by key (format: auto)", vec![words]);
+    let kinds = [
+        "email",
+        "phone",
+        "ip",
+        "host",
+        "url",
+        "path_user",
+        "card",
+        "iban",
+        "ssn",
+        "x509_dn",
+        "kerberos",
+        "secret",
+    ];
+    for kind in kinds {
+        let detect = ("detect", Value::Texts(vec![kind.to_owned()]));
+        scrubbed(&format!("{kind} alone, no names"), vec![detect, plain.clone()]);
     }
 }
 

@@ -289,6 +289,12 @@ impl Error {
         self
     }
 
+    /// The same error without what caused it, where that may quote what is not to be logged.
+    #[must_use]
+    pub fn without_cause(self) -> Self {
+        Self { source: None, ..self }
+    }
+
     /// Words that the partner may hear, beside the sentence of the code.
     pub const fn hint(&self) -> Option<&Hint> {
         self.hint.as_ref()

@@ -36,6 +36,8 @@ pub mod policy;
 #[cfg(feature = "server")]
 pub mod report;
 #[cfg(feature = "server")]
+pub mod risk;
+#[cfg(feature = "server")]
 pub mod server;
 #[cfg(test)]
 #[path = "../tests/shared.rs"]

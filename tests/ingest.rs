@@ -1,8 +1,11 @@
 //! Real dumps brought in, and figures that were counted by hand on their text. Knows nothing of how.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute;
@@ -189,4 +192,83 @@ fn plain_delimited_text_gets_its_types() {
     assert_eq!(sum(&table, "nodes_req"), 15_644);
     let times = table.column_by_name("run_time").unwrap().as_primitive::<Float64Type>();
     assert_eq!(compute::sum(times), Some(9_871_709.0));
+}
+
+/// How many files the manifest of a folder says are finished.
+fn finished(out: &Path) -> usize {
+    let manifest: Option<serde_json::Value> = std::fs::read(out.join("ingest.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok());
+    let inputs = manifest.as_ref().and_then(|manifest| manifest["inputs"].as_array().cloned());
+    let parts = |input: &serde_json::Value| input["parts"].as_array().map_or(0, Vec::len);
+    inputs.unwrap_or_default().iter().map(parts).sum()
+}
+
+/// The rows of a folder, file by file in their order.
+fn rows(out: &Path) -> RecordBatch {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
+    files.sort();
+    let batches = files.iter().flat_map(|file| {
+        let file = std::fs::File::open(file).unwrap();
+        ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap)
+    });
+    let batches: Vec<RecordBatch> = batches.collect();
+    compute::concat_batches(&batches[0].schema(), &batches).unwrap()
+}
+
+// INVARIANT: a process that is killed amid its work leaves what the next one goes on from.
+#[test]
+fn a_process_that_is_killed_twice_leaves_the_rows_of_an_unbroken_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("jobs.txt");
+    let mut text = "JobID|User|Elapsed|State|JobName\n".to_owned();
+    for job in 0..150_000 {
+        let elapsed = if job % 1_000 == 7 { "soon" } else { "01:02:03" };
+        text.push_str(&format!("{job}|user{}|{elapsed}|COMPLETED|name {}\n", job % 97, job * 31));
+    }
+    std::fs::write(&input, text).unwrap();
+    let begin = |out: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_veilflight"));
+        command.args(["ingest", "slurm"]).arg(&input).arg("--out").arg(out);
+        command.args(["--rows-per-group", "500", "--rows-per-file", "1000", "--threads", "2"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let (broken, whole) = (folder.path().join("broken"), folder.path().join("whole"));
+    let mut done = 0;
+    for _ in 0..2 {
+        let (mut child, started) = (begin(&broken), Instant::now());
+        // A few of its hundred and fifty files are finished, then it is gone in the midst of another.
+        while finished(&broken) < done + 3 {
+            assert!(child.try_wait().unwrap().is_none(), "it came to an end");
+            assert!(started.elapsed() < Duration::from_secs(60), "nothing is finished");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // SIGKILL: nothing of it runs any more.
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        let now = finished(&broken);
+        assert!(now > done && now < 150, "{now}");
+        done = now;
+    }
+    let told = |out: &Path| {
+        let done = begin(out).wait_with_output().unwrap();
+        assert!(done.status.success());
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let (again, once) = (told(&broken), told(&whole));
+    assert!(again.contains("were there from the run that was stopped"), "{again}");
+    assert!(!once.contains("were there"), "{once}");
+    let counted = "records read 150000 = rows 149850 + rejects 150 + steps 0";
+    assert!(again.contains(counted) && once.contains(counted), "{again}{once}");
+    assert_eq!(rows(&broken), rows(&whole));
+    let rejects = |out: &Path| std::fs::read(out.join("rejects.csv")).unwrap();
+    assert!(rejects(&broken) == rejects(&whole));
+    // What was half done when it was killed is not left behind.
+    let names = |out: &Path| -> BTreeSet<String> {
+        let entries = std::fs::read_dir(out).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    assert_eq!(names(&broken), names(&whole));
 }

@@ -19,6 +19,9 @@ mod leak;
 mod shared;
 #[cfg(feature = "server")]
 #[cfg(test)]
+mod seeds;
+#[cfg(feature = "server")]
+#[cfg(test)]
 mod site;
 #[cfg(test)]
 mod tidy;

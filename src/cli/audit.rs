@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow};
 use chrono::{DateTime, NaiveDate};
 
 use super::place::Place;
+use super::progress::{Progress, Unit};
 use crate::audit::show::{self, Filter};
 use crate::audit::verify::{self, Anchor, Report};
 use crate::clock::Clock;
@@ -91,7 +92,9 @@ pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> any
             Ok(0)
         }
         Verb::Verify { expect, json } => {
+            let progress = Progress::start("verifying the log", Unit::Steps);
             let report = verify::verify(&*store, &*args.place.ring()?, expect.as_ref())?;
+            progress.finish();
             if json {
                 write_json(&report, out)?;
             } else {

@@ -195,9 +195,14 @@ fn tell(request: &Request, done: &Summary, out: &mut dyn Write) -> std::io::Resu
         writeln!(out, "{rows} of it were there from the run that was stopped")?;
     }
     if counts.left_out > 0 {
-        let (count, folded) = (plural(counts.left_out, "job step"), request.options.steps);
-        let what = if folded == Steps::Fold { "folded into the jobs" } else { "left out" };
-        writeln!(out, "{count} {what}")?;
+        let [one, many] = request.format.left_out();
+        let what = match request.options.steps {
+            Steps::Fold => "folded into the jobs",
+            _ if request.format.has_records() => "left out; `--records` names those to read",
+            _ => "left out",
+        };
+        let noun = if counts.left_out == 1 { one } else { many };
+        writeln!(out, "{} {noun} {what}", counts.left_out)?;
     }
     if counts.rejected > 0 {
         let count = plural(counts.rejected, "record");
@@ -206,10 +211,11 @@ fn tell(request: &Request, done: &Summary, out: &mut dyn Write) -> std::io::Resu
     }
     writeln!(
         out,
-        "records read {} = rows {} + rejects {} + steps {}",
+        "records read {} = rows {} + rejects {} + {} {}",
         counts.rows + counts.rejected + counts.left_out,
         counts.rows,
         counts.rejected,
+        if request.format.name() == "slurm" { "steps" } else { "left out" },
         counts.left_out
     )
 }
@@ -258,6 +264,30 @@ mod tests {
         let error = call(&words).unwrap_err();
         assert!(error.contains("other options"), "{error}");
         call(&[&words[..], &["--overwrite"]].concat()).unwrap();
+    }
+
+    #[test]
+    fn what_is_left_out_is_called_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |format: &str, text: &str| {
+            let input = folder.path().join(format);
+            std::fs::write(&input, text).unwrap();
+            let out = folder.path().join(format!("{format}-out"));
+            let words = [format, input.to_str().unwrap(), "--out", out.to_str().unwrap()];
+            let told = call(&words).unwrap();
+            told.lines().skip(1).collect::<Vec<_>>().join("\n")
+        };
+        let one = "01/15/2024 08:00:00;Q;7.srv;queue=batch\n";
+        let ended = "01/15/2024 09:00:00;E;7.srv;user=ann queue=batch\n";
+        insta::assert_snapshot!(told("pbs", &format!("{one}{one}{ended}")), @r"
+        2 records of other types left out; `--records` names those to read
+        records read 3 = rows 1 + rejects 0 + left out 2
+        ");
+        let resized = "\"JOB_RESIZE\" \"10.1\" 1705314030 1001\n";
+        insta::assert_snapshot!(told("lsf", resized), @r"
+        1 record of another type left out
+        records read 1 = rows 0 + rejects 0 + left out 1
+        ");
     }
 
     #[test]

@@ -4,6 +4,7 @@ What the shipped views of HTCondor and Slurm jobs tell is computed again here, f
 from what a plain pull gave.
 """
 
+import json
 import math
 import time
 from collections import Counter, defaultdict
@@ -245,6 +246,48 @@ def test_features_are_vectors_of_one_length_that_the_codebook_explains(world: Wo
         assert vector[places["hour"]] == row["QDate"].hour
         site = vector[places["Site"]]
         assert math.isnan(site) if row["Site"] is None else site == sites[row["Site"]]
+
+
+def test_vectors_are_read_as_lists_of_one_length_with_their_codebook(world: World) -> None:
+    """The report `vectors`, as a data scientist reads it, and the view beside it."""
+    columns = ["QDate", "RequestMemory", "RequestCpus", "CumulativeSlotTime", "NumJobStarts"]
+    columns += ["Experiment", "Site"]
+    out, custodian = world.custodian.home / "vectors", world.custodian
+    said = ["--dataset", "htcondor_jobs", "--partner", "cern", "--columns", ",".join(columns)]
+    places = ["--policies", custodian.policies, "--state", custodian.state, "--out", out]
+    custodian.run("report", "vectors", *said, *places)
+    table = pq.read_table(out / "vectors.parquet")
+    kind = table.schema.field("vector").type
+    assert pa.types.is_fixed_size_list(kind) and kind.value_type == pa.float32()
+    assert (kind.list_size, table.num_rows) == (len(columns), ROWS)
+    book = json.loads((out / "vectors.codebook.json").read_text())
+    assert [column["column"] for column in book["columns"]] == columns
+    assert (book["width"], book["rows"]) == (len(columns), ROWS)
+    flat = table["vector"].combine_chunks().flatten().to_numpy()
+    matrix = flat.reshape(ROWS, len(columns))
+    released = world.released()
+    assert matrix[:, 1].tolist() == released["RequestMemory"].to_pylist()
+    codes = {value["value"]: value["code"] for value in book["columns"][6]["values"]}
+    for code, site in zip(matrix[:, 6].tolist(), released["Site"].to_pylist(), strict=True):
+        assert math.isnan(code) if site is None else codes[site] == code
+    view = world.partner().pull("htcondor_features").table
+    seen = view["features"].combine_chunks().flatten().to_numpy().reshape(ROWS, 10)[:, :7]
+    told = sorted(map(repr, matrix.tolist()))
+    assert sorted(map(repr, seen.tolist())) == told
+
+
+def test_environments_are_pairs_in_the_order_of_their_keys(world: World) -> None:
+    table = world.partner().pull("htcondor_commands").table
+    jobs = {(row["ClusterId"], row["ProcId"]): row["environment"] for row in table.to_pylist()}
+    pairs = 0
+    for row in world.released().select(["ClusterId", "ProcId", "Environment"]).to_pylist():
+        found = jobs[row["ClusterId"], row["ProcId"]]
+        assert (found is None) == (row["Environment"] is None)
+        keys = [pair["key"].lower() for pair in found or []]
+        assert keys == sorted(keys)
+        assert all(f"{pair['key']}=" in row["Environment"] for pair in found or [] if pair["key"])
+        pairs += len(keys)
+    assert pairs > ROWS // 2
 
 
 def test_no_original_is_in_any_view(world: World) -> None:

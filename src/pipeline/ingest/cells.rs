@@ -72,6 +72,10 @@ fn split(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
 
 /// `12`, `-3`, `12.0`.
 pub(super) fn integer(text: &[u8]) -> Option<i64> {
+    // Nearly all are digits and nothing else.
+    if let Some(value) = digits(text) {
+        return Some(value);
+    }
     let (minus, size) = match text.split_first()? {
         (b'-', rest) => (true, rest),
         (b'+', rest) => (false, rest),
@@ -108,9 +112,20 @@ pub(super) fn flag(text: &[u8]) -> Option<bool> {
 /// `2024-01-15`, as days since 1970.
 pub(super) fn date(text: &[u8]) -> Option<i32> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
-    let year = digits(&[*y1, *y2, *y3, *y4])?;
-    let (month, day) = (digits(&[*m1, *m2])?, digits(&[*d1, *d2])?);
+    let year = fixed([*y1, *y2, *y3, *y4])?;
+    let (month, day) = (fixed([*m1, *m2])?, fixed([*d1, *d2])?);
     i32::try_from(days(year, month, day)?).ok()
+}
+
+/// The number that digits at fixed places make; none where one of them is no digit.
+fn fixed<const N: usize>(text: [u8; N]) -> Option<i64> {
+    let (mut value, mut worst) = (0, 0);
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        worst = worst.max(digit);
+        value = value * 10 + i64::from(digit);
+    }
+    (worst <= 9).then_some(value)
 }
 
 /// Days since 1970 of a day of the Gregorian calendar, years 0 to 9999.
@@ -144,13 +159,10 @@ pub(super) fn time(text: &[u8], zone: Zone) -> Option<i64> {
     if !matches!(separator, b'T' | b' ' | b't') {
         return None;
     }
-    let (hours, rest) = (digits(clock.get(..2)?)?, clock.get(2..)?);
-    let (minutes, rest) = match rest {
-        [b':', m1, m2, rest @ ..] => (digits(&[*m1, *m2])?, rest),
-        _ => return None,
-    };
+    let [h1, h2, b':', m1, m2, rest @ ..] = clock else { return None };
+    let (hours, minutes) = (fixed([*h1, *h2])?, fixed([*m1, *m2])?);
     let (seconds, rest) = match rest {
-        [b':', s1, s2, rest @ ..] => (digits(&[*s1, *s2])?, rest),
+        [b':', s1, s2, rest @ ..] => (fixed([*s1, *s2])?, rest),
         _ => (0, rest),
     };
     if hours > 23 || minutes > 59 || seconds > 60 {
@@ -212,6 +224,12 @@ pub(super) fn epoch(text: &[u8]) -> Option<i64> {
 
 /// Days, hours, minutes, seconds as whole seconds, and the millionths of a second.
 fn span(text: &[u8]) -> Option<(i64, i64)> {
+    if let [h1, h2, b':', m1, m2, b':', s1, s2] = text
+        && let (Some(hours), Some(minutes), Some(seconds)) =
+            (fixed([*h1, *h2]), fixed([*m1, *m2]), fixed([*s1, *s2]))
+    {
+        return Some((hours * 3_600 + minutes * 60 + seconds, 0));
+    }
     let (text, millionths) = match split(text, b'.') {
         Some((whole, fraction)) => (whole, micros(fraction)?),
         None => (text, 0),

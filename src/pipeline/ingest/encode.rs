@@ -4,13 +4,13 @@
 use std::ops::Range;
 
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
-};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 
 use super::chunk::{Chunk, Mark};
 use super::column::Column;
+use super::distinct::mostly_distinct;
 use super::format::Reader;
+use super::output::Output;
 use super::rows::{Reject, Rows};
 use super::typing::type_rows;
 use super::zone::Zone;
@@ -24,7 +24,6 @@ pub(super) struct Encoder {
     pub(super) columns: Vec<Column>,
     pub(super) schema: SchemaRef,
     pub(super) zone: Zone,
-    pub(super) factory: ArrowRowGroupWriterFactory,
 }
 
 /// A chunk, encoded.
@@ -60,8 +59,7 @@ impl Encoder {
     /// Encodes a chunk of the input with this name.
     pub(super) fn encode(&self, chunk: &Chunk, reader: &dyn Reader, name: &str) -> Result<Group> {
         let failed = || "a row group cannot be encoded".to_owned();
-        let writers = self.factory.create_column_writers(0).context(Code::Internal, failed)?;
-        let mut columns = Columns { writers, schema: &self.schema };
+        let mut columns = None;
         let mut counts = Counts::default();
         let mut rejects = Rejects::new(chunk, name);
         for block in blocks(&chunk.text, reader) {
@@ -79,9 +77,21 @@ impl Encoder {
             for reject in &typed.rejects {
                 rejects.add(reject, start)?;
             }
+            let columns = match &mut columns {
+                Some(columns) => columns,
+                None if typed.rows == 0 => continue,
+                // INVARIANT: what the first rows of a chunk are decides how it is written, so that no
+                // thread and no other chunk does.
+                None => {
+                    let factory = Output::factory(&self.schema, &mostly_distinct(&typed.arrays))?;
+                    let writers = factory.create_column_writers(0);
+                    let writers = writers.context(Code::Internal, failed)?;
+                    columns.insert(Columns { writers, schema: &self.schema })
+                }
+            };
             columns.write(&typed.arrays)?;
         }
-        let columns = if counts.rows == 0 { Vec::new() } else { columns.close()? };
+        let columns = columns.map(Columns::close).transpose()?.unwrap_or_default();
         Ok(Group { columns, counts, rejects: rejects.finish()?, end: chunk.end })
     }
 }

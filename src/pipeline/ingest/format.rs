@@ -32,6 +32,11 @@ pub trait Format: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// What a record is that is left out and counted: the words for one, and for several.
+    fn left_out(&self) -> [&'static str; 2] {
+        ["record of another type", "records of other types"]
+    }
+
     /// Which columns there will be. May read the inputs, as often as it needs.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod chunk;
 pub mod column;
 mod condor;
 mod csv;
+mod distinct;
 mod encode;
 pub mod format;
 mod infer;

@@ -5,12 +5,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
 
 use super::chunk::Mark;
 use super::encode::{Counts, Group, REJECTS_HEADER};
@@ -90,9 +91,13 @@ impl Output {
         &self.manifest
     }
 
-    /// Makes the writers of columns, which are the same for all files.
-    pub(super) fn factory(schema: &SchemaRef) -> Result<ArrowRowGroupWriterFactory> {
-        let writer = writer(std::io::sink(), schema)?;
+    /// Makes writers of columns, which fit into all files; `plain` columns are written without a
+    /// dictionary.
+    pub(super) fn factory(
+        schema: &SchemaRef,
+        plain: &[bool],
+    ) -> Result<ArrowRowGroupWriterFactory> {
+        let writer = writer(std::io::sink(), schema, plain)?;
         Ok(writer.1)
     }
 
@@ -138,7 +143,7 @@ impl Output {
         let fresh = Fresh::create(&self.folder, &name)?;
         let failed = || format!("`{name}` cannot be written");
         let file = fresh.file.try_clone().context(Code::Usage, failed)?;
-        let (writer, _) = writer(file, &self.schema)?;
+        let (writer, _) = writer(file, &self.schema, &[])?;
         Ok(Open { name, fresh, writer, rows: 0 })
     }
 
@@ -207,10 +212,11 @@ pub(super) fn remove(folder: &Path, manifest: &Manifest) -> Result<()> {
 fn writer<W: Write + Send>(
     out: W,
     schema: &SchemaRef,
+    plain: &[bool],
 ) -> Result<(SerializedFileWriter<W>, ArrowRowGroupWriterFactory)> {
     let failed = || "a parquet file cannot be begun".to_owned();
     let level = ZstdLevel::try_new(ZSTD_LEVEL).context(Code::Internal, failed)?;
-    let properties = WriterProperties::builder()
+    let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
@@ -218,9 +224,17 @@ fn writer<W: Write + Send>(
         // A column of a row group is one page or a few: packing many small ones is slower, and worse.
         .set_data_page_row_count_limit(usize::MAX)
         .set_data_page_size_limit(PAGE_BYTES)
-        .set_created_by(concat!("veilflight ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build();
-    ArrowWriter::try_new(out, std::sync::Arc::clone(schema), Some(properties))
+        .set_created_by(concat!("veilflight ", env!("CARGO_PKG_VERSION")).to_owned());
+    for (field, _) in schema.fields().iter().zip(plain).filter(|(_, plain)| **plain) {
+        let path = ColumnPath::new(vec![field.name().clone()]);
+        properties = properties.set_column_dictionary_enabled(path, false);
+    }
+    for field in schema.fields().iter().filter(|field| *field.data_type() == DataType::Utf8) {
+        // The least and the greatest name of a row group let nobody skip it, and cost two comparisons a row.
+        let path = ColumnPath::new(vec![field.name().clone()]);
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
+    ArrowWriter::try_new(out, std::sync::Arc::clone(schema), Some(properties.build()))
         .and_then(ArrowWriter::into_serialized_writer)
         .context(Code::Internal, failed)
 }

@@ -124,8 +124,7 @@ pub fn run(request: &Request, observer: &Arc<dyn Observer>) -> Result<Summary> {
     let earlier = sum(&manifest, first);
     let mut output =
         Output::open(&request.out, manifest, Arc::clone(&schema), request.limits.rows_per_file)?;
-    let encoder =
-        Encoder { columns, zone: request.options.zone, factory: Output::factory(&schema)?, schema };
+    let encoder = Encoder { columns, zone: request.options.zone, schema };
     let spare = Spare::default();
     let (plan, encoder) = (&*plan, &encoder);
     let work = Work { request, inputs: &inputs, plan, encoder, first, observer, spare };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, ListBuilder, NullBufferBuilder,
-    PrimitiveBuilder, StringArray, StringBuilder, UInt32Array, types,
+    PrimitiveArray, StringArray, StringBuilder, UInt32Array, types,
 };
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute;
@@ -114,7 +114,7 @@ fn array(
     zone: Zone,
     faults: &mut Faults,
 ) -> Result<ArrayRef> {
-    let mut source = Source { rows, at, column, faults };
+    let mut source = Source { rows, at, column, nulls: Nulls::new(column), faults };
     let array: ArrayRef = match column.kind {
         Kind::Text => source.texts()?,
         Kind::Integer => source.primitive::<types::Int64Type>(cells::integer),
@@ -141,14 +141,34 @@ struct Source<'a, 'b> {
     rows: &'a Rows<'b>,
     at: usize,
     column: &'a Column,
+    nulls: Nulls<'a>,
     faults: &'a mut Faults,
+}
+
+/// Says which texts mean null, as [`cells::is_null`] does: nearly always by their length alone.
+struct Nulls<'a> {
+    column: &'a Column,
+    /// A bit for every length that a text of those has.
+    lengths: u64,
+}
+
+impl<'a> Nulls<'a> {
+    fn new(column: &'a Column) -> Self {
+        let bit = |length: usize| 1 << length.min(63);
+        let lengths = column.nulls.iter().fold(bit(0), |all, null| all | bit(null.len()));
+        Self { column, lengths }
+    }
+
+    fn has(&self, text: &[u8]) -> bool {
+        (self.lengths >> text.len().min(63)) & 1 != 0 && cells::is_null(self.column, text)
+    }
 }
 
 impl Source<'_, '_> {
     /// Calls `each` with the row's number and its text, none where it is null.
     fn each(&mut self, mut each: impl FnMut(Option<&[u8]>) -> Result<(), Fault>) {
         for (row, text) in self.rows.column(self.at).enumerate() {
-            let text = text.filter(|text| !cells::is_null(self.column, text));
+            let text = text.filter(|text| !self.nulls.has(text));
             if let Err(fault) = each(text) {
                 self.faults.add(row, self.column, &fault);
             }
@@ -160,16 +180,27 @@ impl Source<'_, '_> {
         parse: impl Fn(&[u8]) -> Option<T::Native>,
     ) -> ArrayRef {
         let kind = self.column.kind;
-        let mut builder = PrimitiveBuilder::<T>::with_capacity(self.rows.len());
-        if let DataType::Timestamp(..) = kind.data_type() {
-            builder = builder.with_data_type(kind.data_type());
-        }
+        let mut values: Vec<T::Native> = Vec::with_capacity(self.rows.len());
+        let mut nulls = NullBufferBuilder::new(self.rows.len());
+        // Jobs that follow each other often have the same text, which is then read once.
+        let mut last: (Vec<u8>, Option<T::Native>) = (Vec::new(), None);
         self.each(|text| {
-            let value = text.map(&parse);
-            builder.append_option(value.flatten());
-            if value == Some(None) { Err(cells::misfit(kind)) } else { Ok(()) }
+            let Some(text) = text else {
+                values.push(T::Native::default());
+                nulls.append_null();
+                return Ok(());
+            };
+            if last.0 != text {
+                last.0.clear();
+                last.0.extend_from_slice(text);
+                last.1 = parse(text);
+            }
+            values.push(last.1.unwrap_or_default());
+            nulls.append(last.1.is_some());
+            if last.1.is_none() { Err(cells::misfit(kind)) } else { Ok(()) }
         });
-        Arc::new(builder.finish())
+        let array = PrimitiveArray::<T>::new(values.into(), nulls.finish());
+        Arc::new(array.with_data_type(kind.data_type()))
     }
 
     fn flags(&mut self) -> ArrayRef {
@@ -217,7 +248,8 @@ impl Source<'_, '_> {
     fn texts(&mut self) -> Result<ArrayRef> {
         let many = || "a block holds too much text".to_owned();
         let mut offsets = Vec::with_capacity(self.rows.len() + 1);
-        let mut bytes: Vec<u8> = Vec::new();
+        let total = self.rows.column(self.at).flatten().map(<[u8]>::len).sum();
+        let mut bytes: Vec<u8> = Vec::with_capacity(total);
         let mut nulls = NullBufferBuilder::new(self.rows.len());
         offsets.push(0_i32);
         self.each(|text| {

@@ -10,7 +10,7 @@ use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::sql::sqlparser::ast::{self, Query, Visit, Visitor};
 
-use super::{environments, hint};
+use super::{environments, gathered, hint};
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Error, Result};
 
@@ -307,6 +307,10 @@ impl Functions {
         let own = environments::function();
         keep(&mut all.scalar, SCALAR, own.name(), own.aliases(), &own);
         for function in SessionStateDefaults::default_aggregate_functions() {
+            let function = match function.name() {
+                gathered::NAME => gathered::counted(&function),
+                _ => function,
+            };
             keep(&mut all.aggregate, AGGREGATE, function.name(), function.aliases(), &function);
         }
         for function in SessionStateDefaults::default_window_functions() {

@@ -84,10 +84,17 @@ pub(super) fn plan(
     allowed(&plan, &catalogue)?;
     bounds::check(&plan)?;
     let bound = parameters::bind(plan, statement, &terms.parameters)?;
+    // PRIVACY: from here on the library's words may quote values of parameters, which are kept out of the log:
+    // the audit log has their hash alone. A statement's own text stands there anyway.
+    let discreet = |error: Error| match terms.parameters.is_empty() {
+        true => error,
+        false => error.without_cause(),
+    };
+    let explain = |error: DataFusionError| discreet(explain(error));
     let counted = catalogue.counted();
     let plan = match &counted {
         Some(counted) => {
-            let protected = aggregates::protect(&bound.plan, counted);
+            let protected = aggregates::protect(&bound.plan, counted).map_err(discreet);
             protected.map_err(|error| words.own(error, !views.is_empty()))?
         }
         None => bound.plan,
@@ -97,10 +104,10 @@ pub(super) fn plan(
         .execute_and_check(plan, state.config_options(), |_, _| {})
         .map_err(explain)?;
     if counted.is_some() {
-        aggregates::cannot_fail(&plan)?;
+        aggregates::cannot_fail(&plan).map_err(discreet)?;
     }
     let plan = state.optimizer().optimize(plan, state, |_, _| {}).map_err(explain)?;
-    allowed(&plan, &catalogue)?;
+    allowed(&plan, &catalogue).map_err(discreet)?;
     let views_ask_the_time = views.ask_the_time();
     Ok(Logical { plan, parameters: bound.schema, open: bound.open, views_ask_the_time })
 }

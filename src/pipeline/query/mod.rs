@@ -19,6 +19,7 @@ mod environments;
 mod expand;
 mod faults;
 mod functions;
+mod gathered;
 mod groups;
 mod hint;
 mod information;

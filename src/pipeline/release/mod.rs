@@ -3,11 +3,19 @@
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
 mod assembly;
+pub mod count;
+mod hierarchy;
+pub mod lattice;
+pub mod measure;
+pub mod microaggregation;
 pub mod model;
 pub mod mondrian;
+pub mod objective;
 mod order;
 pub mod progress;
 pub mod recoding;
+pub mod suppression;
 pub mod table;
 #[cfg(test)]
 mod testing;
+mod text;

@@ -11,8 +11,10 @@ use arrow::datatypes::SchemaRef;
 
 use super::RawBatch;
 use super::source::{Piece, Snapshot};
-use super::transform::elements::complete;
+use super::transform::column::canonical;
+use super::transform::elements::{self, complete};
 use crate::error::{Code, Error, Result};
+use crate::policy::load::leaves;
 use crate::policy::plan::Plan;
 use crate::policy::{Nulls, Policy};
 
@@ -36,15 +38,53 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Reads `columns` of the rows that `plan` lets out.
+    ///
+    /// PRIVACY: of a release all rows are read: filter and `nulls` chose them when it was built, and to take
+    /// a row out of a class now could leave too few in it.
     pub(super) fn new(plan: &Plan, snapshot: &Snapshot, columns: &[String]) -> Result<Arc<Self>> {
-        let required = match plan.policy().nulls {
-            Nulls::SuppressRow => {
-                let columns = plan.columns().iter();
-                columns.map(|column| (column.name.clone(), column.by_element)).collect()
-            }
+        if plan.policy().release.is_some() {
+            return Ok(Arc::new(Self::everything(columns)));
+        }
+        let leave = plan.columns().iter();
+        let leave = leave.map(|column| (column.name.clone(), column.by_element)).collect();
+        Self::filtered(plan.policy(), snapshot, columns, leave)
+    }
+
+    /// Reads `columns` of the rows that a policy takes into its release.
+    ///
+    /// # Errors
+    /// [`Code::SchemaDrift`] when the data lack a column, and what the filter says.
+    pub(super) fn of_policy(
+        policy: &Policy,
+        snapshot: &Snapshot,
+        columns: &[String],
+    ) -> Result<Arc<Self>> {
+        let mut leave = Vec::new();
+        for column in policy.columns.iter().filter(|column| leaves(&column.rule)) {
+            let (transform, args) = (column.rule.transform, &column.rule.args);
+            let misfit = |reason: String| {
+                Error::new(Code::SchemaDrift, format!("column `{}`: {reason}", column.name))
+            };
+            let missing = |_| misfit("the data has no such column".to_owned());
+            let field = snapshot.schema().field_with_name(&column.name).map_err(missing)?;
+            let fit = elements::fit(transform, args, &canonical(field.data_type()));
+            leave.push((column.name.clone(), fit.map_err(misfit)?.by_element));
+        }
+        Self::filtered(policy, snapshot, columns, leave)
+    }
+
+    /// `leave` are the columns that leave, and whether their rules are applied to elements of lists.
+    fn filtered(
+        policy: &Policy,
+        snapshot: &Snapshot,
+        columns: &[String],
+        leave: Vec<(String, bool)>,
+    ) -> Result<Arc<Self>> {
+        let required = match policy.nulls {
+            Nulls::SuppressRow => leave,
             Nulls::Keep | Nulls::Token => Vec::new(),
         };
-        let filter = RowFilter::of(plan.policy(), snapshot.schema())?;
+        let filter = RowFilter::of(policy, snapshot.schema())?;
         let mut all = columns.to_vec();
         all.extend(required.iter().map(|(name, _)| name.clone()));
         if let Some(filter) = &filter {
@@ -55,7 +95,8 @@ impl Scan {
         Ok(Arc::new(Self { columns: all, filter, required }))
     }
 
-    /// Reads `columns` of all rows, also of those that never leave: for [`super::verify`] alone.
+    /// Reads `columns` of all rows, also of those that never leave: for [`super::verify`], and for releases,
+    /// of which every row leaves.
     pub(super) fn everything(columns: &[String]) -> Self {
         let mut columns = columns.to_vec();
         columns.sort();

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt64Builder};
+use arrow::array::{ArrayRef, BinaryBuilder, UInt64Builder};
 use arrow::datatypes::DataType;
 
 use super::mac::{Label, Mac};
@@ -32,6 +32,27 @@ pub const fn fits(input: &DataType) -> bool {
 pub fn kernel(keys: &ColumnKeys, args: &Args) -> Result<Box<dyn Kernel>> {
     let mac = Mac::new(&keys.derive("unit")?)?;
     Ok(Box::new(Unit { mac, normalization: Normalization::new(args) }))
+}
+
+/// The kernel that gives units their names: values as bytes, as the unit column's own rule calls them equal.
+/// For counts that never leave the process, and need to know which units are the same and nothing else.
+pub fn names(args: &Args) -> Box<dyn Kernel> {
+    Box::new(Names(Normalization::new(args)))
+}
+
+#[derive(Debug)]
+struct Names(Normalization);
+
+impl Kernel for Names {
+    fn apply(&mut self, values: &ArrayRef, _reads: &[ArrayRef]) -> Result<ArrayRef> {
+        let mut out = BinaryBuilder::with_capacity(values.len(), values.len() * 8);
+        let mut scratch = String::new();
+        plain::for_each(values, |value| {
+            out.append_option(value.map(|value| self.0.apply(value, &mut scratch)));
+            Ok(())
+        })?;
+        Ok(Arc::new(out.finish()))
+    }
 }
 
 #[derive(Debug)]

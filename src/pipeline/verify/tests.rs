@@ -1,6 +1,6 @@
 //! What is found and what is not, at the level of cells; files and verdicts are tested with the command.
 
-use super::dictionary::{Dictionary, digits, is_number, needle, normal};
+use super::dictionary::{Dictionary, digits, is_number, normal};
 use super::*;
 
 /// The entries that stand in a text, by the values that they have.
@@ -56,14 +56,14 @@ fn numbers_have_one_form() {
 #[test]
 fn of_a_long_value_the_beginning_is_looked_for() {
     let long = "x9".repeat(5_000);
-    let head = needle(&long);
-    assert_eq!(head.len(), 4_096);
-    assert_eq!(inside(&[head], &format!("a {long} b")), [head]);
-    assert_eq!(inside(&[head], &format!("a{long} b")), [""; 0]);
+    let needle = dictionary::needle(&long);
+    assert_eq!(needle.len(), 4_096);
+    assert_eq!(inside(&[needle], &format!("a {long} b")), [needle]);
+    assert_eq!(inside(&[needle], &format!("a{long} b")), [""; 0]);
     // Cut between characters.
     let accents = "é".repeat(5_000);
-    assert!(needle(&format!("a{accents}")).len() >= 4_093);
-    assert_eq!(needle("short"), "short");
+    assert!(dictionary::needle(&format!("a{accents}")).len() >= 4_093);
+    assert_eq!(dictionary::needle("short"), "short");
 }
 
 /// Cells of one column.

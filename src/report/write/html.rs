@@ -16,11 +16,60 @@ const ROWS_SHOWN: usize = 500;
 /// The most text blocks that a page shows.
 const BLOCKS_SHOWN: usize = 50;
 
-/// The page.
+/// What stands around a page: whose data it is of, and by whose word it is true.
+#[derive(Debug, Clone, Default)]
+pub struct Frame {
+    /// The dataset.
+    pub dataset: String,
+    /// Facts beside the headline: a name, what is shown, and all of it where that is longer.
+    pub facts: Vec<(&'static str, String, String)>,
+    /// The headline of the last section.
+    pub promise: &'static str,
+    /// What it says, line by line.
+    pub general: Vec<String>,
+    /// Columns: what is done to each, and what that leaks.
+    pub columns: Vec<(String, String, String)>,
+}
+
+impl Frame {
+    /// Of a report: made of what a partner gets.
+    fn of(page: &Page, meta: &Meta) -> Self {
+        let short = |text: &str| text.chars().take(16).collect::<String>();
+        let version = meta.version.as_deref().map_or_else(|| "unknown".to_owned(), short);
+        let full = meta.version.clone().unwrap_or_default();
+        let digest = &meta.policy.digest;
+        let general = ["Made of released data only: no raw row was read for it.".to_owned()];
+        let used = meta.policy.columns.iter().filter(|column| page.columns.contains(&column.name));
+        Self {
+            dataset: meta.policy.dataset.clone(),
+            facts: vec![
+                ("Partner", meta.partner.clone(), String::new()),
+                ("Policy", short(digest), digest.clone()),
+                ("Data version", version, full),
+                ("Made", meta.when.clone(), String::new()),
+            ],
+            promise: "What the policy guarantees",
+            general: general.into_iter().chain(meta.policy.general.iter().cloned()).collect(),
+            columns: used
+                .map(|column| (column.name.clone(), column.does.clone(), column.leaks.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// The page of a report.
 ///
 /// # Errors
 /// When a plot cannot be drawn.
 pub fn page(page: &Page, meta: &Meta) -> Result<String> {
+    framed(page, &Frame::of(page, meta))
+}
+
+/// A page of any kind.
+///
+/// # Errors
+/// When a plot cannot be drawn.
+pub fn framed(page: &Page, frame: &Frame) -> Result<String> {
     let mut html = String::with_capacity(64 << 10);
     let title = escaped(&page.title);
     // PRIVACY: even a page that was tampered with fetches nothing and runs nothing.
@@ -31,12 +80,9 @@ pub fn page(page: &Page, meta: &Meta) -> Result<String> {
          initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<meta \
          name=\"generator\" content=\"Veilflight\">\n",
     );
-    put(
-        &mut html,
-        format_args!("<title>{title} \u{b7} {}</title>\n", escaped(&meta.policy.dataset)),
-    );
+    put(&mut html, format_args!("<title>{title} \u{b7} {}</title>\n", escaped(&frame.dataset)));
     put(&mut html, format_args!("<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"));
-    header(&mut html, page, meta);
+    header(&mut html, page, frame);
     figures(&mut html, page);
     for plot in &page.plots {
         let (name, alt, svg) = (escaped(&plot.title), escaped(&plot.alt), plot.svg()?);
@@ -53,7 +99,7 @@ pub fn page(page: &Page, meta: &Meta) -> Result<String> {
         table_section(&mut html, table);
     }
     listed(&mut html, "Notes", page.notes.iter().map(String::as_str));
-    guarantees(&mut html, page, meta);
+    guarantees(&mut html, frame);
     html.push_str("</main>\n</body>\n</html>\n");
     Ok(html)
 }
@@ -63,25 +109,14 @@ fn put(html: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = html.write_fmt(text);
 }
 
-fn header(html: &mut String, page: &Page, meta: &Meta) {
-    put(
-        html,
-        format_args!("<header>\n<p class=\"eyebrow\">{}</p>\n", escaped(&meta.policy.dataset)),
-    );
+fn header(html: &mut String, page: &Page, frame: &Frame) {
+    put(html, format_args!("<header>\n<p class=\"eyebrow\">{}</p>\n", escaped(&frame.dataset)));
     put(html, format_args!("<h1>{}</h1>\n", escaped(&page.title)));
     put(
         html,
         format_args!("<p class=\"lead\">{}</p>\n<dl class=\"meta\">\n", escaped(&page.summary)),
     );
-    let short = |text: &str| text.chars().take(16).collect::<String>();
-    let version = meta.version.as_deref().map_or_else(|| "unknown".to_owned(), short);
-    let digest = short(&meta.policy.digest);
-    for (name, value, full) in [
-        ("Partner", meta.partner.as_str(), ""),
-        ("Policy", digest.as_str(), meta.policy.digest.as_str()),
-        ("Data version", version.as_str(), meta.version.as_deref().unwrap_or("")),
-        ("Made", meta.when.as_str(), ""),
-    ] {
+    for (name, value, full) in &frame.facts {
         let (value, full) = (escaped(value), escaped(full));
         put(html, format_args!("<div><dt>{name}</dt><dd title=\"{full}\">{value}</dd></div>\n"));
     }
@@ -185,23 +220,19 @@ fn listed<'a>(html: &mut String, title: &str, lines: impl Iterator<Item = &'a st
     html.push_str("</ul>\n</section>\n");
 }
 
-/// What the policy promises of the columns that the page was made of, and what it does not.
-fn guarantees(html: &mut String, page: &Page, meta: &Meta) {
-    html.push_str("<section class=\"guarantees\">\n<h2>What the policy guarantees</h2>\n<ul>\n");
-    html.push_str("<li>Made of released data only: no raw row was read for it.</li>\n");
-    for line in &meta.policy.general {
+/// What is promised of the page and the columns that it was made of, and what is not.
+fn guarantees(html: &mut String, frame: &Frame) {
+    put(html, format_args!("<section class=\"guarantees\">\n<h2>{}</h2>\n<ul>\n", frame.promise));
+    for line in &frame.general {
         put(html, format_args!("<li>{}</li>\n", escaped(line)));
     }
     html.push_str("</ul>\n");
-    let used = |name: &String| page.columns.contains(name);
-    let mut columns = meta.policy.columns.iter().filter(|column| used(&column.name)).peekable();
-    if columns.peek().is_some() {
+    if !frame.columns.is_empty() {
         html.push_str("<dl class=\"columns\">\n");
-        for column in columns {
-            let (name, does) = (escaped(&column.name), escaped(&column.does));
-            put(html, format_args!("<dt><code>{name}</code></dt><dd>{does}"));
-            if !column.leaks.is_empty() {
-                put(html, format_args!(" <span class=\"leaks\">{}</span>", escaped(&column.leaks)));
+        for (name, does, leaks) in &frame.columns {
+            put(html, format_args!("<dt><code>{}</code></dt><dd>{}", escaped(name), escaped(does)));
+            if !leaks.is_empty() {
+                put(html, format_args!(" <span class=\"leaks\">{}</span>", escaped(leaks)));
             }
             html.push_str("</dd>\n");
         }

@@ -30,7 +30,7 @@ pub fn page(page: &Page, meta: &Meta) -> Result<Vec<u8>> {
 }
 
 /// A table as a list of objects.
-fn rows(table: &Table) -> Value {
+pub fn rows(table: &Table) -> Value {
     let keys = || table.columns.iter().map(|column| column.key.clone());
     let object = |row: &Vec<Value>| Value::Object(keys().zip(row.iter().cloned()).collect());
     Value::Array(table.rows.iter().map(object).collect())

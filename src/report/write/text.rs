@@ -8,8 +8,12 @@ const COLUMNS_SHOWN: usize = 12;
 
 /// The text.
 pub fn page(page: &Page, meta: &Meta) -> String {
+    head(page, meta) + &body(page)
+}
+
+/// Figures, tables and notes.
+pub fn body(page: &Page) -> String {
     let mut text = String::new();
-    text.push_str(&head(page, meta));
     let widest = page.figures.iter().map(|figure| figure.label.chars().count()).max().unwrap_or(0);
     for figure in &page.figures {
         let told = figure.show.text(&figure.value);

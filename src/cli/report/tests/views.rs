@@ -22,6 +22,11 @@ fn policy() -> String {
 /// Jobs that are as untidy as real ones: no user, no address, blank and padded sites in any case, users with
 /// one handle at two institutes, one called `run`, environments of both syntaxes and of none.
 fn custody() -> Custody {
+    custody_with(&[])
+}
+
+/// The same, with other columns in the place of some.
+fn custody_with(others: &[(&str, ArrayRef)]) -> Custody {
     let custody = Custody::empty();
     let text = |values: [&str; 12]| -> ArrayRef {
         Arc::new(StringArray::from_iter(values.map(|it| (it != "~").then_some(it))))
@@ -147,7 +152,10 @@ fn custody() -> Custody {
         ("NumJobCompletions", whole([0, 1, 0, 0, 1, 0, 2, -1, 0, 0, 0, 1])),
         ("ExitCode", whole([0; 12])),
     ];
-    let fields = columns.into_iter().map(|(name, column)| (name, column, true));
+    let other = |name: &str| others.iter().find(|(other, _)| *other == name);
+    let fields = columns.into_iter().map(|(name, column)| {
+        (name, other(name).map_or(column, |(_, column)| Arc::clone(column)), true)
+    });
     let batch = RecordBatch::try_from_iter_with_nullable(fields).unwrap();
     custody.write_parquet("jobs/a.parquet", &batch.slice(0, 7), 3);
     custody.write_parquet("jobs/b.parquet", &batch.slice(7, 5), 3);
@@ -163,7 +171,10 @@ struct Both {
 
 impl Both {
     fn new() -> Self {
-        let custody = custody();
+        Self::over(custody())
+    }
+
+    fn over(custody: Custody) -> Self {
         let local = custody.open().unwrap();
         Self { custody, local }
     }
@@ -264,6 +275,26 @@ fn failed_users_are_the_same_in_report_and_view() {
             &table,
             &["token", "fails", "total", "frac_of_user_rows", "frac_of_all_rows", "valid"]
         )
+    );
+}
+
+/// Counters come as texts and as numbers with a fraction; what is no number is the largest of all to an engine.
+#[test]
+fn counters_of_any_kind_fail_the_same_users_in_report_and_view() {
+    let texts = |values: [&str; 12]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
+    let starts = vec![1.0, f64::NAN, f64::INFINITY, 0.0, 2.0, 1.0, 1.0, 1.0, 0.5, 1.0, -1.0, 1.0];
+    let completions = texts([" 0 ", "0", "0", "0", "0.0", "none", "", "1", "0", "nan", "0", "0"]);
+    let both = Both::over(custody_with(&[
+        ("NumJobStarts", Arc::new(arrow::array::Float64Array::from(starts))),
+        ("NumJobCompletions", completions),
+    ]));
+    let told = both.json("failed-users", "failed_users.json");
+    assert_eq!(told["meta"]["total_failure_rows"], 4);
+    let rows = both.view("SELECT * FROM htcondor_failed_users");
+    let table = objects(&told["rows"]);
+    assert_eq!(
+        picked(&rows, &["token", "fails", "total", "share_of_all"]),
+        picked(&table, &["token", "fails", "total", "frac_of_all_rows"])
     );
 }
 

@@ -1,11 +1,11 @@
 //! `lsb.acct`: a record a line, fields between blanks, strings in quotes in which a quote is written twice.
-//! Reads the fields of `JOB_FINISH` up to the greatest memory use; what follows depends on the version.
+//! Reads `JOB_FINISH` up to the greatest memory use; what follows is read in [`super::tail`].
 
 use std::borrow::Cow;
 
 use super::super::attributes::{Layout, Piece, Record, Value};
 use super::super::numbers::number;
-use super::ACCT;
+use super::{ACCT, tail};
 
 /// Records, one a line.
 #[derive(Debug)]
@@ -66,16 +66,55 @@ fn finish<'t>(fields: &mut Fields<'t>) -> Option<Record<'t>> {
         };
         record.push((known.name.into(), value));
     }
+    tail::read(fields, &mut record);
     Some(record)
 }
 
-struct Fields<'t> {
+/// The fields of a line that were not read yet.
+#[derive(Clone)]
+pub(super) struct Fields<'t> {
     rest: &'t str,
     /// A quote that does not close.
     broken: bool,
 }
 
 impl<'t> Fields<'t> {
+    /// What was not read yet.
+    pub(super) const fn rest(&self) -> &'t str {
+        self.rest
+    }
+
+    /// Goes back to where only `rest` was not read.
+    pub(super) const fn leave(&mut self, rest: &'t str) {
+        self.rest = rest;
+    }
+
+    /// The next field if it stands in quotes.
+    pub(super) fn quoted(&mut self) -> Option<Cow<'t, str>> {
+        self.rest.trim_start_matches(' ').starts_with('"').then(|| self.next()).flatten()
+    }
+
+    /// The next field if it does not.
+    pub(super) fn plain(&mut self) -> Option<&'t str> {
+        if self.rest.trim_start_matches(' ').starts_with('"') {
+            return None;
+        }
+        match self.next()? {
+            Cow::Borrowed(field) => Some(field),
+            Cow::Owned(_) => None,
+        }
+    }
+
+    /// The next field, whichever it is.
+    pub(super) fn either(&mut self) -> Option<Cow<'t, str>> {
+        self.next()
+    }
+
+    /// The next field as the length of a list.
+    pub(super) fn count(&mut self) -> Option<usize> {
+        self.plain()?.parse().ok()
+    }
+
     fn hosts(&mut self) -> Option<(Value<'t>, Value<'t>)> {
         let written = self.next()?;
         let count: usize = written.parse().ok()?;

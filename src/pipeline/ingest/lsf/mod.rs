@@ -3,8 +3,9 @@
 
 mod acct;
 mod bhist;
+mod tail;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::attributes::{self, Attributed, Found, Known};
 use super::column::Kind;
@@ -53,11 +54,11 @@ pub(super) struct Jobs {
 
 impl Attributed for Jobs {
     fn known(&self) -> &'static [Known] {
-        if self.acct { ACCT } else { BHIST }
+        if self.acct { &ACCT_WHOLE } else { BHIST }
     }
 
-    fn always(&self, _name: &str) -> bool {
-        true
+    fn always(&self, name: &str) -> bool {
+        !self.acct || ACCT.iter().any(|known| known.name == name)
     }
 
     fn look(&self, input: &Input, head: &[u8]) -> Result<Found> {
@@ -119,7 +120,13 @@ const fn usage(name: &'static str) -> Known {
     Known::new(name, Kind::Number).nulls(&["-1", "-1.0", "-1.000000"])
 }
 
-/// The columns of `lsb.acct`: the fields of `JOB_FINISH` that stand before those that depend on the version.
+/// The columns of `lsb.acct`, those that only some versions have behind the others.
+static ACCT_WHOLE: LazyLock<Vec<Known>> = LazyLock::new(|| {
+    let rest = text(tail::REST);
+    ACCT.iter().chain(tail::TAIL).copied().chain([rest]).collect()
+});
+
+/// The fields of `JOB_FINISH` that stand before those that depend on the version.
 pub(super) const ACCT: &[Known] = &[
     text("version"),
     moment("eventTime"),

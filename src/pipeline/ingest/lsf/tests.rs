@@ -95,6 +95,79 @@ fn a_record_of_lsb_acct_is_typed_and_others_are_left_out() {
     assert_eq!(table.column("maxRMem"), ["45231104"]);
 }
 
+/// What versions since 10 write behind it, counted by hand from the reference: two pairs of the submission,
+/// the use of two hosts, no network, two hosts of slots, one range of indexes, one GPU.
+const BEHIND: &str = " \"user2#0\" \"\" 0 \"\" 14 \"URG\" 600 \"/saap\" \"\" \"gpu_app\" \"\" 3600 \"/grp\" \"\" 1024 \
+    \"\" 1705309000 \"\" \"nightly\" 2 \"app\" \"a b\" \"key\" \"say \"\"x\"\"\" 2 \"gpu-node01\" 4096 0 7000 150 \
+    \"gpu-node02\" 2048 0 934 50 8 86400 2097152 \"select[type==any]\" \"\" 0 \"\" 0 0 0 0 0 \"/out\" 8118 \
+    \"/work\" 0 \"\" -1.0 0.5 0.0 0.0 0.0 2 \"gpu-node01\" \"gpu-node02\" 12 1 1 9 2 0 1 \"gpu-node01\" 1 \
+    \"util\" \"98\" 0 1 \"k\" \"v\" 0.25";
+
+#[test]
+fn what_newer_versions_write_behind_the_memory_used_is_read() {
+    let out = read(&format!("{FINISHED}{BEHIND}\n"));
+    assert_eq!(out.rejects, []);
+    let table = &out.table;
+    for (name, expected) in [
+        ("maxRSwap", "0"),
+        ("rsvId", "user2#0"),
+        ("sla", "-"),
+        ("exitInfo", "14"),
+        ("warningAction", "URG"),
+        ("warningTimePeriod", "600"),
+        ("app", "gpu_app"),
+        ("runtimeEstimation", "3600"),
+        ("lastResizeTime", "2024-01-15T08:56:40Z"),
+        ("jobDescription", "nightly"),
+        ("submitExt", r#"{"app":"a b","key":"say \"x\""}"#),
+        (
+            "hostRusage",
+            r#"[{"host":"gpu-node01","mem":4096,"swap":0,"utime":7000,"stime":150},{"host":"gpu-node02","mem":2048,"swap":0,"utime":934,"stime":50}]"#,
+        ),
+        ("options3", "8"),
+        ("runLimit", "86400"),
+        ("avgMem", "2097152"),
+        ("effectiveResReq", "select[type==any]"),
+        ("forwardTime", "-"),
+        ("outdir", "/out"),
+        ("runTime", "8118"),
+        ("subcwd", "/work"),
+        ("networkAlloc", "-"),
+        ("serial_job_energy", "-1.0"),
+        ("cpi", "0.5"),
+        ("allocSlots", "[gpu-node01, gpu-node02]"),
+        ("ineligiblePendTime", "12"),
+        ("indexRanges", "[[1,9,2]]"),
+        ("requeueTime", "-"),
+        ("gpuRusage", r#"[{"host":"gpu-node01","usage":{"util":"98"}}]"#),
+        ("finishKvp", r#"{"k":"v"}"#),
+        ("schedulingOverhead", "0.25"),
+    ] {
+        assert_eq!(table.column(name), [expected], "{name}");
+    }
+    assert!(!table.names.iter().any(|name| name == "rest"));
+}
+
+#[test]
+fn a_field_that_no_reference_has_ends_what_is_understood_and_is_kept() {
+    // A sixth value for each host, as some versions write; a text where a number belongs; more behind the end.
+    let six =
+        BEHIND.replace("4096 0 7000 150", "4096 0 7000 150 7").replace("934 50 8", "934 50 7 8");
+    let odd = BEHIND.replace(" 3600 \"/grp\"", " \"soon\" \"/grp\"");
+    let more = format!("{BEHIND} 7 \"new\"");
+    let open = BEHIND.replace("\"v\" 0.25", "\"v");
+    let all = [six, odd, more, open].map(|behind| format!("{FINISHED}{behind}\n")).concat();
+    let out = read(&format!("{all}{FINISHED}\n"));
+    assert_eq!((out.summary.counts.rows, out.summary.counts.rejected), (4, 1));
+    let table = &out.table;
+    assert_eq!(table.column("jobDescription"), ["nightly", "-", "nightly", "-"]);
+    assert!(table.column("hostRusage")[0].contains(r#""stime":150,"more":7}"#));
+    assert_eq!(table.column("avgMem"), ["2097152", "-", "2097152", "-"]);
+    let rest = table.column("rest");
+    assert_eq!((rest[0], rest[2], rest[3]), ("-", "7 \"new\"", "-"));
+    assert!(rest[1].starts_with("\"soon\" \"/grp\""), "{}", rest[1]);
+}
+
 #[test]
 fn an_input_of_something_else_is_refused() {
     let refused = ingest("lsf", "User,Group\na,b\n", Options::default()).map(|_| ()).unwrap_err();

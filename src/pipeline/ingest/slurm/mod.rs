@@ -27,6 +27,10 @@ impl Format for Slurm {
         "what `sacct --parsable2` prints, with a header line or with --fields"
     }
 
+    fn left_out(&self) -> [&'static str; 2] {
+        ["job step", "job steps"]
+    }
+
     fn plan(&self, inputs: &[Input], options: &Options) -> Result<Arc<dyn Plan>> {
         let delimiter = options.delimiter.unwrap_or(b'|');
         let mut names: Option<(Vec<String>, &Input)> = None;

@@ -39,8 +39,8 @@ impl Attributed for Jobs {
         KNOWN
     }
 
-    fn always(&self, _name: &str) -> bool {
-        true
+    fn always(&self, name: &str) -> bool {
+        KNOWN.iter().take_while(|known| known.name != NEWER).any(|known| known.name == name)
     }
 
     fn look(&self, input: &Input, head: &[u8]) -> Result<Found> {
@@ -163,9 +163,8 @@ fn plain(value: &str) -> Value<'_> {
     }
 }
 
-/// The fields of the accounting file in their order, by the names of `qacct`. Before version 6.2 the last
-/// two were not there.
-pub(super) const FIELDS: [&str; 45] = [
+/// The fields of the accounting file in their order, by the names of `qacct`.
+pub(super) const FIELDS: [&str; 55] = [
     "qname",
     "hostname",
     "group",
@@ -211,7 +210,20 @@ pub(super) const FIELDS: [&str; 45] = [
     "maxvmem",
     "arid",
     "ar_sub_time",
+    "job_class",
+    "qdel_info",
+    "maxrss",
+    "maxpss",
+    "submit_host",
+    "cwd",
+    "submit_cmd",
+    "wallclock",
+    "ioops",
+    "bound_cores",
 ];
+
+/// How many of them the versions write: before 6.2, since then, and UGE since 8.2, 8.4 and 8.6.
+const COUNTS: [usize; 5] = [43, 45, 52, 54, 55];
 
 /// The accounting file: a job a line.
 #[derive(Debug)]
@@ -224,27 +236,60 @@ impl Layout for Lines {
 
     fn piece<'t>(&self, text: &'t [u8]) -> (usize, Piece<'t>) {
         let end = text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| end + 1);
-        let Ok(line) = std::str::from_utf8(text.get(..end).unwrap_or_default()) else {
-            return (end, Piece::Reject("not UTF-8".into()));
-        };
-        let line = line.trim_end_matches(['\r', '\n']);
+        let line = text.get(..end).unwrap_or_default();
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         // Lines of one letter or none are nothing, says the format.
-        if line.len() <= 1 || line.starts_with('#') {
+        if line.len() <= 1 || line.starts_with(b"#") {
             return (end, Piece::Skip);
         }
-        let count = line.split(':').count();
-        if ![FIELDS.len(), FIELDS.len() - 2].contains(&count) {
-            let reason = format!("{count} fields; 43 and 45 are known");
+        let count = line.split(|byte| *byte == b':').count();
+        if !COUNTS.contains(&count) {
+            let reason = format!("{count} fields; 43, 45, 52, 54 and 55 are known");
             return (end, Piece::Reject(Cow::Owned(reason)));
         }
         let mut record = Vec::with_capacity(count);
-        for (name, value) in FIELDS.into_iter().zip(line.split(':')) {
-            // No task: `0` here, `undefined` in `qacct`.
-            let value = if name == "taskid" && value == "0" { "" } else { value };
-            add(&mut record, name, value);
+        for (name, value) in FIELDS.into_iter().zip(line.split(|byte| *byte == b':')) {
+            let Ok(value) = std::str::from_utf8(value) else {
+                match commanded(value).filter(|_| name == "submit_cmd" || name == "cwd") {
+                    Some(text) => record.push((name.into(), Value::of(text))),
+                    None => return (end, Piece::Reject("not UTF-8".into())),
+                }
+                continue;
+            };
+            match name {
+                // No task: `0` here, `undefined` in `qacct`.
+                "taskid" if value == "0" => add(&mut record, name, ""),
+                "qsub_time" | "start_time" | "end_time" | "ar_sub_time" => {
+                    record.push((name.into(), stamp(value)));
+                }
+                _ => add(&mut record, name, value),
+            }
         }
         (end, Piece::Record(record))
     }
+}
+
+/// A moment of the accounting file: seconds since 1970, or, since UGE 8.2, milliseconds, which have more
+/// digits for every job that ran after 1973.
+fn stamp(value: &str) -> Value<'_> {
+    if value.len() < 12 || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return moment(value);
+    }
+    let written = value.parse().ok().and_then(chrono::DateTime::from_timestamp_millis);
+    let written = written.map(|moment| moment.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string());
+    Value::Text(written.map_or(Cow::Borrowed(value), Cow::Owned))
+}
+
+/// A text in which the bytes that UTF-8 has no use for stand for what would end the field or the line: 255
+/// for a colon, 254 for a newline.
+fn commanded(value: &[u8]) -> Option<String> {
+    let plain = |byte: &u8| match byte {
+        255 => b':',
+        254 => b'\n',
+        other => *other,
+    };
+    String::from_utf8(value.iter().map(plain).collect()).ok()
 }
 
 const fn text(name: &'static str) -> Known {
@@ -302,7 +347,22 @@ pub(super) const KNOWN: &[Known] = &[
     Known::new("io", Kind::Number),
     seconds("iow"),
     Known::new("maxvmem", Kind::Bytes),
+    // Only newer versions have these.
+    Known::new("ar_sub_time", Kind::Time),
+    text("job_class"),
+    text("qdel_info"),
+    Known::new("maxrss", Kind::Bytes),
+    Known::new("maxpss", Kind::Bytes),
+    text("submit_host"),
+    text("cwd"),
+    text("submit_cmd"),
+    seconds("wallclock"),
+    Known::new("ioops", Kind::Number),
+    count("bound_cores"),
 ];
+
+/// The first of [`KNOWN`] that only newer versions have.
+const NEWER: &str = "ar_sub_time";
 
 #[cfg(test)]
 mod tests;

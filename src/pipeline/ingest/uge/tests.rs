@@ -52,8 +52,43 @@ fn a_line_of_the_accounting_file_gives_the_columns_of_qacct() {
     assert_eq!((out.summary.counts.rows, out.summary.counts.rejected), (2, 1));
     assert_eq!(
         (out.rejects[0].0.as_str(), out.rejects[0].1),
-        ("44 fields; 43 and 45 are known", 3)
+        ("44 fields; 43, 45, 52, 54 and 55 are known", 3)
     );
+}
+
+#[test]
+fn newer_versions_of_the_accounting_file_have_more_fields_and_milliseconds() {
+    let line = "gpu.q:gpu-node01:physics:alice:train:1001:proj_a:0:1705305600250:1705305912000:1705314030999:\
+                0:0:8118.999:7934.223:200.001:46137344:0:0:0:0:1:12:0:48920:31240:0:0:0:89234:45231:proj_a:\
+                defaultdepartment:smp:16:0:8134.224:52428800.000:1234.567:-U x:0.000:NONE:55834214400:0:0:\
+                NONE:bob@adm01:46137344:1048576:login01:/home/alice/run:";
+    let known = format!(
+        "{line}qsub -N train t.sh\n{line}qsub t.sh:8118.999:42\n{line}qsub t.sh:8118.999:42:16\n"
+    );
+    let mut text = known.into_bytes();
+    // A colon and a newline inside the command, as these versions write them.
+    text.extend_from_slice(line.as_bytes());
+    text.extend_from_slice(b"qsub -v A=b\xffc\xfed\n");
+    text.extend_from_slice(format!("{line}x:1:2:3:4\n").as_bytes());
+    // 0xff has a meaning in these two fields and in no other.
+    text.extend_from_slice(&[b"a\xff".as_slice(), line.as_bytes(), b"x\n"].concat());
+    let out = ingest("uge", &text, Options::default()).unwrap();
+    assert_eq!((out.summary.counts.rows, out.summary.counts.rejected), (4, 2));
+    assert_eq!(out.rejects[0].0, "56 fields; 43, 45, 52, 54 and 55 are known");
+    assert_eq!(out.rejects[1].0, "not UTF-8");
+    let table = &out.table;
+    assert_eq!(table.column("qsub_time")[0], "2024-01-15T08:00:00.250Z");
+    assert_eq!(table.column("end_time")[0], "2024-01-15T10:20:30.999Z");
+    assert_eq!(table.column("job_class")[0], "-");
+    assert_eq!(table.column("qdel_info")[0], "bob@adm01");
+    assert_eq!(table.column("maxrss")[0], "46137344");
+    assert_eq!(table.column("submit_host")[0], "login01");
+    assert_eq!(table.column("cwd")[0], "/home/alice/run");
+    assert_eq!(table.column("submit_cmd")[0], "qsub -N train t.sh");
+    assert_eq!(table.column("submit_cmd")[3], "qsub -v A=b:c\nd");
+    assert_eq!(table.column("wallclock"), ["-", "8118.999", "8118.999", "-"]);
+    assert_eq!(table.column("ioops"), ["-", "42.0", "42.0", "-"]);
+    assert_eq!(table.column("bound_cores"), ["-", "-", "16", "-"]);
 }
 
 #[test]

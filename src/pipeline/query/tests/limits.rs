@@ -56,6 +56,29 @@ async fn what_does_not_fit_into_memory_is_spilled_and_then_refused() {
     assert_eq!(world.rows("SELECT count(*) FROM jobs").await, ["400000"]);
 }
 
+// The engine counts a text in a view as sixteen bytes; 400,000 of two hundred bytes are eighty megabytes.
+#[tokio::test]
+async fn texts_that_are_gathered_are_counted_whole() {
+    let long =
+        "concat(\"User\", repeated, repeated, repeated, repeated, repeated, repeated, repeated)";
+    let from = "FROM (SELECT *, concat(\"User\", '-0123') AS repeated FROM jobs) x";
+    let statements = [
+        format!("SELECT array_agg({long}) AS all {from}"),
+        format!("SELECT \"Site\", array_agg({long}) {from} GROUP BY \"Site\""),
+        format!(
+            "SELECT \"Site\", array_agg({long}) FILTER (WHERE \"Id\" >= 0) {from} GROUP BY \"Site\""
+        ),
+    ];
+    let world = World::with(40 << 20, 400_000, Duration::from_secs(60));
+    for sql in &statements {
+        assert_eq!(world.fails(sql).await, Code::QueryMemory, "{sql}");
+    }
+    // As many numbers have room, with the copy that leaves; and so have fewer texts.
+    assert_eq!(world.rows("SELECT array_length(array_agg(\"Id\")) FROM jobs").await, ["400000"]);
+    let few = format!("SELECT array_length(array_agg({long})) {from} WHERE \"Id\" < 20000");
+    assert_eq!(world.rows(&few).await, ["20000"]);
+}
+
 const ENDLESS: &str = "SELECT count(*) FROM jobs a, jobs b, jobs c \
      WHERE a.\"Id\" + b.\"Id\" + c.\"Id\" = -1";
 

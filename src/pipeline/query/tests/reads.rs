@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::UInt64Type;
+use datafusion::catalog::TableProvider;
+use datafusion::common::Statistics;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::physical_plan::Partitioning;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use super::super::view::ViewScan;
+use super::super::view::{ViewScan, ViewTable};
 use super::*;
 use crate::pipeline::rows::{Pick, Rows};
 
@@ -147,6 +151,47 @@ async fn tokens_do_not_depend_on_which_column_is_asked_first() {
     }
     assert_eq!(answers[0], answers[1]);
     assert_eq!(answers[0], answers[2]);
+}
+
+// PRIVACY: what the engine is told of a scan is what it may use in answers, in plans and in the order of
+// work: nothing that comes from raw values.
+#[tokio::test]
+async fn the_scan_of_a_view_tells_the_engine_no_statistics() {
+    let world = World::new();
+    let query =
+        world.plan("SELECT \"Id\", \"Site\", \"User\", \"Start\" FROM jobs ORDER BY 1").await;
+    let query = query.unwrap();
+    let Work::Whole(plan) = &query.0.work else { panic!("there is no plan") };
+    let mut scan = Arc::clone(plan);
+    while let Some(child) = scan.children().first().map(|child| Arc::clone(child)) {
+        scan = child;
+    }
+    assert_eq!(scan.name(), "ViewScan");
+    let parts = scan.properties().output_partitioning().partition_count();
+    for part in std::iter::once(None).chain((0..parts).map(Some)) {
+        let mut asked = StatisticsArgs::new();
+        asked.set_partition(part);
+        let told = StatisticsContext::new().compute(&*scan, &asked).unwrap();
+        assert_eq!(*told, Statistics::new_unknown(&scan.schema()), "{part:?}");
+    }
+    assert!(matches!(
+        scan.properties().output_partitioning(),
+        Partitioning::UnknownPartitioning(_)
+    ));
+    assert_eq!(scan.properties().output_ordering(), None);
+    let known = scan.properties().equivalence_properties();
+    assert!(known.constants().is_empty() && known.eq_group().is_empty());
+    assert_eq!(scan.metrics().map(|metrics| metrics.iter().count()), None);
+    // Nor does the table that it is planned from.
+    let view = world.view(JOBS);
+    let table = ViewTable::new(Arc::clone(&world.engine.pipeline), view, false);
+    assert!(table.constraints().is_none_or(|all| all.is_empty()));
+    assert!(table.get_column_default("Id").is_none());
+    // The files tell it: there is something to keep back.
+    let path = world.folder.path().join("jobs.parquet");
+    let footer = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+    let column = footer.metadata().row_group(0).column(0).statistics().cloned();
+    assert!(column.unwrap().min_bytes_opt().is_some());
 }
 
 #[tokio::test]

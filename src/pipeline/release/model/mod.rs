@@ -30,6 +30,8 @@ pub struct Guarantees {
     checks: Vec<Check>,
     k: u64,
     presence_min: f64,
+    /// Whether a model asks for a least number of rows.
+    sized: bool,
     suppressible: u64,
 }
 
@@ -98,7 +100,8 @@ impl Guarantees {
             reason = "a count of rows times a share between 0 and 1, cut as ARX cuts it"
         )]
         let suppressible = (rows as f64 * rules.suppress_max) as u64;
-        Ok(Self { checks, k, presence_min, suppressible })
+        let sized = checks.iter().any(Check::sizes);
+        Ok(Self { checks, k, presence_min, sized, suppressible })
     }
 
     /// Whether every model holds for the class. A class without rows of the dataset holds when nothing
@@ -127,9 +130,11 @@ impl Guarantees {
     }
 
     /// A class that only the population has cannot be suppressed, for nothing of it is released: where
-    /// delta-presence asks for a least share, the whole generalization fails by it.
+    /// delta-presence asks for a least share, the whole generalization fails by it. Not so beside
+    /// k-anonymity or l-diversity: such a class is then too small, as those are that are suppressed, and
+    /// of suppressed classes nobody is present either. So does ARX judge it.
     fn absent(&self, class: &Profile<'_>) -> bool {
-        class.population.unwrap_or(0) == 0 || self.presence_min <= 0.0
+        class.population.unwrap_or(0) == 0 || self.presence_min <= 0.0 || self.sized
     }
 
     /// How many rows may be suppressed.
@@ -191,6 +196,20 @@ impl Check {
             Self::Values { check: ValueCheck::Distinct(_), .. } => 1,
             Self::Values { .. } => 2,
         }
+    }
+
+    /// It asks for a least number of rows, if only because it asks for as many values.
+    const fn sizes(&self) -> bool {
+        matches!(
+            self,
+            Self::Members(_)
+                | Self::Values {
+                    check: ValueCheck::Distinct(_)
+                        | ValueCheck::Entropy(_)
+                        | ValueCheck::Recursive(_),
+                    ..
+                }
+        )
     }
 
     /// Counting more rows, persons or values never breaks it.

@@ -146,6 +146,9 @@ fn presence_and_map_look_at_the_population() {
     let least = Guarantees::new(&rules(vec![presence(0.1, 1.0)]), &table).unwrap();
     let none = Guarantees::new(&rules(vec![presence(0.0, 0.1)]), &table).unwrap();
     assert!(!least.hold(&nobody) && none.hold(&nobody));
+    // Beside k-anonymity it is a class that is too small, like those that are suppressed.
+    let models = vec![presence(0.1, 1.0), Model::KAnonymity { k: 2 }];
+    assert!(Guarantees::new(&rules(models), &table).unwrap().hold(&nobody));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use aho_corasick::nfa::contiguous::NFA;
 use unicode_normalization::UnicodeNormalization;
 
 use super::find::Finds;
-use super::words::{Text, byte, byte_before, joins_after, joins_before};
+use super::words::{Text, byte, byte_before, joins_after, joins_before, spend};
 use crate::error::{Code, Context, Error, Result};
 
 /// How many entries there may be; a handle counts as one of its own.
@@ -170,6 +170,7 @@ impl Dictionary {
                 }
             }
         }
+        spend(end - at);
         if let Some((end, place)) = found {
             let exact = || self.spellings.get(text.text.get(at..end)?).copied();
             let place = if self.spellings.is_empty() { None } else { exact() }.unwrap_or(place);

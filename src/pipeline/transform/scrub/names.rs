@@ -3,7 +3,7 @@
 //! where its text cannot: too much is taken rather than too little.
 
 use super::find::{Finds, Kind};
-use super::words::{Text, back, byte, byte_before, forward, joins_before, mark, part};
+use super::words::{Text, back, byte, byte_before, forward, joins_before, mark, part, spend};
 
 /// Looks for names.
 pub(super) fn find(text: &Text<'_>, finds: &mut Finds) {
@@ -85,6 +85,7 @@ fn pairs(name: &[u8], separator: u8) -> usize {
         let equals = attribute.iter().position(|byte| *byte == b'=');
         equals.and_then(|at| attribute.get(..at)).is_some_and(is_type)
     };
+    spend(name.len());
     name.split(|byte| *byte == separator).filter(|attribute| typed(attribute)).count()
 }
 

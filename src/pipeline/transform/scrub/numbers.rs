@@ -3,7 +3,7 @@
 //! international prefix by the words around. A run of digits that nothing marks stays: it is a job number.
 
 use super::find::{Finds, Kind};
-use super::words::{Text, Word, byte, byte_before, joins_before, part};
+use super::words::{Text, Word, byte, byte_before, joins_before, part, spend};
 
 /// Looks for all three.
 pub(super) fn find(text: &Text<'_>, finds: &mut Finds) {
@@ -77,6 +77,7 @@ fn extension(bytes: &[u8], word: &Word) -> Option<usize> {
 }
 
 fn judge(text: &Text<'_>, groups: &[Word], finds: &mut Finds) {
+    spend(groups.len());
     let bytes = text.bytes;
     if finds.wants(Kind::Card) {
         for first in 0..groups.len() {

@@ -3,7 +3,9 @@
 //! announces looks like any word and stays.
 
 use super::find::{Finds, Kind};
-use super::words::{DIGIT, LOWER, Text, UPPER, Word, back, byte, byte_before, forward, mark, part};
+use super::words::{
+    DIGIT, LOWER, Text, UPPER, Word, back, byte, byte_before, forward, mark, part, spend,
+};
 
 /// Looks for secrets.
 pub(super) fn find(text: &Text<'_>, finds: &mut Finds) {
@@ -216,6 +218,7 @@ fn private_keys(text: &Text<'_>, finds: &mut Finds) {
             from = start + BEGIN.len();
             continue;
         }
+        spend(rest.len());
         let length = rest.find("-----END ").map_or(rest.len(), |end| {
             let after = rest.get(end + 9..).unwrap_or_default();
             after.find("-----").map_or(rest.len(), |more| end + 9 + more + 5)

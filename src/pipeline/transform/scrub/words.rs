@@ -197,13 +197,33 @@ pub(super) fn byte_before(bytes: &[u8], at: usize) -> u8 {
 /// Where the bytes that satisfy `is` and end at `at` begin.
 pub(super) fn back(bytes: &[u8], at: usize, is: impl Fn(u8) -> bool) -> usize {
     let before = bytes.get(..at).unwrap_or_default();
-    at - before.iter().rev().take_while(|byte| is(**byte)).count()
+    let count = before.iter().rev().take_while(|byte| is(**byte)).count();
+    spend(count);
+    at - count
 }
 
 /// Where the bytes that satisfy `is` and begin at `at` end.
 pub(super) fn forward(bytes: &[u8], at: usize, is: impl Fn(u8) -> bool) -> usize {
     let after = bytes.get(at..).unwrap_or_default();
-    at + after.iter().take_while(|byte| is(**byte)).count()
+    let count = after.iter().take_while(|byte| is(**byte)).count();
+    spend(count);
+    at + count
+}
+
+/// Counts steps that depend on the text, so that a test can see them grow.
+#[cfg(not(test))]
+#[inline]
+pub(super) const fn spend(_steps: usize) {}
+
+#[cfg(test)]
+pub(super) fn spend(steps: usize) {
+    STEPS.with(|all| all.set(all.get() + steps + 1));
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The steps of this thread so far.
+    pub(super) static STEPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// A part of the bytes; empty where there is none.

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::words::STEPS;
 use super::*;
 
 proptest! {
@@ -87,12 +88,40 @@ fn hostile(length: usize) -> Vec<String> {
     .collect()
 }
 
+/// A scene whose dictionary has entries that begin as others do.
+fn nested() -> Scene {
+    let entry = "ada/".repeat(200);
+    Scene::new(&[], &[("U", text(&["ada@x.org", "ada-ada", &entry]), "drop", None, &[])])
+}
+
+// INVARIANT: the work for a text grows as the text does, whatever the text is.
+#[test]
+fn steps_grow_as_the_text_does() {
+    let scene = nested();
+    let mut kernel = scene.kernel();
+    let mut steps = |value: &str| {
+        let before = STEPS.get();
+        kernel.apply(&text(&[value]), &[]).unwrap();
+        STEPS.get() - before
+    };
+    let mut slow = Vec::new();
+    for (small, large) in hostile(4_000).iter().zip(&hostile(32_000)) {
+        let (few, many) = (steps(small), steps(large));
+        // Eight times the text; a quadratic walk would take sixty-four times the steps.
+        if many > few * 10 + 1_000 {
+            slow.push(format!("{:.12}: {few}, then {many}", large));
+        }
+    }
+    assert_eq!(slow, [""; 0]);
+    // The longest entry bounds the steps a word: this text is nothing but its beginnings.
+    let entry = "ada/".repeat(200);
+    assert!(steps(&entry.repeat(20)) <= entry.len() * entry.len() * 20);
+}
+
 #[test]
 fn long_hostile_texts_come_to_an_end() {
-    // Linear work ends within a second or two. A quadratic step would take hours at this length.
-    let entry = "ada/".repeat(200);
-    let scene =
-        Scene::new(&[], &[("U", text(&["ada@x.org", "ada-ada", &entry]), "drop", None, &[])]);
+    // What is not counted as a step is walked here too: a quadratic one would take hours at this length.
+    let scene = nested();
     let mut kernel = scene.kernel();
     for value in hostile(256_000) {
         kernel.apply(&text(&[&value]), &[]).unwrap();

@@ -10,6 +10,10 @@ use plotters::prelude::{
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontTransform, IntoFont, TextStyle};
 
+mod lines;
+
+pub use lines::{Line, Lines};
+
 use super::page::{decimal, thousands};
 use crate::error::{Code, Error, Result};
 
@@ -36,6 +40,8 @@ pub enum Shape {
         /// How long a span is, in seconds.
         span: i64,
     },
+    /// Lines over a choice of values.
+    Lines(Lines),
 }
 
 /// One bar.
@@ -97,20 +103,41 @@ impl Plot {
     /// # Errors
     /// [`Code::Internal`] when it cannot be drawn.
     pub fn svg(&self) -> Result<String> {
+        let named =
+            format!("<svg role=\"img\" aria-label=\"{}\"", super::write::html::escaped(&self.alt));
+        let name_space = " xmlns=\"http://www.w3.org/2000/svg\"";
+        Ok(self.drawn()?.replacen("<svg", &named, 1).replacen(name_space, "", 1))
+    }
+
+    /// The plot as a file of its own.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] when it cannot be drawn.
+    pub fn file(&self) -> Result<String> {
+        let paper = "<rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>";
+        let drawn = self.drawn()?;
+        Ok(match drawn.find('>') {
+            Some(end) => {
+                let (head, rest) = drawn.split_at(end + 1);
+                format!(
+                    "{head}\n<title>{}</title>\n{paper}{rest}\n",
+                    super::write::html::escaped(&self.alt)
+                )
+            }
+            None => drawn,
+        })
+    }
+
+    fn drawn(&self) -> Result<String> {
         let mut text = String::new();
         let drawn = match &self.shape {
             Shape::Bars(bars) => draw_bars(&mut text, bars),
             Shape::Time { points, span } => draw_time(&mut text, points, *span),
+            Shape::Lines(plot) => lines::draw(&mut text, plot),
         };
         drawn
             .map_err(|why| Error::new(Code::Internal, format!("a plot cannot be drawn: {why}")))?;
-        let named =
-            format!("<svg role=\"img\" aria-label=\"{}\"", super::write::html::escaped(&self.alt));
-        Ok(text.replacen("<svg", &named, 1).replacen(
-            " xmlns=\"http://www.w3.org/2000/svg\"",
-            "",
-            1,
-        ))
+        Ok(text)
     }
 }
 

@@ -1,0 +1,4 @@
+//! The search against ARX's optima and against looking at everything.
+
+mod adult;
+mod vectors;

@@ -1,0 +1,145 @@
+//! The risk of single rows of a weighted sample: each row stands for so many of the population as its weight
+//! says, so that the population's classes are estimated and not known (Benedetti and Franconi 1998; sdcMicro).
+
+use std::collections::BTreeMap;
+
+/// What a missing value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// A value of its own: the rule of this program.
+    Category,
+    /// Any value: what sdcMicro takes it for. Classes overlap then, and seem larger.
+    Wildcard,
+}
+
+/// By row: rows that look the same, and the sum of their weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frequencies {
+    /// In the sample.
+    pub sample: Vec<u64>,
+    /// In the population, estimated.
+    pub population: Vec<f64>,
+}
+
+/// The frequencies of rows; `rows` are codes by row, nothing where a value is missing.
+pub fn frequencies(rows: &[Vec<Option<u32>>], weights: &[f64], missing: Missing) -> Frequencies {
+    let mut classes: BTreeMap<&[Option<u32>], (u64, f64)> = BTreeMap::new();
+    for (row, weight) in rows.iter().zip(weights) {
+        let class = classes.entry(row).or_default();
+        *class = (class.0 + 1, class.1 + weight);
+    }
+    let alike = |one: &[Option<u32>], other: &[Option<u32>]| {
+        one.iter().zip(other).all(|(one, other)| one.is_none() || other.is_none() || one == other)
+    };
+    let of = |row: &Vec<Option<u32>>| match missing {
+        Missing::Category => classes.get(row.as_slice()).copied().unwrap_or_default(),
+        Missing::Wildcard => classes
+            .iter()
+            .filter(|(class, _)| alike(row, class))
+            .fold((0, 0.0), |sum, (_, (rows, weight))| (sum.0 + rows, sum.1 + weight)),
+    };
+    let (sample, population) = rows.iter().map(of).unzip();
+    Frequencies { sample, population }
+}
+
+/// The chance to find the right one of the population, for a row whose class has `sample` rows and an estimated
+/// `population`: the mean of one by the population's class, which is taken as negative binomial.
+pub fn risk(sample: u64, population: f64) -> f64 {
+    let f = sample as f64;
+    let p = f / population;
+    if sample == 0 || p >= 1.0 {
+        return if sample == 0 { 0.0 } else { 1.0 / f };
+    }
+    let q = 1.0 - p;
+    match sample {
+        1 => p / q * -p.ln(),
+        2 => p / q - (p / q).powi(2) * -p.ln(),
+        // p / f times the hypergeometric function 2F1(1, 1; f + 1; q).
+        _ => {
+            let (mut term, mut sum, mut n) = (1.0, 1.0, 0.0);
+            while term > 1e-16 * sum && n < 1e7 {
+                n += 1.0;
+                term *= n * q / (f + n);
+                sum += term;
+            }
+            p / f * sum
+        }
+    }
+}
+
+/// The same by the approximation that sdcMicro uses for three rows and more.
+pub fn risk_approximate(sample: u64, population: f64) -> f64 {
+    let f = sample as f64;
+    let p = f / population;
+    if sample <= 2 || p >= 1.0 { risk(sample, population) } else { p / (f - (1.0 - p)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn expected() -> Option<Value> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../shared/vectors/sdcmicro/sdcmicro_expected.json");
+        if !path.exists() {
+            assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
+            return None;
+        }
+        Some(serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+    }
+
+    fn floats(value: &Value) -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+    }
+
+    fn case(case: &Value, missing: Missing) -> Frequencies {
+        let cell = |name: &str, row: usize| case[name][row].as_u64().map(|n| n as u32);
+        let rows: Vec<_> =
+            (0..8).map(|row| ["A", "B", "C"].map(|name| cell(name, row)).to_vec()).collect();
+        frequencies(&rows, &floats(&case["weight"]), missing)
+    }
+
+    #[test]
+    fn frequencies_are_those_of_sdcmicro_and_by_our_rule_where_values_are_missing() {
+        let Some(expected) = expected() else { return };
+        for (at, vector) in expected["freq_calc"].as_array().unwrap().iter().enumerate() {
+            let theirs = case(vector, Missing::Wildcard);
+            let fk: Vec<u64> =
+                vector["fk"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
+            assert_eq!(theirs.sample, fk);
+            assert_eq!(theirs.population, floats(&vector["Fk"]));
+            let ours = case(vector, Missing::Category);
+            if at == 0 {
+                assert_eq!(ours, theirs, "nothing is missing");
+            } else {
+                // Rows 3 and 7 have a null: they are alone, and nobody else's class grows by them.
+                assert_eq!(ours.sample, [2, 1, 1, 1, 2, 2, 1, 2]);
+                assert_eq!(ours.population, [69.0, 45.5, 39.0, 17.0, 100.0, 100.0, 123.5, 69.0]);
+            }
+        }
+    }
+
+    #[test]
+    fn individual_risk_is_that_of_sdcmicro() {
+        let Some(expected) = expected() else { return };
+        let found = case(&expected["freq_calc"][0], Missing::Category);
+        let classes = || found.sample.iter().copied().zip(found.population.iter().copied());
+        let exact = floats(&expected["individual_risk_exact"]["rk"]);
+        let approximate = floats(&expected["individual_risk_approx"]["rk"]);
+        for (at, (sample, population)) in classes().enumerate() {
+            let (one, other) = (risk(sample, population), risk_approximate(sample, population));
+            assert!((one - exact[at]).abs() < 5e-9, "{at}: {one} {}", exact[at]);
+            assert!((other - approximate[at]).abs() < 5e-9, "{at}: {other} {}", approximate[at]);
+        }
+    }
+
+    #[test]
+    fn who_stands_for_nobody_else_is_as_at_risk_as_in_the_sample() {
+        assert_eq!((risk(1, 1.0), risk(4, 4.0), risk(0, 9.0)), (1.0, 0.25, 0.0));
+        assert!(risk(3, 1e6) > 0.0 && risk(3, 1e6) < 1e-5);
+    }
+}
