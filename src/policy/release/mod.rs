@@ -60,16 +60,15 @@ impl ReleaseRules {
 
     /// The files that hierarchies and distances name, as written.
     pub fn files(&self) -> impl Iterator<Item = &str> {
-        let of = |rule| match rule {
-            &HierarchyRule::File { ref path, .. } => Some(path.as_str()),
-            _ => None,
-        };
         let quasi = self.quasi_identifiers.iter().map(|quasi| &quasi.hierarchy);
         let distances = self.models.iter().filter_map(|model| match model {
             Model::TCloseness { distance: Distance::Hierarchical(rule), .. } => Some(rule),
             _ => None,
         });
-        quasi.chain(distances).filter_map(of)
+        quasi.chain(distances).filter_map(|rule| match rule {
+            HierarchyRule::File { path, .. } => Some(path.as_str()),
+            _ => None,
+        })
     }
 
     /// The least class size, where k-anonymity is asked for.

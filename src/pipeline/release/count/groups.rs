@@ -203,15 +203,15 @@ impl Groups {
                     *rows += counted;
                 }
             }
-        } else if let Some(values) = self.values.get(at - self.quasi) {
-            for (pair, counted) in values {
-                if let Some(rows) = place(&mut rows, second(*pair)) {
+        } else if at - self.quasi < self.sensitive {
+            for (_, code, counted) in self.values(at - self.quasi) {
+                if let Some(rows) = place(&mut rows, code) {
                     *rows += counted;
                 }
             }
         } else {
-            for pair in &self.units {
-                if let Some(rows) = place(&mut rows, second(*pair)) {
+            for (_, code) in self.units() {
+                if let Some(rows) = place(&mut rows, code) {
                     *rows += 1;
                 }
             }
@@ -260,13 +260,13 @@ impl Groups {
         Ok(())
     }
 
-    /// Rows by combination and code of a sensitive column.
+    /// Rows by combination and code of a sensitive column, in no order.
     pub(super) fn values(&self, at: usize) -> impl Iterator<Item = (u32, u32, u64)> + '_ {
-        let values = self.values.get(at.min(self.sensitive)).into_iter().flatten();
+        let values = self.values.get(at).into_iter().flatten();
         values.map(|(pair, rows)| (first(*pair), second(*pair), *rows))
     }
 
-    /// Combinations and codes of persons.
+    /// Combinations and codes of persons, in no order.
     pub(super) fn units(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.units.iter().map(|pair| (first(*pair), second(*pair)))
     }

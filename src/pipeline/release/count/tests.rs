@@ -97,6 +97,9 @@ fn said(table: &Table) -> Said {
         .collect()
 }
 
+/// Rows, persons, and values by sensitive column.
+type Row = (u64, Vec<String>, Vec<BTreeMap<Option<String>, u64>>);
+
 /// The same, counted row by row from texts.
 fn by_hand(
     batch: &RecordBatch,
@@ -124,8 +127,7 @@ fn by_hand(
     };
     let all: BTreeMap<&str, Vec<Option<String>>> =
         ["site", "age", "seen", "user", "exit", "cost"].map(|name| (name, column(name))).into();
-    let mut said: BTreeMap<Vec<Option<String>>, (u64, Vec<String>, Vec<BTreeMap<_, u64>>)> =
-        BTreeMap::new();
+    let mut said: BTreeMap<Vec<Option<String>>, Row> = BTreeMap::new();
     for row in (0..batch.num_rows()).filter(|row| keep(*row)) {
         let of = |name: &str| match name {
             "seen" => hour(&all["seen"][row]),

@@ -12,7 +12,7 @@ pub(super) fn levels(units: &[String], values: &ArrayRef) -> Result<Vec<Vec<Stri
         .iter()
         .map(|unit| {
             let label = cut(unit).ok_or_else(|| format!("there is no unit `{unit}`"))?;
-            Ok(moments.iter().map(|moment| label(moment)).collect())
+            Ok(moments.iter().map(label).collect())
         })
         .collect()
 }
