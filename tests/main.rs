@@ -15,11 +15,14 @@ mod init;
 #[cfg(feature = "server")]
 #[cfg(test)]
 mod leak;
+#[cfg(feature = "server")]
 #[cfg(test)]
-mod shared;
+mod releases_page;
 #[cfg(feature = "server")]
 #[cfg(test)]
 mod seeds;
+#[cfg(test)]
+mod shared;
 #[cfg(feature = "server")]
 #[cfg(test)]
 mod site;

@@ -19,6 +19,7 @@ pub mod policy;
 mod progress;
 mod reidentify;
 mod report;
+mod risk;
 mod serve;
 mod tls;
 mod usage;
@@ -109,6 +110,7 @@ enum Verb {
     Verify(verify::Args),
     Ingest(ingest::Ingest),
     Report(report::Args),
+    Risk(risk::Args),
     Completions(completions::Completions),
 }
 
@@ -162,6 +164,7 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         Verb::Verify(args) => finished(verify::run(&args, Arc::new(SystemClock), out)),
         Verb::Ingest(ingest) => finished(ingest.run(out)),
         Verb::Report(args) => finished(report::run(args, Arc::new(SystemClock), out, err)),
+        Verb::Risk(args) => finished(risk::run(&args, Arc::new(SystemClock), out)),
         Verb::Completions(completions) => completions.run(out),
     }
 }

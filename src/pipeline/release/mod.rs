@@ -3,6 +3,7 @@
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
 mod assembly;
+pub mod choice;
 pub mod count;
 mod hierarchy;
 pub mod lattice;
@@ -15,6 +16,7 @@ mod order;
 pub mod progress;
 pub mod recoding;
 pub mod suppression;
+pub mod survey;
 pub mod table;
 #[cfg(test)]
 mod testing;
