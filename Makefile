@@ -49,6 +49,7 @@ test-python: $(VENV_WHOLE)
 bench: $(VENV_READY) $(BENCH_READY) ## kernels, pulls, SQL, ingest and releases, each beside a peer; ROWS=5000000, ARGS=--memory
 	$(CARGO) build $(OPTIMIZED)
 	$(CARGO) bench --profile dev $(OPTIMIZED) --bench kernels
+	$(CARGO) bench --profile dev $(OPTIMIZED) --bench release
 	$(VENV_PYTHON) benches/flight.py --rows $(ROWS) $(ARGS)
 	$(VENV_PYTHON) benches/sql.py --rows $(ROWS)
 	$(VENV_PYTHON) benches/ingest.py

@@ -127,7 +127,7 @@ def quasi(columns: list[str]) -> list[str]:
     lines = ["quasi_identifiers:"]
     for column in columns:
         path = ADULT / f"adult_hierarchy_{column}.csv"
-        lines.append(f"  - {{column: {column}, hierarchy: {{file: '{path}', separator: ';'}}}}")
+        lines.append(f"  - {{column: {column}, hierarchy: '{path}', delimiter: ';'}}")
     return lines
 
 

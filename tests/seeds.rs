@@ -11,7 +11,7 @@ use veilflight::cli::{self, Exit};
 
 /// What `sacct` users and Windows editors make of a table. One row is too short to be one.
 const TABLE: &str = "\u{feff}\"User\",Group,ClientIp,Site,Cmd,Environment\r\n\
-ada@fnal.gov,physics,131.225.10.7,FermiGrid,/home/ada/run.sh --to ada@cern.ch,EXPERIMENT=gm2 RFCLNAME=\"a.fcl,b.fcl\" GRID_USER=ada\r\n\
+ada@fnal.gov,physics,131.225.10.7,FermiGrid,/home/ada/run.sh --to ada@cern.ch,\"EXPERIMENT=gm2 RFCLNAME=\"\"a.fcl,b.fcl\"\" GRID_USER=ada\"\r\n\
 ada@cern.ch,physics,,fermigrid,/home/ada/x,\"HOME=/home/ada;RFCLNAME=a.fcl,b.fcl;TOKEN=hush\"\r\n\
 run@fnal.gov,NULL,10.0.0.1,BNL,run.sh run,GRID_USER=run\r\n\
 NULL,physics,not-an-address,  BNL ,a.sh,\"A=1,TOKEN=hush\"\r\n\
@@ -160,7 +160,9 @@ fn what_the_old_scripts_let_out_or_lost_is_neither() {
     {
         assert!(!all.contains(original), "{original}: {all}");
     }
-    let (exit, out, err) = centre.call(&["verify", centre.path("jobs.jsonl").to_str().unwrap()]);
+    let file = centre.path("jobs.jsonl");
+    let words = ["verify", file.to_str().unwrap(), "--policies", policies.to_str().unwrap()];
+    let (exit, out, err) = centre.call(&words);
     // `None` and `NULL` say nothing by themselves; all else is looked for in every cell.
     assert_eq!(exit, Exit::Done, "{out}{err}");
 }

@@ -463,9 +463,15 @@ def nobody(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     return outcome
 
 
+# How many people of one dump may be called as the program's own words are.
+CALLED_SO_MAX = 3
+
+
 def leaked(outcome: Outcome, names: Names, nobody: Outcome) -> dict[str, set[str]]:
     """Who stands where, unless the same word stands there when nobody is called so."""
     own = nobody.who(names)
+    called_so = set().union(*own.values())
+    assert len(called_so) <= CALLED_SO_MAX and all(each.isalpha() for each in called_so), called_so
     seen = {place: who - own.get(place, set()) for place, who in outcome.who(names).items()}
     return {place: who for place, who in seen.items() if who}
 

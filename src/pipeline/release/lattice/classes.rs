@@ -11,6 +11,8 @@ pub(super) trait Key: Copy + Eq + Send + Sync {
     fn field(self, shift: u32, mask: u32) -> usize;
     /// The same with another field.
     fn with(self, shift: u32, mask: u32, field: u32) -> Self;
+    /// Both, of fields that are not in both.
+    fn or(self, other: Self) -> Self;
     /// Spread over 64 bits, the upper ones best.
     fn spread(self) -> u64;
     /// No field set.
@@ -32,6 +34,11 @@ impl Key for u64 {
     }
 
     #[inline]
+    fn or(self, other: Self) -> Self {
+        self | other
+    }
+
+    #[inline]
     fn spread(self) -> u64 {
         let mixed = (self ^ (self >> 29)).wrapping_mul(SPREAD);
         (mixed ^ (mixed >> 32)).wrapping_mul(SPREAD)
@@ -49,6 +56,11 @@ impl Key for u128 {
     #[inline]
     fn with(self, shift: u32, mask: u32, field: u32) -> Self {
         (self & !(Self::from(mask) << shift)) | (Self::from(field) << shift)
+    }
+
+    #[inline]
+    fn or(self, other: Self) -> Self {
+        self | other
     }
 
     #[inline]
@@ -108,27 +120,99 @@ impl Layout {
         self.columns.iter().map(move |field| key.field(field.shift, field.mask))
     }
 
-    /// What becomes of the fields that differ between two generalizations.
-    fn steps(&self, from: &[u8], to: &[u8]) -> Vec<Step> {
-        let columns = self.columns.iter().zip(from.iter().zip(to));
-        let changed = columns.filter(|(_, (from, to))| from != to);
-        changed
-            .map(|(field, (from, to))| {
-                let leaf = field.leaf.get(usize::from(*from)).map_or(&[][..], Vec::as_slice);
-                let groups = field.groups.get(usize::from(*to)).map_or(&[][..], Vec::as_slice);
-                let group = |leaf: &u32| groups.get(*leaf as usize).copied().unwrap_or(0);
-                let map = leaf.iter().map(group).collect();
-                Step { shift: field.shift, mask: field.mask, map }
-            })
-            .collect()
+    /// What becomes of the parts of a name between two generalizations.
+    fn pieces<K: Key>(&self, (from, to): (&[u8], &[u8]), classes: usize) -> Pieces<K> {
+        let mut pieces: Vec<Piece<K>> = Vec::new();
+        let mut cells = 1_u64;
+        for (field, (from, to)) in self.columns.iter().zip(from.iter().zip(to)) {
+            let leaf = field.leaf.get(usize::from(*from)).map_or(&[][..], Vec::as_slice);
+            let groups = field.groups.get(usize::from(*to)).map_or(&[][..], Vec::as_slice);
+            let map = leaf.iter().map(|leaf| groups.get(*leaf as usize).copied().unwrap_or(0));
+            let step: Vec<Become<K>> = map
+                .map(|group| Become {
+                    name: K::ZERO.with(field.shift, field.mask, group),
+                    cell: u64::from(group).wrapping_mul(cells),
+                })
+                .collect();
+            let size = groups.iter().max().map_or(1, |most| u64::from(*most) + 1);
+            cells = cells.saturating_mul(size);
+            let bits = field.mask.count_ones();
+            // Several small fields are looked up at once, if so large a map pays for itself.
+            let joined = pieces.last_mut().filter(|last| {
+                let bits = last.mask.count_ones() + bits;
+                bits <= PIECE_BITS && classes >> bits >= 2
+            });
+            if let Some(last) = joined {
+                let low = last.mask.count_ones();
+                let mut map = vec![Become::default(); last.map.len().max(1 << low) * step.len()];
+                for (high, step) in step.iter().enumerate() {
+                    for (place, became) in last.map.iter().enumerate() {
+                        if let Some(slot) = map.get_mut((high << low) | place) {
+                            *slot = became.and(step);
+                        }
+                    }
+                }
+                last.map = map;
+                last.mask = (last.mask << bits) | field.mask;
+            } else {
+                pieces.push(Piece { shift: field.shift, mask: field.mask, map: step });
+            }
+        }
+        Pieces { pieces, cells }
     }
 }
 
+/// Bits that are looked up at once: the map stays in the nearest memory.
+const PIECE_BITS: u32 = 11;
+
+/// Neighbouring fields and what becomes of them together.
 #[derive(Debug)]
-struct Step {
+struct Piece<K> {
     shift: u32,
     mask: u32,
-    map: Vec<u32>,
+    map: Vec<Become<K>>,
+}
+
+/// What becomes of a part of a name: its part of the new name, and of the new name's place among all
+/// that could be.
+#[derive(Debug, Clone, Copy)]
+struct Become<K> {
+    name: K,
+    cell: u64,
+}
+
+impl<K: Key> Default for Become<K> {
+    fn default() -> Self {
+        Self { name: K::ZERO, cell: 0 }
+    }
+}
+
+impl<K: Key> Become<K> {
+    #[inline]
+    fn and(self, other: &Self) -> Self {
+        Self { name: self.name.or(other.name), cell: self.cell.wrapping_add(other.cell) }
+    }
+}
+
+/// All parts of a name.
+#[derive(Debug)]
+struct Pieces<K> {
+    pieces: Vec<Piece<K>>,
+    /// How many names there could be.
+    cells: u64,
+}
+
+impl<K: Key> Pieces<K> {
+    #[inline]
+    fn become_of(&self, key: K) -> Become<K> {
+        let mut all = Become::default();
+        for piece in &self.pieces {
+            if let Some(part) = piece.map.get(key.field(piece.shift, piece.mask)) {
+                all = all.and(part);
+            }
+        }
+        all
+    }
 }
 
 /// The classes of one generalization. Lists that the guarantees do not ask for are empty.
@@ -173,6 +257,8 @@ impl Scratch {
 }
 
 const FREE: u32 = u32::MAX;
+/// Places for names that are always given.
+const CELLS_MIN: u64 = 1 << 12;
 
 impl<K: Key> Classes<K> {
     /// The combinations of the table, each a class.
@@ -223,6 +309,11 @@ impl<K: Key> Classes<K> {
         }
     }
 
+    /// Whether nothing but rows is counted.
+    pub(super) const fn rows_alone(&self) -> bool {
+        self.population.is_none() && self.persons.is_none() && self.values.is_empty()
+    }
+
     /// The classes of a coarser generalization.
     pub(super) fn roll_up(
         &self,
@@ -231,43 +322,63 @@ impl<K: Key> Classes<K> {
         carry: Carry,
         scratch: &mut Scratch,
     ) -> Self {
-        let steps = layout.steps(from, to);
-        let remember =
-            carry.follow || carry.values || self.population.is_some() || self.persons.is_some();
+        let pieces = layout.pieces::<K>((from, to), self.len());
+        let remember = carry.follow
+            || carry.values
+            || self.population.is_some()
+            || self.persons.is_some();
         let Scratch { slots, class_of, .. } = scratch;
         class_of.clear();
-        let capacity = (self.len() * 2).next_power_of_two().max(16);
         slots.clear();
-        slots.resize(capacity, FREE);
-        let down = 64 - capacity.trailing_zeros();
         let mut keys: Vec<K> = Vec::new();
         let mut rows: Vec<u64> = Vec::new();
-        for (key, count) in self.keys.iter().zip(&self.rows) {
-            let mut key = *key;
-            for step in &steps {
-                let group = step.map.get(key.field(step.shift, step.mask)).copied().unwrap_or(0);
-                key = key.with(step.shift, step.mask, group);
+        let fresh = |key: K, count: u64, keys: &mut Vec<K>, rows: &mut Vec<u64>| {
+            let class = u32::try_from(keys.len()).unwrap_or(FREE);
+            keys.push(key);
+            rows.push(count);
+            class
+        };
+        let room = (self.len() as u64 * 4).max(CELLS_MIN);
+        if pieces.cells <= room {
+            // So few names could be that each has a place of its own.
+            slots.resize(usize::try_from(pieces.cells).unwrap_or(usize::MAX), FREE);
+            for (key, count) in self.keys.iter().zip(&self.rows) {
+                let Become { name, cell } = pieces.become_of(*key);
+                let slot = usize::try_from(cell).ok().and_then(|cell| slots.get_mut(cell));
+                let Some(slot) = slot else { continue };
+                if let Some(sum) = rows.get_mut(*slot as usize) {
+                    *sum += count;
+                } else {
+                    *slot = fresh(name, *count, &mut keys, &mut rows);
+                }
+                if remember {
+                    class_of.push(*slot);
+                }
             }
-            let mut place = (key.spread() >> down) as usize;
-            let class = loop {
-                let Some(slot) = slots.get_mut(place & (capacity - 1)) else { break FREE };
-                if *slot == FREE {
-                    let class = u32::try_from(keys.len()).unwrap_or(FREE);
-                    *slot = class;
-                    keys.push(key);
-                    rows.push(*count);
-                    break class;
-                }
-                if keys.get(*slot as usize) == Some(&key) {
-                    if let Some(sum) = rows.get_mut(*slot as usize) {
-                        *sum += count;
+        } else {
+            let capacity = (self.len() * 2).next_power_of_two().max(16);
+            slots.resize(capacity, FREE);
+            let down = 64 - capacity.trailing_zeros();
+            for (key, count) in self.keys.iter().zip(&self.rows) {
+                let key = pieces.become_of(*key).name;
+                let mut place = (key.spread() >> down) as usize;
+                let class = loop {
+                    let Some(slot) = slots.get_mut(place & (capacity - 1)) else { break FREE };
+                    if *slot == FREE {
+                        *slot = fresh(key, *count, &mut keys, &mut rows);
+                        break *slot;
                     }
-                    break *slot;
+                    if keys.get(*slot as usize) == Some(&key) {
+                        if let Some(sum) = rows.get_mut(*slot as usize) {
+                            *sum += count;
+                        }
+                        break *slot;
+                    }
+                    place += 1;
+                };
+                if remember {
+                    class_of.push(class);
                 }
-                place += 1;
-            };
-            if remember {
-                class_of.push(class);
             }
         }
         let mut above = Self { keys, rows, population: None, persons: None, values: Vec::new() };

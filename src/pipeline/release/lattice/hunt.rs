@@ -2,7 +2,8 @@
 //! never need to be. The result depends on none of it. Judges no class.
 
 use std::cmp::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Code, Error, Result};
 
@@ -21,6 +22,8 @@ const THREADS_MAX: usize = 8;
 const WORK_MIN: usize = 400_000;
 /// ARX searches larger lattices by heuristics, so that there is no choice of its to follow.
 const VISITS_MAX: usize = 1 << 18;
+/// So many generalizations are remembered for what suppression adds to those below.
+const ADDED_MAX: usize = 192;
 /// Classes that are remembered, relative to combinations, and at least.
 const REMEMBERED: usize = 12;
 const REMEMBERED_MIN: usize = 1 << 20;
@@ -30,11 +33,11 @@ pub(super) struct Hunt<'a, K> {
     space: &'a Space,
     judge: &'a Judge<'a>,
     carry: Carry,
-    /// Whether what fails rules out what is finer.
+    /// Whether what is coarser can rule out what is finer, so that paths are worth it.
     tags: bool,
     /// Where suppression makes losses fall and rise again: when Flash would come to each
-    /// generalization, by number. Else empty.
-    visits: Vec<u32>,
+    /// generalization, by number; made when two are alike. Else empty.
+    visits: OnceLock<Vec<u32>>,
     start: Arc<Known<K>>,
     /// Generalizations left, those first that could lose least.
     order: Vec<u32>,
@@ -53,10 +56,10 @@ enum Status {
     Open,
     /// Somebody looks at it.
     Taken,
-    /// It fails.
-    Fails,
-    /// It was judged and holds.
-    Holds,
+    /// It was judged; what is finer may hold.
+    Judged,
+    /// It fails, and so does what is finer.
+    Hopeless,
 }
 
 /// What threads share.
@@ -66,6 +69,8 @@ struct State<K> {
     best: Option<(Loss, Vec<u8>)>,
     /// Where bounds come from classes that were counted: the highest bound from below, by number.
     bounds: Vec<f64>,
+    /// Generalizations and what suppression adds to all that are finer, the last ones.
+    added: VecDeque<(Vec<u8>, Vec<f64>)>,
     known: Vec<(Arc<Known<K>>, u64)>,
     remembered: usize,
     clock: u64,
@@ -82,12 +87,15 @@ impl<'a, K: Key> Hunt<'a, K> {
     ) -> Self {
         let guarantees = judge.guarantees;
         let limit = guarantees.suppressible();
-        let tags = guarantees.last() || (limit == 0 && guarantees.join());
         let all: u64 = table.rows.iter().sum();
         let floor = Floor::of(table, space, judge.marginals, guarantees);
         let steady = limit == 0 || judge.measure.steady();
-        let visits = if steady || space.nodes() > VISITS_MAX { Vec::new() } else { space.visits() };
-        let mut order = super::order::of(space, judge.measure, &floor, &visits);
+        let visits = OnceLock::new();
+        if steady || space.nodes() > VISITS_MAX {
+            visits.get_or_init(Vec::new);
+        }
+        let make = || visits.get_or_init(|| space.visits()).as_slice();
+        let mut order = super::order::of(space, judge.measure, &floor, &make);
         // The lowest level that is left of each column: nothing below its classes is needed again.
         let mut lowest = space.top();
         for node in &order {
@@ -108,7 +116,7 @@ impl<'a, K: Key> Hunt<'a, K> {
             space,
             judge,
             carry,
-            tags: tags && limit < all,
+            tags: limit < all || (guarantees.last() && !steady),
             visits,
             start: Arc::new(Known { levels: lowest, classes }),
             order,
@@ -124,6 +132,7 @@ impl<'a, K: Key> Hunt<'a, K> {
             cursor: 0,
             best: None,
             bounds: if inherits { vec![0.0; self.space.nodes()] } else { Vec::new() },
+            added: VecDeque::new(),
             known: vec![(Arc::clone(&self.start), 0)],
             remembered: 0,
             clock: 0,
@@ -182,7 +191,7 @@ impl<'a, K: Key> Hunt<'a, K> {
                 continue;
             }
             let levels = self.space.levels_of(node);
-            if self.could_win(state, &levels) {
+            if self.could_win(state, &levels) && self.could_win_suppressed(state, &levels) {
                 set(state, node, Status::Taken);
                 return Some(node);
             }
@@ -201,42 +210,61 @@ impl<'a, K: Key> Hunt<'a, K> {
         bound.compare(best).then_with(|| self.earlier(levels, best_levels)).is_lt()
     }
 
+    /// The same, with what suppression adds to coarser ones: the more is suppressed, the finer.
+    fn could_win_suppressed(&self, state: &State<K>, levels: &[u8]) -> bool {
+        let Some((best, best_levels)) = &state.best else { return true };
+        let coarser = state.added.iter().filter(|(coarser, _)| {
+            coarser.iter().zip(levels).all(|(coarser, level)| coarser >= level)
+        });
+        let mut coarser = coarser.map(|(_, added)| self.judge.measure.bound_with(levels, added));
+        coarser.all(|bound| {
+            bound.compare(best).then_with(|| self.earlier(levels, best_levels)).is_lt()
+        })
+    }
+
     /// Of two that lose the same, the one that Flash would have taken.
     fn earlier(&self, one: &[u8], other: &[u8]) -> Ordering {
-        let visit = |levels: &[u8]| self.visits.get(self.space.number(levels));
+        let visits = self.visits.get_or_init(|| self.space.visits());
+        let visit = |levels: &[u8]| visits.get(self.space.number(levels));
         match (visit(one), visit(other)) {
             (Some(one), Some(other)) => one.cmp(other),
             _ => self.space.prefer(one, other),
         }
     }
 
-    /// Goes up to the coarsest that could still win, then halves the path down to where it fails.
+    /// Goes up to the coarsest that could still win, then halves the path down to where it
+    /// is hopeless.
     fn path(&self, state: &Mutex<State<K>>, levels: &[u8], scratch: &mut Scratch) {
         let path = self.climb(&lock(state), levels);
+        let first = levels;
         let (mut low, mut high) = (0, path.len());
         let mut middle = path.len() - 1;
         while low < high {
             let Some(levels) = path.get(middle) else { return };
             let status = {
                 let mut state = lock(state);
+                // What was found further up may have ruled out the path's beginning.
+                if !self.could_win_suppressed(&state, first) {
+                    return;
+                }
                 let node = self.space.number(levels);
-                let status = state.status.get(node).copied().unwrap_or(Status::Fails);
+                let status = state.status.get(node).copied().unwrap_or(Status::Hopeless);
                 if status == Status::Open {
                     set(&mut state, node, Status::Taken);
                 }
                 status
             };
-            let holds = match status {
+            let hopeless = match status {
                 Status::Open => self.look(state, levels, scratch),
-                // The path's own beginning; others that are taken count as holding.
+                // The path's own beginning; of others that are taken nothing is known yet.
                 Status::Taken if middle == 0 => self.look(state, levels, scratch),
-                Status::Taken | Status::Holds => true,
-                Status::Fails => false,
+                Status::Taken | Status::Judged => false,
+                Status::Hopeless => true,
             };
-            if holds {
-                high = middle;
-            } else {
+            if hopeless {
                 low = middle + 1;
+            } else {
+                high = middle;
             }
             middle = usize::midpoint(low, high);
         }
@@ -263,7 +291,7 @@ impl<'a, K: Key> Hunt<'a, K> {
         }
     }
 
-    /// Judges one generalization; whether it holds.
+    /// Judges one generalization; whether it is hopeless, and all that is finer.
     fn look(&self, state: &Mutex<State<K>>, levels: &[u8], scratch: &mut Scratch) -> bool {
         let from = self.finer(&mut lock(state), levels);
         let classes = (from.levels != levels).then(|| {
@@ -272,12 +300,19 @@ impl<'a, K: Key> Hunt<'a, K> {
         let verdict = self.judge.judge(levels, classes.as_ref().unwrap_or(&from.classes));
         let mut state = lock(state);
         let state = &mut *state;
-        let holds = verdict.loss.is_some();
-        set(state, self.space.number(levels), if holds { Status::Holds } else { Status::Fails });
-        if verdict.hopeless_below {
-            self.space.below(levels, &mut |node| set(state, node, Status::Fails));
+        let hopeless = verdict.hopeless_below;
+        if hopeless {
+            self.space.below(levels, &mut |node| set(state, node, Status::Hopeless));
+        } else {
+            set(state, self.space.number(levels), Status::Judged);
         }
         self.inherit(state, levels, Some(&verdict));
+        if !verdict.added.is_empty() {
+            if state.added.len() >= ADDED_MAX {
+                state.added.pop_front();
+            }
+            state.added.push_back((levels.to_vec(), verdict.added));
+        }
         if let Some(loss) = verdict.loss {
             let wins = state.best.as_ref().is_none_or(|(best, best_levels)| {
                 loss.compare(best).then_with(|| self.earlier(levels, best_levels)).is_lt()
@@ -289,7 +324,7 @@ impl<'a, K: Key> Hunt<'a, K> {
         if let Some(classes) = classes {
             self.remember(state, &from, levels, classes);
         }
-        holds
+        hopeless
     }
 
     /// Passes a bound that was counted on to those above.

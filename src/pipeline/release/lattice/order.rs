@@ -7,8 +7,17 @@ use super::space::Space;
 /// Columns whose figures fit into one number, a byte each.
 const COLUMNS_MAX: usize = 16;
 
-/// The numbers of all generalizations that are not ruled out, by bound, then by these visits.
-pub(super) fn of(space: &Space, measure: &Measure, floor: &Floor, visits: &[u32]) -> Vec<u32> {
+/// Where so many have the least bound, bounds decide too little and visits are asked for.
+const ALIKE: usize = 64;
+
+/// The numbers of all generalizations that are not ruled out, by bound; where many are alike, then by
+/// these visits.
+pub(super) fn of<'a>(
+    space: &Space,
+    measure: &Measure,
+    floor: &Floor,
+    visits: &dyn Fn() -> &'a [u32],
+) -> Vec<u32> {
     let mut walk = Walk { space, floor, levels: Vec::new(), found: Vec::new() };
     let columns = measure.columns();
     match columns {
@@ -28,8 +37,13 @@ pub(super) fn of(space: &Space, measure: &Measure, floor: &Floor, visits: &[u32]
         None => walk.go(&mut |levels| levels.iter().map(|level| u128::from(*level)).sum()),
     }
     let mut found = walk.found;
-    let visit = |node: u32| visits.get(node as usize).copied().unwrap_or(node);
-    found.sort_unstable_by_key(|(bound, node)| (*bound, visit(*node), *node));
+    found.sort_unstable();
+    let least = found.first().map(|(bound, _)| *bound);
+    if columns.is_some() && found.get(ALIKE).map(|(bound, _)| *bound) == least && least.is_some() {
+        let visits = visits();
+        let visit = |node: u32| visits.get(node as usize).copied().unwrap_or(node);
+        found.sort_unstable_by_key(|(bound, node)| (*bound, visit(*node)));
+    }
     found.into_iter().map(|(_, node)| node).collect()
 }
 

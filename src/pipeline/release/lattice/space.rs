@@ -33,15 +33,18 @@ impl Space {
             space.strides.push(space.nodes);
             space.nodes = space.nodes.saturating_mul(usize::from(levels));
             space.levels.push(levels);
-            let mut leaves = leaves.clone();
-            leaves.sort_unstable();
-            leaves.dedup();
+            let mut seen = vec![false; hierarchy.leaves()];
+            for leaf in leaves {
+                if let Some(seen) = seen.get_mut(*leaf as usize) {
+                    *seen = true;
+                }
+            }
             let groups = hierarchy.groups.iter().map(|groups| {
-                let mut seen: Vec<_> =
-                    leaves.iter().filter_map(|leaf| groups.get(*leaf as usize)).collect();
-                seen.sort_unstable();
-                seen.dedup();
-                seen.len() as u64
+                let left = groups.iter().zip(&seen).filter(|(_, seen)| **seen);
+                let mut left: Vec<u32> = left.map(|(group, _)| *group).collect();
+                left.sort_unstable();
+                left.dedup();
+                left.len() as u64
             });
             space.groups.push(groups.collect());
         }

@@ -14,6 +14,8 @@ pub(super) struct Verdict {
     pub(super) hopeless_below: bool,
     /// Nothing coarser can lose less.
     pub(super) bound_above: Loss,
+    /// What suppression adds to each column's figure, and no less in what is finer; or empty.
+    pub(super) added: Vec<f64>,
 }
 
 /// What judging takes.
@@ -25,45 +27,56 @@ pub(super) struct Judge<'a> {
     pub(super) layout: &'a Layout,
 }
 
+/// The error of sums of shares, relative to rows.
+const ROUNDING: f64 = 1e-9;
+
 impl Judge<'_> {
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
     pub(super) fn judge<K: Key>(&self, levels: &[u8], classes: &Classes<K>) -> Verdict {
         let mut tally = Tally::default();
         let mut failing = vec![false; classes.len()];
-        // Suppressed already by what no joining of classes can break again.
-        let mut lasting = 0;
+        // What fails of these rows in whatever is finer.
+        let mut below = 0.0;
         let mut beyond = false;
         let all_last = self.guarantees.last();
-        classes.each(|class, profile| {
-            let holds = self.guarantees.hold_for(profile);
-            if profile.rows == 0 {
-                beyond |= !holds;
-                return true;
-            }
-            let square = u128::from(profile.rows) * u128::from(profile.rows);
-            tally.classes += 1;
-            tally.squares += square;
-            if !holds {
-                tally.classes_suppressed += 1;
-                tally.squares_suppressed += square;
-                tally.suppressed += profile.rows;
-                if let Some(failing) = failing.get_mut(class) {
-                    *failing = true;
+        let squares = self.measure.asks_for_squares();
+        match self.guarantees.rows_alone().filter(|_| classes.rows_alone()) {
+            Some(k) => {
+                for (rows, failing) in classes.rows.iter().zip(&mut failing) {
+                    *failing = *rows < k;
+                    tally.count(*rows, *failing, squares);
                 }
-                if all_last || !self.guarantees.lasting_hold_for(profile) {
-                    lasting += profile.rows;
-                }
+                below = tally.suppressed as f64;
             }
-            true
-        });
+            None => classes.each(|class, profile| {
+                let holds = self.guarantees.hold_for(profile);
+                if profile.rows == 0 {
+                    beyond |= !holds;
+                    return true;
+                }
+                tally.count(profile.rows, !holds, squares);
+                if !holds {
+                    if let Some(failing) = failing.get_mut(class) {
+                        *failing = true;
+                    }
+                    below += profile.rows as f64 * self.guarantees.failing_below(profile);
+                }
+                true
+            }),
+        }
         let limit = self.guarantees.suppressible();
         let holds = !beyond && tally.suppressed <= limit;
+        // Rounding must not rule out what just holds.
         let hopeless_below =
-            !holds && (lasting > limit || (limit == 0 && !beyond && self.guarantees.join()));
+            !holds
+            && (below > limit as f64 + ROUNDING * tally.rows as f64
+                || (limit == 0 && !beyond && self.guarantees.join()));
         if holds && self.measure.asks_for_groups() {
             tally.groups = self.groups(levels, classes, &failing, &tally);
         }
         Verdict {
             loss: holds.then(|| self.measure.loss(levels, &tally)),
+            added: if holds && all_last { self.measure.added(levels, &tally) } else { Vec::new() },
             hopeless_below,
             bound_above: self.measure.bound_above(levels, &tally),
         }

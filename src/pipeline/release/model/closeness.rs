@@ -20,15 +20,24 @@ impl Equal {
         Self { t, table }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
     pub(super) fn holds(&self, rows: u64, class: &Histogram) -> bool {
+        self.distance(rows, class) <= self.t
+    }
+
+    /// At least this share of the rows fails however the class is divided.
+    pub(super) fn failing(&self, rows: u64, class: &Histogram) -> f64 {
+        excess(self.distance(rows, class), self.t)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
+    fn distance(&self, rows: u64, class: &Histogram) -> f64 {
         // What the class lacks is 1 minus what it has, so that only its own values are visited.
         let mut distance = 1.0;
         for (value, count) in class {
             let share = self.table.get(*value as usize).copied().unwrap_or_default();
             distance += (share - *count as f64 / rows as f64).abs() - share;
         }
-        distance / 2.0 <= self.t
+        distance / 2.0
     }
 }
 
@@ -36,28 +45,38 @@ impl Equal {
 #[derive(Debug)]
 pub(super) struct Ordered {
     bound: f64,
+    /// Values less one.
+    ranks: f64,
     table: Vec<f64>,
 }
 
 impl Ordered {
     #[expect(clippy::cast_precision_loss, reason = "counts of values are far below 2^53")]
     pub(super) fn new(t: f64, table: Vec<f64>) -> Self {
-        Self { bound: t * (table.len() as f64 - 1.0), table }
+        let ranks = table.len() as f64 - 1.0;
+        Self { bound: t * ranks, ranks, table }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
     pub(super) fn holds(&self, rows: u64, class: &Histogram) -> bool {
+        self.distance(rows, class) <= self.bound
+    }
+
+    /// At least this share of the rows fails however the class is divided.
+    pub(super) fn failing(&self, rows: u64, class: &Histogram) -> f64 {
+        excess(self.distance(rows, class) / self.ranks, self.bound / self.ranks)
+    }
+
+    /// Times the ranks.
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
+    fn distance(&self, rows: u64, class: &Histogram) -> f64 {
         let mut class = class.iter().peekable();
         let (mut sum, mut distance) = (0.0_f64, 0.0);
         for (value, share) in (0_u32..).zip(&self.table) {
             let count = class.next_if(|(next, _)| *next == value).map_or(0, |(_, count)| *count);
             sum += count as f64 / rows as f64 - share;
             distance += sum.abs();
-            if distance > self.bound {
-                return false;
-            }
         }
-        true
+        distance
     }
 }
 
@@ -102,8 +121,17 @@ impl Hierarchical {
         Ok(Self { t, rows, table, levels })
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "compared in the precision of t, as ARX does")]
     pub(super) fn holds(&self, class: &Histogram) -> bool {
+        self.distance(class) <= self.t
+    }
+
+    /// At least this share of the rows fails however the class is divided.
+    pub(super) fn failing(&self, class: &Histogram) -> f64 {
+        excess(self.distance(class), self.t)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "compared in the precision of t, as ARX does")]
+    fn distance(&self, class: &Histogram) -> f64 {
         let class_rows: i128 = class.iter().map(|(_, count)| i128::from(*count)).sum();
         let mut extra: Vec<i128> = self.table.iter().map(|total| total * class_rows).collect();
         for (value, count) in class {
@@ -126,6 +154,12 @@ impl Hierarchical {
             }
             extra = flows.iter().map(|(surplus, lack)| surplus - lack).collect();
         }
-        cost / (self.rows as f64 * class_rows as f64) <= self.t
+        cost / (self.rows as f64 * class_rows as f64)
     }
+}
+
+/// The distance of a class is at most the mean of its parts' (it is convex), and no part's is above 1:
+/// parts that hold have at most t, so the others must have this share of the rows.
+fn excess(distance: f64, t: f64) -> f64 {
+    if t < 1.0 { ((distance - t) / (1.0 - t)).max(0.0) } else { 0.0 }
 }

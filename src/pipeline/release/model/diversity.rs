@@ -72,6 +72,18 @@ impl Entropy {
         sum <= bound
     }
 
+    /// At least this share of the rows fails however the class is divided: the entropy of a class is at
+    /// least the mean of its parts' (it is concave), so parts that hold have at most the rest.
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
+    pub(super) fn failing(&self, rows: u64, class: &Histogram) -> f64 {
+        if self.estimator != Estimator::Shannon || self.ln_l <= 0.0 {
+            return 0.0;
+        }
+        let sum: f64 = class.iter().map(|(_, count)| *count as f64 * self.psi(*count)).sum();
+        let entropy = self.psi(rows) - sum / rows as f64;
+        (1.0 - entropy / self.ln_l).max(0.0)
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
     pub(super) fn psi(&self, count: u64) -> f64 {
         match self.estimator {

@@ -26,4 +26,16 @@ impl Likeness {
             })
         })
     }
+
+    /// At least this share of the rows fails however the class is divided: in parts that hold, a value
+    /// has at most the share that it may grow to.
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
+    pub(super) fn failing(&self, rows: u64, class: &Histogram) -> f64 {
+        let shares = class.iter().filter_map(|(value, count)| {
+            let (share, growth) = self.bounds.get(*value as usize)?;
+            let most = share * (1.0 + growth);
+            (most < 1.0).then(|| (*count as f64 / rows as f64 - most) / (1.0 - most))
+        });
+        shares.fold(0.0, f64::max)
+    }
 }

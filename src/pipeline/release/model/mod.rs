@@ -124,9 +124,10 @@ impl Guarantees {
         self.checks.iter().all(|check| check.holds(class))
     }
 
-    /// Whether the part of the models holds that never stops to hold when classes are joined.
-    pub fn lasting_hold_for(&self, class: &Profile<'_>) -> bool {
-        self.checks.iter().filter(|check| check.lasts()).all(|check| check.holds(class))
+    /// At least this share of the class's rows fails however the class is divided; what a coarse class
+    /// tells about all finer ones.
+    pub fn failing_below(&self, class: &Profile<'_>) -> f64 {
+        self.checks.iter().map(|check| check.failing_below(class)).fold(0.0, f64::max)
     }
 
     /// A class that only the population has cannot be suppressed, for nothing of it is released: where
@@ -159,6 +160,12 @@ impl Guarantees {
         self.checks.iter().all(Check::joins)
     }
 
+    /// k, where nothing is asked for but k rows.
+    pub fn rows_alone(&self) -> Option<u64> {
+        let alone = self.checks.iter().all(|check| matches!(check, Check::Members(_)));
+        alone.then_some(self.k)
+    }
+
     /// Whether any model looks at the values of sensitive columns.
     pub fn look_at_values(&self) -> bool {
         self.checks.iter().any(|check| matches!(check, Check::Values { .. }))
@@ -187,6 +194,22 @@ impl Check {
                     ValueCheck::Likeness(check) => check.holds(class.rows, histogram),
                 }
             }
+        }
+    }
+
+    fn failing_below(&self, class: &Profile<'_>) -> f64 {
+        if self.lasts() {
+            return f64::from(u8::from(!self.holds(class)));
+        }
+        let Self::Values { sensitive, check } = self else { return 0.0 };
+        let histogram = class.sensitive.get(*sensitive).copied().unwrap_or_default();
+        match check {
+            ValueCheck::Distinct(_) | ValueCheck::Recursive(_) => 0.0,
+            ValueCheck::Entropy(check) => check.failing(class.rows, histogram),
+            ValueCheck::Equal(check) => check.failing(class.rows, histogram),
+            ValueCheck::Ordered(check) => check.failing(class.rows, histogram),
+            ValueCheck::Hierarchical(check) => check.failing(histogram),
+            ValueCheck::Likeness(check) => check.failing(class.rows, histogram),
         }
     }
 

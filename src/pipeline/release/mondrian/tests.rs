@@ -132,8 +132,8 @@ fn rows_lie_within_what_their_class_shows() {
 fn bounds_of_cuts_do_not_show_the_extreme_member() {
     // The class above the cut has one person of 70; everybody else is 41 or 42.
     let ages = ["20", "21", "22", "23", "41", "41", "42", "70"];
-    let mut rows = Rows::default();
-    rows.cells = ages.iter().map(|age| vec![Some((*age).to_owned())]).collect();
+    let cells = ages.iter().map(|age| vec![Some((*age).to_owned())]).collect();
+    let rows = Rows { cells, ..Rows::default() };
     let mut lines: Vec<Vec<Value>> = (18..=90).map(|age| vec![Some(age.to_string())]).collect();
     lines.push(vec![None]);
     let table = rows.table(vec![testing::hierarchy("age", &lines)]);
@@ -153,8 +153,8 @@ fn bounds_of_cuts_do_not_show_the_extreme_member() {
 #[test]
 fn null_is_a_category_that_is_cut_off_or_shown_as_a_star() {
     let row = |text: &str| vec![(!text.is_empty()).then(|| text.to_owned())];
-    let mut rows = Rows::default();
-    rows.cells = ["1", "1", "2", "2", "9", "9", "9", "9", "", "", "", ""].map(row).to_vec();
+    let cells = ["1", "1", "2", "2", "9", "9", "9", "9", "", "", "", ""].map(row).to_vec();
+    let mut rows = Rows { cells, ..Rows::default() };
     let show = |rows: &Rows| {
         let table = rows.table(vec![testing::flat("number", &rows.values(0))]);
         let recoding = run(&table, true, &[K], Bounds::Cuts, 1).unwrap();
@@ -173,8 +173,8 @@ fn null_is_a_category_that_is_cut_off_or_shown_as_a_star() {
 
 #[test]
 fn relaxed_divides_equal_rows_only_where_nothing_tells_them_apart() {
-    let mut rows = Rows::default();
-    rows.cells = (0..6).map(|_| vec![Some("5".to_owned())]).collect();
+    let cells = (0..6).map(|_| vec![Some("5".to_owned())]).collect();
+    let mut rows = Rows { cells, ..Rows::default() };
     rows.cells.extend(["1", "9"].map(|text| vec![Some(text.to_owned())]));
     let table = rows.table(vec![testing::flat("number", &rows.values(0))]);
     assert_eq!(run(&table, true, &[K], Bounds::Cuts, 1).unwrap().classes.len(), 1);

@@ -64,6 +64,10 @@ struct Level {
     group_leaves: Vec<u64>,
 }
 
+/// More than what figures are cut by, and than what sums are rounded by.
+const SLACK: f64 = 1e-9;
+const SLACK_SHARE: f64 = 1e-12;
+
 /// Ten digits count.
 const DIGITS: f64 = 1e10;
 
@@ -130,7 +134,7 @@ impl Columns {
     }
 
     /// Whether suppression does not count.
-    pub(super) const fn steady(&self) -> bool {
+    pub(in super::super) const fn steady(&self) -> bool {
         matches!(
             self.by,
             By::Entropy { monotonic: true, .. } | By::Precision { monotonic: true } | By::Height
@@ -182,6 +186,36 @@ impl Columns {
         self.aggregate(chosen.map(|(column, level)| {
             let level = column.levels.get(usize::from(*level));
             (level.map_or(0.0, |level| level.plain), column.weight)
+        }))
+    }
+
+    /// What suppression adds to each figure.
+    ///
+    /// INVARIANT: for rows suppressed at finer levels too, it adds no less there: a loss, a precision and
+    /// an entropy have less to lose the more was lost before.
+    pub(super) fn added(&self, levels: &[u8], tally: &Tally) -> Vec<f64> {
+        if tally.suppressed == 0 || self.steady() {
+            return Vec::new();
+        }
+        let chosen = self.columns.iter().zip(levels).enumerate();
+        let added = chosen.map(|(place, (column, level))| {
+            let groups = tally.groups.get(place).map_or(&[][..], Vec::as_slice);
+            let level = column.levels.get(usize::from(*level));
+            level.map_or(0.0, |level| {
+                let figure = self.figure(column, level, tally.suppressed, groups);
+                // Rounding must not make it more than it is.
+                (figure - level.plain - SLACK - figure * SLACK_SHARE).max(0.0)
+            })
+        });
+        added.collect()
+    }
+
+    /// The bound when suppression adds at least so much.
+    pub(super) fn bound_with(&self, levels: &[u8], added: &[f64]) -> Loss {
+        let chosen = self.columns.iter().zip(levels).zip(added);
+        self.aggregate(chosen.map(|((column, level), added)| {
+            let level = column.levels.get(usize::from(*level));
+            (level.map_or(0.0, |level| level.plain) + added, column.weight)
         }))
     }
 

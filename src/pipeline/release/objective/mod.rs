@@ -47,6 +47,8 @@ impl Loss {
 /// What becomes of the classes of a generalization.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
+    /// All rows.
+    pub(super) rows: u64,
     /// Classes that have rows.
     pub(super) classes: u64,
     /// Of these, the suppressed.
@@ -59,6 +61,22 @@ pub(super) struct Tally {
     pub(super) squares_suppressed: u128,
     /// Suppressed rows by column and group; empty where the objective does not ask for them.
     pub(super) groups: Vec<Vec<u64>>,
+}
+
+impl Tally {
+    /// Counts one class that has rows.
+    #[inline]
+    pub(super) fn count(&mut self, rows: u64, suppressed: bool, squares: bool) {
+        self.rows += rows;
+        self.classes += 1;
+        self.classes_suppressed += u64::from(suppressed);
+        self.suppressed += if suppressed { rows } else { 0 };
+        if squares {
+            let square = u128::from(rows) * u128::from(rows);
+            self.squares += square;
+            self.squares_suppressed += if suppressed { square } else { 0 };
+        }
+    }
 }
 
 /// An objective over a table.
@@ -105,6 +123,11 @@ impl Measure {
         if let Kind::Columns(columns) = &self.kind { Some(columns) } else { None }
     }
 
+    /// Whether the loss depends on the squares of classes' rows.
+    pub(super) const fn asks_for_squares(&self) -> bool {
+        matches!(self.kind, Kind::Discernibility { .. })
+    }
+
     /// Whether suppression does not count, so that nothing coarser loses less.
     pub(super) fn steady(&self) -> bool {
         match &self.kind {
@@ -125,6 +148,18 @@ impl Measure {
             Kind::Columns(columns) => columns.bound(levels),
             Kind::Discernibility { .. } | Kind::ClassSize => Loss(vec![0.0]),
         }
+    }
+
+    /// What suppression adds to each column's figure here. Where only more rows are suppressed in finer
+    /// generalizations, it adds no less to theirs. Empty where that is not so by column.
+    pub(super) fn added(&self, levels: &[u8], tally: &Tally) -> Vec<f64> {
+        self.columns().map_or_else(Vec::new, |columns| columns.added(levels, tally))
+    }
+
+    /// The bound of a generalization when suppression adds at least so much.
+    pub(super) fn bound_with(&self, levels: &[u8], added: &[f64]) -> Loss {
+        self.columns()
+            .map_or_else(|| self.bound(levels), |columns| columns.bound_with(levels, added))
     }
 
     /// No coarser generalization loses less than this, which is known once classes are counted.

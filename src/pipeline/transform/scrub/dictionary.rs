@@ -26,6 +26,56 @@ pub(super) const SHORT: usize = 3;
 /// Numbers of fewer digits are no entries: they are counts and codes in every text.
 pub(super) const DIGITS_MIN: usize = 4;
 
+/// The first three bytes of all entries, as a set that may say yes too often and never no.
+struct Heads {
+    bits: Box<[u64]>,
+    sensitive: bool,
+}
+
+/// So many bits, a power of two: 8 KiB stay in the processor's cache.
+const HEAD_BITS: usize = 1 << 16;
+
+impl Heads {
+    fn new(patterns: &[String], sensitive: bool) -> Self {
+        let mut this = Self { bits: vec![0; HEAD_BITS / 64].into(), sensitive };
+        let all = 0..=u8::MAX;
+        for pattern in patterns {
+            match *pattern.as_bytes() {
+                [] => {}
+                // Anything may follow.
+                [one] => all.clone().for_each(|two| {
+                    all.clone().for_each(|three| this.add([one, two, three]));
+                }),
+                [one, two] => all.clone().for_each(|three| this.add([one, two, three])),
+                [one, two, three, ..] => this.add([one, two, three]),
+            }
+        }
+        this
+    }
+
+    fn add(&mut self, head: [u8; 3]) {
+        let place = self.place(head);
+        if let Some(bits) = self.bits.get_mut(place / 64) {
+            *bits |= 1 << (place % 64);
+        }
+    }
+
+    /// Whether an entry may begin at a place; what is missing at the end of the text is zero.
+    #[inline]
+    fn may_begin(&self, bytes: &[u8], at: usize) -> bool {
+        let place = self.place([byte(bytes, at), byte(bytes, at + 1), byte(bytes, at + 2)]);
+        self.bits.get(place / 64).is_some_and(|bits| bits >> (place % 64) & 1 != 0)
+    }
+
+    #[inline]
+    fn place(&self, head: [u8; 3]) -> usize {
+        let head = if self.sensitive { head } else { head.map(|byte| byte.to_ascii_lowercase()) };
+        let [one, two, three] = head.map(u32::from);
+        let mixed = (one << 16 | two << 8 | three).wrapping_mul(0x9e37_79b1);
+        (mixed >> 16) as usize % HEAD_BITS
+    }
+}
+
 /// Whether a value can be an entry at all: it has a letter or a digit, and is no small number.
 pub(super) fn is_entry(value: &str) -> bool {
     value.chars().any(char::is_alphanumeric)
@@ -55,6 +105,8 @@ pub struct Dictionary {
     /// What stands for the entries, one text, and where each ends.
     stands: String,
     ends: Vec<u32>,
+    /// How entries begin: what is not in it begins none.
+    heads: Heads,
     /// Bytes that are no part of words and begin an entry.
     leads: [bool; 256],
     any_lead: bool,
@@ -106,6 +158,7 @@ impl Dictionary {
                 *lead = true;
             }
         }
+        let heads = Heads::new(&patterns, sensitive);
         let automaton = NFA::builder()
             .prefilter(false)
             .build(&patterns)
@@ -120,6 +173,7 @@ impl Dictionary {
             places,
             stands,
             ends,
+            heads,
             leads,
             any_lead,
             spellings: exact,
@@ -154,6 +208,9 @@ impl Dictionary {
     /// Adds the longest entry that begins at `at`.
     #[inline]
     fn at(&self, text: &Text<'_>, at: usize, finds: &mut Finds) {
+        if !self.heads.may_begin(text.bytes, at) {
+            return;
+        }
         let mut state = self.start;
         let mut end = at;
         let mut found = None;

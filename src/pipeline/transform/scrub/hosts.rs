@@ -123,17 +123,69 @@ impl<'a> Host<'a> {
 /// Whether a label is a top-level domain behind the one before it. Where it is the ending of a kind of
 /// file too, only a domain such as `edu.pl` counts, and a whole URL or address.
 fn is_top(top: &[u8], second: &[u8], labels: usize) -> bool {
-    let mut small = [0; 16];
-    let Some(place) = small.get_mut(..top.len()) else { return false };
-    place.copy_from_slice(top);
-    place.make_ascii_lowercase();
-    let Ok(top) = std::str::from_utf8(place) else { return false };
-    if FILES.contains(&top) {
+    if !may_be_top(top) {
+        return false;
+    }
+    let packed = pack(top);
+    if PACKED_FILES.contains(&packed) {
         let under = [&b"edu"[..], b"ac", b"com", b"gov", b"org", b"net", b"co"];
         return labels >= 3 && under.iter().any(|known| known.eq_ignore_ascii_case(second));
     }
-    TOPS.binary_search(&top).is_ok()
+    PACKED_TOPS.binary_search(&packed).is_ok()
 }
+
+/// A label of up to sixteen bytes in small letters as one number, so that numbers are ordered as labels.
+const fn pack(label: &[u8]) -> u128 {
+    let (mut packed, mut left, mut rest) = (0, 16, label);
+    while let [first, more @ ..] = rest {
+        packed = packed << 8 | first.to_ascii_lowercase() as u128;
+        rest = more;
+        left -= 1;
+    }
+    packed << (8 * left)
+}
+
+#[expect(clippy::indexing_slicing, reason = "a table is filled when this is compiled")]
+const fn pack_all<const N: usize>(labels: &[&str]) -> [u128; N] {
+    let mut packed = [0; N];
+    let mut at = 0;
+    while at < N {
+        packed[at] = pack(labels[at].as_bytes());
+        at += 1;
+    }
+    packed
+}
+
+static PACKED_TOPS: [u128; TOPS.len()] = pack_all(TOPS);
+static PACKED_FILES: [u128; FILES.len()] = pack_all(&FILES);
+
+/// Whether there is a top-level domain of this length that begins so: nearly all endings of files are told
+/// apart by it alone.
+fn may_be_top(label: &[u8]) -> bool {
+    let Some(first) = label.first().map(u8::to_ascii_lowercase) else { return false };
+    let letter = usize::from(first.wrapping_sub(b'a'));
+    let lengths = TOP_LENGTHS.get(letter).copied().unwrap_or(0);
+    label.len() < 16 && lengths >> label.len() & 1 != 0
+}
+
+/// For each first letter the lengths of the top-level domains and endings of files, a bit each.
+#[expect(clippy::indexing_slicing, reason = "a table is filled when this is compiled")]
+const TOP_LENGTHS: [u16; 26] = {
+    let mut lengths = [0; 26];
+    let mut at = 0;
+    while at < TOPS.len() {
+        let top = TOPS[at].as_bytes();
+        lengths[(top[0] - b'a') as usize] |= 1 << top.len();
+        at += 1;
+    }
+    at = 0;
+    while at < FILES.len() {
+        let top = FILES[at].as_bytes();
+        lengths[(top[0] - b'a') as usize] |= 1 << top.len();
+        at += 1;
+    }
+    lengths
+};
 
 /// Countries whose domain is the ending of a kind of file.
 const FILES: [&str; 13] =
@@ -469,6 +521,11 @@ mod tests {
     fn the_list_is_in_order() {
         assert!(TOPS.is_sorted());
         assert!(FILES.iter().all(|file| !TOPS.contains(file)));
+        assert!(PACKED_TOPS.is_sorted());
+        assert!(TOPS.iter().all(|top| is_top(top.to_uppercase().as_bytes(), b"x", 2)));
+        for label in ["", "log", "comm", "c", "1a", "international1", "abcdefghijklmnopq"] {
+            assert!(!is_top(label.as_bytes(), b"x", 3), "{label}");
+        }
     }
 
     #[test]

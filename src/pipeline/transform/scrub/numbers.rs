@@ -20,12 +20,16 @@ pub(super) fn find(text: &Text<'_>, finds: &mut Finds) {
         let rest = text.words.get(at..).unwrap_or_default();
         let groups = chain(text.bytes, rest);
         let groups = rest.get(..groups).unwrap_or_default();
-        if !groups.is_empty() {
+        // Fewer digits are a number of none of the kinds.
+        if groups.iter().map(Word::len).sum::<usize>() >= DIGITS_MIN {
             judge(text, groups, finds);
         }
         at += groups.len().max(1);
     }
 }
+
+/// The fewest digits that any of them has: those of a telephone beside a word that says so.
+const DIGITS_MIN: usize = 6;
 
 /// More groups are a list of numbers; it is cut here.
 const GROUPS_MAX: usize = 8;
@@ -111,11 +115,11 @@ fn digits<'a>(bytes: &'a [u8], groups: &'a [Word]) -> impl DoubleEndedIterator<I
 /// cards, a known beginning, and Luhn's sum.
 fn card(bytes: &[u8], groups: &[Word]) -> Option<(usize, usize)> {
     let first = groups.first()?;
-    let lengths: Vec<usize> = groups.iter().map(Word::len).collect();
-    let count = match lengths.as_slice() {
+    let lengths: [usize; 5] = std::array::from_fn(|at| groups.get(at).map_or(0, Word::len));
+    let count = match lengths {
         [12..=19, ..] => 1,
-        [4, 4, 4, 4, 3, ..] => 5,
-        [4, 4, 4, 4, ..] => 4,
+        [4, 4, 4, 4, 3] => 5,
+        [4, 4, 4, 4, _] => 4,
         [4, 6, 4 | 5, ..] => 3,
         _ => return None,
     };
@@ -227,6 +231,10 @@ fn phone(text: &Text<'_>, groups: &[Word]) -> Option<(usize, usize)> {
     if joins_digits(bytes, first.start, last.end) || byte_before(bytes, first.start) == b'-' {
         return None;
     }
+    if groups.len() == 1 {
+        // Most are numbers of jobs.
+        return found.filter(|_| (6..=13).contains(&digits) && named(text, groups, &WORDS));
+    }
     let gaps: Vec<&[u8]> = groups
         .windows(2)
         .filter_map(|pair| match pair {
@@ -268,8 +276,7 @@ fn phone(text: &Text<'_>, groups: &[Word]) -> Option<(usize, usize)> {
     if trunk && grouped && first.len() <= 5 && (9..=11).contains(&digits) {
         return found;
     }
-    let told = (grouped || groups.len() == 1) && (6..=13).contains(&digits);
-    found.filter(|_| told && named(text, groups, &WORDS))
+    found.filter(|_| grouped && (6..=13).contains(&digits) && named(text, groups, &WORDS))
 }
 
 /// Words beside which digits are a telephone number.

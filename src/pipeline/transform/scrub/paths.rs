@@ -45,6 +45,9 @@ const fn of_user(byte: u8) -> bool {
 
 /// Whether the folders in this one are those of users.
 fn is_home(folder: &[u8]) -> bool {
+    if !matches!(folder.first(), Some(b'h' | b'H' | b'u' | b'U')) {
+        return false;
+    }
     let of = |known: &[u8]| folder.eq_ignore_ascii_case(known);
     let home = folder.split_at_checked(4).is_some_and(|(home, number)| {
         home.eq_ignore_ascii_case(b"home") && number.iter().all(u8::is_ascii_digit)
