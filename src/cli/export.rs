@@ -197,7 +197,7 @@ fn tell(
         Some(held) => {
             writeln!(
                 out,
-                "left out: {} rows, by `rows` or `nulls` of the policy",
+                "left out: {} rows, by `rows`, `nulls` or `release` of the policy",
                 HumanCount(held)
             )?;
         }

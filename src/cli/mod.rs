@@ -18,6 +18,7 @@ pub mod place;
 pub mod policy;
 mod progress;
 mod reidentify;
+mod release;
 mod report;
 mod risk;
 mod serve;
@@ -69,6 +70,7 @@ A first dataset, from nothing:
                                              serve until Ctrl-C
   veilflight export jobs --partner cern --to parquet --out jobs.parquet
                                              or write files, without a server
+  veilflight release build adult             a k-anonymous release, where the policy asks for one
   veilflight audit show                      see who pulled what
   veilflight mapping lookup user_0042 ...    the way back, with a reason
 
@@ -104,6 +106,7 @@ enum Verb {
     Key(key::Args),
     Mapping(mapping::Args),
     Reidentify(reidentify::Args),
+    Release(release::Args),
     Tls(tls::Args),
     Audit(audit::Args),
     Export(export::Args),
@@ -158,6 +161,7 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         Verb::Key(args) => finished(key::run(args, Arc::new(SystemClock), out)),
         Verb::Mapping(args) => finished(mapping::run(args, Arc::new(SystemClock), out)),
         Verb::Reidentify(args) => finished(reidentify::run(args, Arc::new(SystemClock), out)),
+        Verb::Release(args) => finished(release::run(args, Arc::new(SystemClock), out)),
         Verb::Tls(args) => finished(tls::run(args, Arc::new(SystemClock), out)),
         Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
         Verb::Export(args) => finished(export::run(&args, Arc::new(SystemClock), out)),

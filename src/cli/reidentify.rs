@@ -14,6 +14,7 @@ use crate::audit::Deed;
 use crate::clock::Clock;
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::reidentify::{Search, search};
+use crate::pipeline::release::store::Releases;
 use crate::pipeline::source::snapshot;
 use crate::pipeline::transform::TokenMap;
 use crate::pipeline::transform::aes_siv;
@@ -93,7 +94,12 @@ impl Args {
         {
             return Ok(vec![String::from_utf8_lossy(&value).into_owned()]);
         }
-        let snapshot = snapshot(&target.policy, 1)?;
+        let snapshot = match target.policy.release {
+            // What partners hold is of the release.
+            Some(_) => Releases::new(&hand.place.state, Arc::clone(&target.ring))
+                .snapshot(&target.policy, 1)?,
+            None => snapshot(&target.policy, 1)?,
+        };
         let store = Arc::clone(&hand.store);
         let tokens: Arc<dyn TokenMap> = store;
         let progress = Progress::start("looking", Unit::Rows);

@@ -16,15 +16,16 @@ use crate::clock::Clock;
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::release::progress::Progress as Watched;
+use crate::pipeline::release::store::Releases;
 use crate::pipeline::release::survey::{self, Survey};
 use crate::policy::load::load;
 use crate::policy::{Class, Policy};
 use crate::report::page::Page;
 use crate::report::write::html::framed;
 use crate::report::write::text;
-use crate::risk::THRESHOLD;
 use crate::risk::assessment::{Assessment, Side};
 use crate::risk::page::{frame, page};
+use crate::risk::{Shapes, THRESHOLD};
 
 const LONG: &str = "\
 Measure the risk that somebody is found in a dataset: before, from the raw rows under the policy's filter, \
@@ -118,7 +119,7 @@ fn assessment(
     columns: Vec<String>,
     unit: Option<String>,
     survey: &Survey,
-    after: Result<(Side, Vec<(String, f64, Option<f64>)>), String>,
+    after: Result<(Side, Guarantees), String>,
     clock: &dyn Clock,
 ) -> Assessment {
     let (after, guarantees) = match after {
@@ -141,6 +142,9 @@ fn assessment(
     }
 }
 
+/// What the policy asks of every class, and what was found: model, asked, found.
+type Guarantees = Vec<(String, f64, Option<f64>)>;
+
 /// What leaves: its risk, and what its release guarantees; or why that cannot be told.
 fn after(
     args: &Args,
@@ -148,14 +152,47 @@ fn after(
     columns: &[String],
     unit: Option<&str>,
     shown: &Shown,
-) -> Result<(Side, Vec<(String, f64, Option<f64>)>), String> {
+) -> Result<(Side, Guarantees), String> {
     let side = |what: &str, shapes: &_| Side::new(what, shapes, args.threshold, args.population);
-    let ruled = survey::ruled(policy, columns, unit, shown).map_err(|error| error.chain())?;
     let what = match policy.release {
-        Some(_) => "the columns' own rules; nothing leaves until a release is built",
+        Some(_) => {
+            if let Some((shapes, guarantees)) = released(args, policy, columns, unit)? {
+                return Ok((side("the release that is served", &shapes), guarantees));
+            }
+            "the columns' own rules; nothing leaves until a release is built"
+        }
         None => "what the columns' rules leave",
     };
+    let ruled = survey::ruled(policy, columns, unit, shown).map_err(|error| error.chain())?;
     Ok((side(what, &ruled), Vec::new()))
+}
+
+/// The release that is served, measured again from its files; nothing where there is none.
+fn released(
+    args: &Args,
+    policy: &Policy,
+    columns: &[String],
+    unit: Option<&str>,
+) -> Result<Option<(Shapes, Guarantees)>, String> {
+    let told = |error: Error| error.chain();
+    let dataset = &policy.dataset;
+    // Without a key nothing was built, and none is made for a look.
+    if args.place.key.is_none() && !args.place.state.exists() {
+        return Ok(None);
+    }
+    let releases = Releases::new(&args.place.state, args.place.ring().map_err(told)?);
+    let pins = releases.pins(dataset).map_err(told)?;
+    let Some(note) = pins.current() else { return Ok(None) };
+    let manifest = releases.manifest(dataset, note).map_err(told)?;
+    let has = |name: &&String| manifest.columns.iter().any(|column| column.name == **name);
+    let columns: Vec<String> = columns.iter().filter(has).cloned().collect();
+    let unit = unit.filter(|unit| manifest.columns.iter().any(|column| column.name == *unit));
+    let folder = releases.place(dataset, &note.id);
+    let paths: Vec<PathBuf> = manifest.files.iter().map(|part| folder.join(&part.name)).collect();
+    let shapes = survey::released(&paths, &columns, unit).map_err(told)?;
+    let guarantees = manifest.guarantees.into_iter();
+    let guarantees = guarantees.map(|found| (found.model, found.asked, found.achieved));
+    Ok(Some((shapes, guarantees.collect())))
 }
 
 /// For the terminal.

@@ -19,6 +19,8 @@ use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Context, Error, Result};
 use crate::identity::{Credentials, Custodian, Identity, Partner};
 use crate::pipeline::query::{Engine, Query, Statement, Terms, View};
+use crate::pipeline::release::store::Releases;
+use crate::pipeline::source::{Snapshot, snapshot};
 use crate::pipeline::stream::{Limits, Pipeline};
 use crate::pipeline::verify::{Outputs, Rules, Scanned, identifying, scan};
 use crate::policy::plan::{Plan, access, plan};
@@ -134,8 +136,9 @@ impl Local {
         let limits = Limits { idle: PATIENCE, keep_alive: PATIENCE, ..settings.limits };
         let pipeline = Pipeline::new(Arc::clone(&ring), Arc::clone(&store) as _, limits);
         let pipeline = Arc::new(pipeline);
+        let releases = Releases::new(&place.state, Arc::clone(&ring));
         let rooms = Rooms {
-            catalog: Catalog::open(policies, settings.shards_max, loader())?,
+            catalog: Catalog::open(policies, settings.shards_max, releases, loader())?,
             identity: Identity::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ring)),
             engine: Arc::new(Engine::new(Arc::clone(&pipeline), settings.query)?),
             pipeline,
@@ -285,7 +288,8 @@ impl Local {
     pub fn raw_size(&self, partner: &str, name: &str) -> Result<RawSize> {
         let partner = self.partner(partner)?;
         let policy = self.granted(partner.name(), name)?;
-        let (plan, snapshot) = self.block_on(self.planned(&partner, &policy))?;
+        let (plan, served) = self.block_on(self.planned(&partner, &policy))?;
+        let snapshot = source(&policy, served)?;
         if policy.dataset == name {
             return Ok(snapshot.size(plan.columns().iter().map(|column| column.name.as_str())));
         }
@@ -317,8 +321,9 @@ impl Local {
             ..self.request(&partner)
         };
         let entry = self.rooms.log.open(request)?;
-        match self.block_on(self.planned(&partner, &policy)) {
-            Ok((plan, snapshot)) => scan(&plan, &snapshot, rules, outputs, progress, entry),
+        let planned = self.block_on(self.planned(&partner, &policy));
+        match planned.and_then(|(plan, served)| Ok((plan, source(&policy, served)?))) {
+            Ok((plan, raw)) => scan(&plan, &raw, rules, outputs, progress, entry),
             Err(error) => closing(entry, Err(error)),
         }
     }
@@ -344,11 +349,7 @@ impl Local {
         self.rooms.identity.authenticate(&Credentials { custodian, ..Credentials::default() })
     }
 
-    async fn planned(
-        &self,
-        partner: &Partner,
-        policy: &Arc<Policy>,
-    ) -> Result<(Plan, crate::pipeline::source::Snapshot)> {
+    async fn planned(&self, partner: &Partner, policy: &Arc<Policy>) -> Result<(Plan, Snapshot)> {
         let snapshot = self.rooms.catalog.snapshot(policy).await?;
         let today = self.rooms.clock.today();
         let plan = plan(policy, partner.name(), snapshot.schema(), today)?;
@@ -396,6 +397,18 @@ fn closing<T>(entry: Entry, done: Result<T>) -> Result<T> {
     let closed = entry.close(outcome, 0, 0);
     let done = done?;
     closed.map(|()| done)
+}
+
+/// The raw rows behind what is served. Where a release is served, these are the rows that it was made of, if
+/// the source is still there: rows that were suppressed have identifiers too.
+fn source(policy: &Policy, served: Snapshot) -> Result<Snapshot> {
+    match policy.release {
+        Some(_) => match snapshot(policy, 1) {
+            Err(error) if error.code() == Code::SourceUnreadable => Ok(served),
+            raw => raw,
+        },
+        None => Ok(served),
+    }
 }
 
 fn seen(plan: &Plan, version: &str) -> Seen {

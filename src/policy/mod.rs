@@ -29,6 +29,7 @@ mod read;
 pub mod release;
 mod rule;
 pub mod schema;
+pub mod stored;
 #[cfg(test)]
 mod tests;
 mod yaml;

@@ -1,15 +1,26 @@
 //! One policy, one partner, one raw schema: exactly what will be sent. A [`Plan`] is the only thing
 //! that the pipeline obeys, and [`plan`] is the only way to make one.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use chrono::NaiveDate;
 
-use super::{Access, Allowance, Grant, Limits, Linkage, Policy, Rule};
+use super::args::Args;
+use super::load::leaves;
+use super::release::ReleaseRules;
+use super::stored::{self, Role};
+use super::{Access, Allowance, Column, Grant, Limits, Linkage, Policy, Rule};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::transform::column::{canonical, carried};
-use crate::pipeline::transform::elements;
+use crate::pipeline::transform::{self, elements};
+
+/// The key of a field's metadata that says what was done to the column.
+const PROTECTION: &str = "veilflight.protection";
+
+/// The key of metadata that names the release.
+pub const RELEASE_KEY: &str = "veilflight.release";
 
 /// What will be sent to one partner from one dataset.
 ///
@@ -110,12 +121,6 @@ impl Plan {
 /// policy asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
 pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate) -> Result<Plan> {
     let grant = grant(policy, partner, today)?;
-    if policy.release.is_some() {
-        return Err(Error::new(
-            Code::DatasetUnavailable,
-            format!("`{}` asks for a release, which this version does not build", policy.dataset),
-        ));
-    }
     if matches!(grant.access, Access::Aggregates { .. }) && policy.unit.is_none() {
         // The loader refuses such a policy; a group whose persons cannot be counted must not be answered.
         return Err(Error::new(
@@ -175,65 +180,10 @@ pub fn fits(policy: &Policy, raw: &Schema) -> Result<()> {
 
 /// The columns that leave, and the schema of the stream.
 fn columns(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, SchemaRef)> {
-    for field in raw.fields() {
-        if !policy.columns.iter().any(|column| column.name == *field.name()) {
-            return Err(drift(
-                policy,
-                format!("the data has a column `{}` without a rule", field.name()),
-            ));
-        }
-    }
-    let mut columns = Vec::new();
-    let mut fields = Vec::new();
-    for column in &policy.columns {
-        let field = raw
-            .field_with_name(&column.name)
-            .map_err(|_| drift(policy, format!("the data has no column `{}`", column.name)))?;
-        let input = canonical(field.data_type());
-        let transform = column.rule.transform;
-        let mut reads = Vec::new();
-        for other in transform.reads(&column.rule.args) {
-            let other = raw
-                .field_with_name(&other)
-                .map_err(|_| drift(policy, format!("the data has no column `{other}`")))?;
-            reads.push(canonical(other.data_type()));
-        }
-        transform
-            .reads_fit(&column.rule.args, &reads)
-            .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
-        let mut learns = Vec::new();
-        for other in transform.learns_from(&column.rule.args) {
-            let other = raw
-                .field_with_name(&other)
-                .map_err(|_| drift(policy, format!("the data has no column `{other}`")))?;
-            learns.push(canonical(other.data_type()));
-        }
-        transform
-            .learns_fit(&column.rule.args, &learns)
-            .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
-        let fit = elements::fit(transform, &column.rule.args, &input)
-            .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
-        let Some(output) = fit.output else { continue };
-        carried(field.data_type())
-            .and_then(|()| carried(&output))
-            .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
-        // What a kernel makes null of a list are elements, not the list.
-        let nullable =
-            field.is_nullable() || (transform.adds_nulls(&column.rule.args) && !fit.by_element);
-        fields.push(
-            Field::new(&column.name, output.clone(), nullable).with_metadata(
-                [("veilflight.protection".to_owned(), transform.spec().name())].into(),
-            ),
-        );
-        columns.push(PlannedColumn {
-            name: column.name.clone(),
-            input,
-            output,
-            rule: column.rule.clone(),
-            domain: domain(policy, column),
-            by_element: fit.by_element,
-        });
-    }
+    let (columns, fields) = match &policy.release {
+        Some(rules) => of_release(policy, rules, raw)?,
+        None => of_data(policy, raw)?,
+    };
     if columns.is_empty() {
         return Err(Error::new(
             Code::DatasetUnavailable,
@@ -243,8 +193,145 @@ fn columns(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, SchemaR
     Ok((columns, Arc::new(Schema::new(fields))))
 }
 
+fn of_data(policy: &Policy, raw: &Schema) -> Result<(Vec<PlannedColumn>, Vec<Field>)> {
+    for field in raw.fields() {
+        if !policy.columns.iter().any(|column| column.name == *field.name()) {
+            return Err(drift(
+                policy,
+                format!("the data has a column `{}` without a rule", field.name()),
+            ));
+        }
+    }
+    let planned =
+        policy.columns.iter().filter_map(|column| by_rule(policy, column, raw).transpose());
+    Ok(planned.collect::<Result<Vec<_>>>()?.into_iter().unzip())
+}
+
+/// The columns of a release: those that it decided about as they stand there, the others by their rules.
+///
+/// INVARIANT: what the schema says of quasi-identifiers comes from the policy and the release's name, never
+/// from the rows, so that it tells nothing of them.
+fn of_release(
+    policy: &Policy,
+    rules: &ReleaseRules,
+    stored: &Schema,
+) -> Result<(Vec<PlannedColumn>, Vec<Field>)> {
+    if let Some(reason) = stored::misread(policy, rules) {
+        return Err(drift(policy, reason));
+    }
+    let layout = stored::layout(policy, rules);
+    for field in stored.fields() {
+        if !layout.iter().any(|(column, _)| column.name == *field.name()) {
+            return Err(drift(
+                policy,
+                format!("the release has a column `{}` without a rule", field.name()),
+            ));
+        }
+    }
+    let id = stored.metadata().get(RELEASE_KEY).map(String::as_str).unwrap_or_default();
+    let mut planned = Vec::new();
+    for (column, role) in layout {
+        if role == Role::Raw {
+            planned.extend(by_rule(policy, column, stored)?);
+            continue;
+        }
+        let field = stored
+            .field_with_name(&column.name)
+            .map_err(|_| drift(policy, format!("the release has no column `{}`", column.name)))?;
+        if role == Role::Quasi
+            && !stored::quasi_types(rules).contains(&canonical(field.data_type()))
+        {
+            return Err(drift(policy, format!("column `{}` is no label", column.name)));
+        }
+        if leaves(&column.rule) {
+            planned.push(as_it_stands(policy, column, field, role, rules, id)?);
+        }
+    }
+    Ok(planned.into_iter().unzip())
+}
+
+/// A column that stands in the release as it leaves.
+fn as_it_stands(
+    policy: &Policy,
+    column: &Column,
+    field: &Field,
+    role: Role,
+    rules: &ReleaseRules,
+    id: &str,
+) -> Result<(PlannedColumn, Field)> {
+    let missing = || Error::new(Code::Internal, "there is no way to keep a column");
+    let keep = transform::find("keep", None).ok_or_else(missing)?;
+    let rule = Rule { transform: keep, args: Args::defaults(keep.spec().params) };
+    let output = canonical(field.data_type());
+    carried(&output)
+        .map_err(|reason| drift(policy, format!("column `{}`: {reason}", column.name)))?;
+    let mut metadata = HashMap::from([(RELEASE_KEY.to_owned(), id.to_owned())]);
+    if role == Role::Quasi {
+        metadata.insert(PROTECTION.to_owned(), "release".to_owned());
+        metadata.insert("veilflight.release.method".to_owned(), rules.method.name().to_owned());
+        if let Some(k) = rules.k() {
+            metadata.insert("veilflight.release.k".to_owned(), k.to_string());
+        }
+    } else {
+        metadata.insert(PROTECTION.to_owned(), column.rule.transform.spec().name());
+    }
+    let planned = PlannedColumn {
+        name: column.name.clone(),
+        input: output.clone(),
+        output: output.clone(),
+        rule,
+        domain: domain(policy, column),
+        by_element: false,
+    };
+    Ok((planned, Field::new(&column.name, output, true).with_metadata(metadata)))
+}
+
+/// A column under its rule; nothing where it does not leave.
+fn by_rule(
+    policy: &Policy,
+    column: &Column,
+    raw: &Schema,
+) -> Result<Option<(PlannedColumn, Field)>> {
+    let field = raw
+        .field_with_name(&column.name)
+        .map_err(|_| drift(policy, format!("the data has no column `{}`", column.name)))?;
+    let input = canonical(field.data_type());
+    let transform = column.rule.transform;
+    let types = |names: Vec<String>| {
+        let kind = |name: &String| {
+            let field = raw.field_with_name(name);
+            let field =
+                field.map_err(|_| drift(policy, format!("the data has no column `{name}`")))?;
+            Ok(canonical(field.data_type()))
+        };
+        names.iter().map(kind).collect::<Result<Vec<_>>>()
+    };
+    let misfit = |reason| drift(policy, format!("column `{}`: {reason}", column.name));
+    let reads = types(transform.reads(&column.rule.args))?;
+    transform.reads_fit(&column.rule.args, &reads).map_err(misfit)?;
+    let learns = types(transform.learns_from(&column.rule.args))?;
+    transform.learns_fit(&column.rule.args, &learns).map_err(misfit)?;
+    let fit = elements::fit(transform, &column.rule.args, &input).map_err(misfit)?;
+    let Some(output) = fit.output else { return Ok(None) };
+    carried(field.data_type()).and_then(|()| carried(&output)).map_err(misfit)?;
+    // What a kernel makes null of a list are elements, not the list.
+    let nullable =
+        field.is_nullable() || (transform.adds_nulls(&column.rule.args) && !fit.by_element);
+    let leaving = Field::new(&column.name, output.clone(), nullable)
+        .with_metadata([(PROTECTION.to_owned(), transform.spec().name())].into());
+    let planned = PlannedColumn {
+        name: column.name.clone(),
+        input,
+        output,
+        rule: column.rule.clone(),
+        domain: domain(policy, column),
+        by_element: fit.by_element,
+    };
+    Ok(Some((planned, leaving)))
+}
+
 /// The domain a rule names, or one that only this column of this dataset has.
-pub fn domain(policy: &Policy, column: &super::Column) -> String {
+pub fn domain(policy: &Policy, column: &Column) -> String {
     match column.rule.args.text("domain") {
         Some(named) => format!("domain:{named}"),
         None => format!("column:{}/{}", policy.dataset, column.name),

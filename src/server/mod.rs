@@ -26,6 +26,7 @@ use crate::error::{Code, Context, Result};
 use crate::identity::Identity;
 use crate::keys::KeyRing;
 use crate::pipeline::query::{Engine, check_views, faults};
+use crate::pipeline::release::store::Releases;
 use crate::pipeline::stream::Pipeline;
 use crate::policy::load::load_bytes;
 use crate::policy::plan;
@@ -107,7 +108,8 @@ impl Server {
         }
         let identity =
             Arc::new(Identity::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ring)));
-        let catalog = Catalog::open(&settings.policies, settings.shards_max, loader())?;
+        let releases = Releases::new(&settings.state, Arc::clone(&ring));
+        let catalog = Catalog::open(&settings.policies, settings.shards_max, releases, loader())?;
         if catalog.policies().is_empty() {
             tracing::warn!(folder = %settings.policies.display(), "there is no policy to serve");
         }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::error::{Code, Context, Error, Result};
+use crate::pipeline::release::store::Releases;
 use crate::pipeline::source::{self, Snapshot};
 use crate::policy::Policy;
 
@@ -28,6 +29,7 @@ pub struct Catalog {
     folder: PathBuf,
     loader: Loader,
     shards_max: u32,
+    releases: Releases,
     policies: ArcSwap<BTreeMap<String, Arc<Policy>>>,
     files: Mutex<Files>,
     snapshots: Mutex<BTreeMap<String, Arc<Slot>>>,
@@ -68,16 +70,22 @@ pub struct Reload {
 }
 
 impl Catalog {
-    /// Reads all policies of `folder`.
+    /// Reads all policies of `folder`. Of a policy with a release, what is served is in `releases`.
     ///
     /// # Errors
     /// [`Code::Policy`] when one is invalid, with every report in the text; [`Code::Config`] when the
     /// folder cannot be read.
-    pub fn open(folder: &Path, shards_max: u32, loader: Loader) -> Result<Self> {
+    pub fn open(
+        folder: &Path,
+        shards_max: u32,
+        releases: Releases,
+        loader: Loader,
+    ) -> Result<Self> {
         let catalog = Self {
             folder: folder.to_owned(),
             loader,
             shards_max,
+            releases,
             policies: ArcSwap::default(),
             files: Mutex::default(),
             snapshots: Mutex::default(),
@@ -167,10 +175,11 @@ impl Catalog {
         Ok(Reload { changed, removed, refused: told })
     }
 
-    /// The state of the dataset's files, at most `SNAPSHOT_GOOD_FOR` old.
+    /// The state of the dataset's files, at most `SNAPSHOT_GOOD_FOR` old: of its release, where the policy
+    /// has one.
     ///
     /// # Errors
-    /// What [`source::snapshot`] says.
+    /// What [`source::snapshot`] and [`Releases::snapshot`] say.
     pub async fn snapshot(&self, policy: &Arc<Policy>) -> Result<Snapshot> {
         let slot = self.slot(policy);
         let mut last = slot.0.lock().await;
@@ -210,7 +219,17 @@ impl Catalog {
     async fn look(&self, policy: &Arc<Policy>, last: &mut Option<Look>) -> Result<Snapshot> {
         let (asked, shards_max) = (Arc::clone(policy), self.shards_max);
         let at = Instant::now();
-        let snapshot = in_the_background(move || source::snapshot(&asked, shards_max)).await??;
+        let releases = self.releases.clone();
+        // INVARIANT: where a policy has a release, nothing of its source is served.
+        let look = move || match asked.release {
+            Some(_) => releases.snapshot(&asked, shards_max),
+            None => source::snapshot(&asked, shards_max),
+        };
+        let snapshot = in_the_background(look).await?;
+        if snapshot.is_err() {
+            *last = None;
+        }
+        let snapshot = snapshot?;
         let policy_digest = policy.digest.clone();
         *last = Some(Look { policy_digest, at, snapshot: snapshot.clone() });
         Ok(snapshot)
@@ -331,6 +350,7 @@ fn read_folder(folder: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::{KeyRing, Secret};
     use crate::policy::{Linkage, Nulls, Source};
 
     /// Files of this test hold `name digest`, or anything else for an invalid one.
@@ -357,6 +377,12 @@ mod tests {
         })
     }
 
+    /// No releases.
+    fn releases() -> Releases {
+        let ring = KeyRing::new(vec![(1, Secret::new([7; 32]))]).unwrap();
+        Releases::new(Path::new("nowhere"), Arc::new(ring))
+    }
+
     struct Folder(tempfile::TempDir);
 
     impl Folder {
@@ -377,7 +403,7 @@ mod tests {
         }
 
         fn open(&self) -> Result<Catalog> {
-            Catalog::open(self.0.path(), 4, loader())
+            Catalog::open(self.0.path(), 4, releases(), loader())
         }
     }
 
@@ -411,7 +437,8 @@ mod tests {
 
     #[test]
     fn a_missing_folder_stops_the_start() {
-        let error = Catalog::open(Path::new("/nowhere/at/all"), 4, loader()).unwrap_err();
+        let error =
+            Catalog::open(Path::new("/nowhere/at/all"), 4, releases(), loader()).unwrap_err();
         assert_eq!(error.code(), Code::Config);
     }
 
@@ -448,7 +475,7 @@ mod tests {
             let loaded = crate::policy::load::load_bytes(path, bytes);
             loaded.map(|loaded| loaded.policy).map_err(|report| report.to_string())
         });
-        let catalog = Catalog::open(folder.0.path(), 4, loader).unwrap();
+        let catalog = Catalog::open(folder.0.path(), 4, releases(), loader).unwrap();
         let digest = || catalog.policy("a").unwrap().digest.clone();
         let first = digest();
         folder.write("sites.csv", "fnal;us\ncern;fr\n");

@@ -135,7 +135,14 @@ impl Flights {
         policy: &Arc<Policy>,
         seen: &Seen,
     ) -> Result<(Plan, Snapshot)> {
-        let snapshot = self.catalog.snapshot_of(policy, &seen.data_version).await?;
+        let snapshot = match self.catalog.snapshot_of(policy, &seen.data_version).await {
+            // The ticket was issued while there was a release.
+            Err(error) if policy.release.is_some() && error.code() == Code::DatasetUnavailable => {
+                let what = format!("the release of `{}` was withdrawn or replaced", seen.dataset);
+                return Err(stale(&what).because(error));
+            }
+            looked => looked?,
+        };
         let plan = plan(policy, partner, snapshot.schema(), self.clock.today())?;
         if snapshot.version() != seen.data_version {
             return Err(stale(&format!("the data of `{}` changed", seen.dataset)));

@@ -38,7 +38,10 @@ fn an_export_says_what_it_wrote_and_leaves_a_manifest_for_the_custodian() {
     let told = export(&custody, &["--to", "parquet", "--out", shown]).unwrap();
     assert!(told.starts_with(&format!("wrote {shown}: 5 rows, ")), "{told}");
     assert!(told.contains("(the same columns in the source's parquet): "), "{told}");
-    assert!(told.contains("left out: 1 rows, by `rows` or `nulls` of the policy"), "{told}");
+    assert!(
+        told.contains("left out: 1 rows, by `rows`, `nulls` or `release` of the policy"),
+        "{told}"
+    );
     let manifest = Manifest::read(&out).unwrap().unwrap();
     assert_eq!((manifest.rows, manifest.rows_raw), (5, Some(6)));
     assert_eq!(

@@ -16,6 +16,7 @@ use crate::pipeline::source::snapshot;
 use crate::policy::check::check_schema;
 use crate::policy::load::{Loaded, load};
 use crate::policy::problem::Problem;
+use crate::policy::stored;
 
 mod check;
 mod diff;
@@ -152,7 +153,12 @@ fn check_data(loaded: &Loaded, today: NaiveDate) -> Vec<Diagnostic> {
         let message = "the filter cannot be used on the data";
         found.push(*chained(loaded, Problem::FilterRefused, span, message, &error));
     }
-    found.extend(check_views(loaded, Some((&schema, today))));
+    let served = match &loaded.policy.release {
+        // Views are asked of the release.
+        Some(rules) => Arc::new(stored::schema(&loaded.policy, rules, &schema)),
+        None => schema,
+    };
+    found.extend(check_views(loaded, Some((&served, today))));
     found
 }
 

@@ -3,21 +3,33 @@
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
 mod assembly;
+pub mod build;
+mod checkpoint;
 pub mod choice;
+mod classes;
 pub mod count;
 mod hierarchy;
 pub mod lattice;
+pub mod manifest;
 pub mod measure;
 pub mod microaggregation;
 pub mod model;
 pub mod mondrian;
 pub mod objective;
 mod order;
+pub mod pins;
 pub mod progress;
 pub mod recoding;
+mod ruled;
+mod scatter;
+mod shown;
+mod spill;
+mod steps;
+pub mod store;
 pub mod suppression;
 pub mod survey;
 pub mod table;
 #[cfg(test)]
 mod testing;
 mod text;
+mod write;

@@ -1,9 +1,11 @@
 //! What rows would tell who met them: the classes that some columns make, raw or as their rules leave them,
 //! under the policy's row filter. Counts and codes come out, for `risk/` to measure; never a value.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::count::{self, Means};
+use super::measure::{self, Beside};
 use super::progress::Progress;
 use super::table::Table;
 use crate::error::{Code, Error, Result};
@@ -92,6 +94,14 @@ pub fn ruled(
     let policy = Arc::new(policy);
     let table = count::table(&rules(&columns, unit), &policy, &snapshot, progress, means)?;
     Ok(shapes(&table))
+}
+
+/// The classes of released files, from their own columns.
+///
+/// # Errors
+/// What reading says.
+pub fn released(paths: &[PathBuf], columns: &[String], unit: Option<&str>) -> Result<Shapes> {
+    Ok(measure::files(paths, &rules(columns, unit), &Beside::default())?.shapes)
 }
 
 /// Where nothing leaves that could tell rows apart, all are one class.

@@ -64,7 +64,7 @@ impl PinnedFile {
         digest.update(self.inode.to_le_bytes());
     }
 
-    pub(super) const fn len(&self) -> u64 {
+    pub(crate) const fn len(&self) -> u64 {
         self.len
     }
 

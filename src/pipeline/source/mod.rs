@@ -1,11 +1,12 @@
 //! Finds the files of a dataset and pins their state: a [`Snapshot`] names files, schema, version and
 //! shards. Reads footers and header lines, never rows.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
@@ -17,7 +18,7 @@ mod quotes;
 mod text;
 
 pub(super) use files::{PinnedFile, find};
-pub(super) use parquet::ParquetFile;
+pub(super) use parquet::{ParquetFile, footer_of};
 pub(super) use text::TextFile;
 
 /// The state of a dataset's files at one moment.
@@ -27,6 +28,8 @@ pub struct Snapshot {
     version: String,
     moment: String,
     shards: Arc<[Shard]>,
+    /// A file beside the data that says that they are the ones.
+    witness: Option<PinnedFile>,
 }
 
 /// How large a dataset's files are.
@@ -61,7 +64,7 @@ pub(super) enum Piece {
 }
 
 impl Snapshot {
-    /// The raw schema, as read: without metadata.
+    /// The raw schema, as read: without metadata, but for the name of a release.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -105,7 +108,7 @@ impl Snapshot {
     /// Whether every file is still as it was.
     pub fn is_current(&self) -> bool {
         let files = self.shards.iter().flat_map(|shard| &shard.pieces).map(Piece::file);
-        files.into_iter().all(|file| file.open().is_ok())
+        files.chain(&self.witness).all(|file| file.open().is_ok())
     }
 
     pub(super) fn shard(&self, index: u32) -> Option<&Shard> {
@@ -114,6 +117,24 @@ impl Snapshot {
 
     pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece> {
         self.shards.iter().flat_map(|shard| &shard.pieces)
+    }
+
+    /// About how many bytes a row takes in memory, all columns together; where rows are widest.
+    pub(super) fn row_bytes(&self) -> u64 {
+        let roots: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let wide = self.pieces().map(|piece| match piece {
+            Piece::RowGroup { file, index } => file.row_bytes(*index, &roots),
+            Piece::Text(file) => file.row_bytes(),
+        });
+        // Texts that the file packs as dictionaries are unpacked: a guess, as files do not tell.
+        wide.max().unwrap_or(1) + 16 * roots.len() as u64
+    }
+
+    /// The files, each once, in their order.
+    pub(super) fn files(&self) -> Vec<&PinnedFile> {
+        let mut files: Vec<&PinnedFile> = self.pieces().map(Piece::file).collect();
+        files.dedup_by_key(|file| file.path());
+        files
     }
 }
 
@@ -165,6 +186,28 @@ pub(super) fn look(folder: &Path, source: &Source, shards_max: u32) -> Result<Sn
             text::open_all(source, &files, &mut digest)?
         }
     };
+    Ok(pinned(schema, pieces, digest, shards_max))
+}
+
+/// The state of parquet files that the program itself stored: of these files alone, and only as long as
+/// `witness` is the file that it is now. The schema gets `metadata`; `stamp` says what the files are.
+pub(super) fn stored(
+    files: &[PathBuf],
+    witness: &Path,
+    metadata: HashMap<String, String>,
+    stamp: &str,
+    shards_max: u32,
+) -> Result<Snapshot> {
+    // Before the files: a change in between is noticed.
+    let witness = Some(PinnedFile::pin(witness)?);
+    let mut digest = Sha256::new();
+    digest.update(stamp.as_bytes());
+    let (schema, pieces) = parquet::open_all(files, &mut digest)?;
+    let schema = Arc::new(Schema::new_with_metadata(schema.fields().clone(), metadata));
+    Ok(Snapshot { witness, ..pinned(schema, pieces, digest, shards_max) })
+}
+
+fn pinned(schema: SchemaRef, pieces: Vec<Piece>, mut digest: Sha256, shards_max: u32) -> Snapshot {
     // A ticket names a shard by its number, which means nothing in another cut.
     let count = (pieces.len() as u64).min(u64::from(shards_max));
     digest.update(count.to_le_bytes());
@@ -172,7 +215,7 @@ pub(super) fn look(folder: &Path, source: &Source, shards_max: u32) -> Result<Sn
     pieces.iter().for_each(|piece| piece.file().stamp(&mut here));
     let hex = |digest: Sha256| data_encoding::HEXLOWER.encode(&digest.finalize());
     let shards = split(pieces, shards_max).into();
-    Ok(Snapshot { schema, version: hex(digest), moment: hex(here), shards })
+    Snapshot { schema, version: hex(digest), moment: hex(here), shards, witness: None }
 }
 
 /// Splits pieces into runs of about equal weight, keeping their order.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -85,7 +85,7 @@ impl ParquetFile {
     }
 
     /// Where it is, for the operator.
-    pub(crate) fn path(&self) -> &std::path::Path {
+    pub(crate) fn path(&self) -> &Path {
         self.pinned.path()
     }
 
@@ -310,6 +310,17 @@ fn footer(mut file: &std::fs::File) -> std::io::Result<Vec<u8>> {
     let mut footer = Vec::new();
     file.take(u64::from(length)).read_to_end(&mut footer)?;
     Ok(footer)
+}
+
+/// The size and the footer of a file.
+///
+/// # Errors
+/// `SourceUnreadable` when it cannot be read.
+pub(crate) fn footer_of(path: &Path) -> Result<(u64, Vec<u8>)> {
+    let failed = || format!("read the footer of `{}`", path.display());
+    let file = std::fs::File::open(path).context(Code::SourceUnreadable, failed)?;
+    let bytes = file.metadata().context(Code::SourceUnreadable, failed)?.len();
+    Ok((bytes, footer(&file).context(Code::SourceUnreadable, failed)?))
 }
 
 /// Whether every data page of the chunk is encoded by dictionary.
