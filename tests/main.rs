@@ -15,11 +15,11 @@ mod init;
 #[cfg(feature = "server")]
 #[cfg(test)]
 mod leak;
-#[cfg(test)]
-mod shared;
 #[cfg(feature = "server")]
 #[cfg(test)]
 mod seeds;
+#[cfg(test)]
+mod shared;
 #[cfg(feature = "server")]
 #[cfg(test)]
 mod site;

@@ -323,10 +323,8 @@ impl<K: Key> Classes<K> {
         scratch: &mut Scratch,
     ) -> Self {
         let pieces = layout.pieces::<K>((from, to), self.len());
-        let remember = carry.follow
-            || carry.values
-            || self.population.is_some()
-            || self.persons.is_some();
+        let remember =
+            carry.follow || carry.values || self.population.is_some() || self.persons.is_some();
         let Scratch { slots, class_of, .. } = scratch;
         class_of.clear();
         slots.clear();

@@ -67,8 +67,7 @@ impl Judge<'_> {
         let limit = self.guarantees.suppressible();
         let holds = !beyond && tally.suppressed <= limit;
         // Rounding must not rule out what just holds.
-        let hopeless_below =
-            !holds
+        let hopeless_below = !holds
             && (below > limit as f64 + ROUNDING * tally.rows as f64
                 || (limit == 0 && !beyond && self.guarantees.join()));
         if holds && self.measure.asks_for_groups() {
