@@ -158,8 +158,8 @@ fn million() -> Table {
         let age = (draw(60, 1) + draw(40, 1)).min(99);
         let study = if age < 20 { draw(4, 2) } else { draw(16, 2) };
         let job = (study / 2 + draw(8, 3)).min(13);
-        let country = draw(41, 16);
-        vec![draw(2, 1), age, draw(5, 5), draw(7, 4), study, country, draw(300, 22), job]
+        let country = draw(41, 20);
+        vec![draw(2, 1), age, draw(5, 9), draw(7, 7), study, country, draw(300, 26), job]
     });
     table(hierarchies, rows)
 }

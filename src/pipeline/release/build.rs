@@ -45,6 +45,9 @@ const GROUPS_MIN: u64 = 16;
 /// The least and the most rows of a row group.
 const GROUP_ROWS: (u64, u64) = (4_096, 131_072);
 
+/// Where the rows of one divided combination go, one after the other.
+type Ranks<'a> = Box<dyn Iterator<Item = Option<u32>> + 'a>;
+
 /// Hears how far a build is. Called from several threads.
 pub trait Watch: Progress {
     /// Something else is done now.
@@ -427,7 +430,7 @@ impl<'a> Writing<'a> {
             return Ok(());
         }
         let odd = || Error::new(Code::Internal, "a divided combination has more rows than counted");
-        let mut current: Option<(u32, Box<dyn Iterator<Item = Option<u32>> + '_>)> = None;
+        let mut current: Option<(u32, Ranks<'_>)> = None;
         for bucket in 0..divided.len() {
             stop(self.job.watch)?;
             let sorted = divided.sorted(bucket)?;

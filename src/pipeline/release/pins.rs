@@ -363,12 +363,9 @@ mod tests {
             assert_eq!(refused("jobs", 7), Code::State, "{old}");
         }
         // A generalization that is taken out of the history would not stand against a second.
-        let mut without = there;
-        without.history.clear();
-        let forged = text.replace(
-            &text[text.find("\"history\"").unwrap()..text.find("\"epoch\"").unwrap()],
-            "\"history\": []},",
-        );
+        let (before, rest) = text.split_once("\"history\"").unwrap();
+        let (_, after) = rest.split_once("\"epoch\"").unwrap();
+        let forged = format!("{before}\"history\": []}}, \"epoch\"{after}");
         fs::write(&path, forged).unwrap();
         assert_eq!(refused("jobs", 7), Code::State);
     }

@@ -100,8 +100,10 @@ fn k_counts_persons_where_a_unit_is_named() {
 #[test]
 fn every_model_is_measured_and_the_worst_class_counts() {
     // Class 1: a a b c. Class 2: a b b b. In all: a 3, b 4, c 1.
-    let rows: Vec<[&str; 2]> =
-        "1a 1a 1b 1c 2a 2b 2b 2b".split(' ').map(|cell| [&cell[..1], &cell[1..]]).collect();
+    let rows: Vec<[&str; 2]> = "1a 1a 1b 1c 2a 2b 2b 2b"
+        .split(' ')
+        .map(|cell| <[&str; 2]>::from(cell.split_at(1)))
+        .collect();
     let rows: Vec<&[&str]> = rows.iter().map(|row| row.as_slice()).collect();
     let batch = table(&["q", "s"], &rows);
     let column = "s".to_owned();

@@ -3,18 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use crate::pipeline::release::table::{Hierarchy, Lists, Sensitive, Table};
+use crate::shared::shared;
 
-/// Where shared data lie.
-pub(super) fn shared() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    if folder.join("data/adult/adult.csv").exists() {
-        return Some(folder);
-    }
-    assert!(option_env!("CI") != Some("true"), "the shared data are missing");
-    eprintln!("skipped: there is no ../shared");
-    None
-}
+use crate::pipeline::release::table::{Hierarchy, Lists, Sensitive, Table};
 
 /// Adult in memory.
 pub(super) struct Adult {
@@ -31,13 +22,14 @@ fn read(path: &Path) -> Vec<Vec<String>> {
 }
 
 impl Adult {
-    pub(super) fn open(shared: &Path) -> Self {
-        let folder = shared.join("data/adult");
+    /// As it lies among the shared data.
+    pub(super) fn open() -> Option<Self> {
+        let folder = shared("data/adult")?;
         let mut rows = read(&folder.join("adult.csv"));
         let header = rows.remove(0);
         let mut subset = read(&folder.join("adult_subset.csv"));
         subset.remove(0);
-        Self { folder, header, rows, subset }
+        Some(Self { folder, header, rows, subset })
     }
 
     /// A row of the subset for every row of the file that has the same cells.

@@ -364,7 +364,7 @@ fn the_search_finds_what_looking_at_everything_finds() {
             }
         }
     }
-    assert!(found > 1_000 && none > 100, "{found} found, {none} without");
+    assert!(found > 1_000 && none > 5, "{found} found, {none} without");
 }
 
 /// As many as take seconds without optimization.
