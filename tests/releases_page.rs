@@ -1,5 +1,5 @@
-//! The page about releases: its policies load, its commands run, and its pictures are those of the command that
-//! it states. Says nothing about whether the advice is good.
+//! The page about releases: its policies load, and `risk` runs on them. Says nothing about whether the advice is
+//! good.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn every_policy_of_the_page_loads() {
 }
 
 #[test]
-fn the_commands_of_the_page_run_on_its_policies() {
+fn risk_is_told_of_the_policies_of_the_page() {
     let Some(data) = shared("data") else { return };
     let folder = tempfile::tempdir().unwrap();
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -57,7 +57,7 @@ fn the_commands_of_the_page_run_on_its_policies() {
             page.contains("</svg>") && !page.contains("Self-emp") && !page.contains("Bachelors")
         );
         if name == "adult" {
-            // As in the page: distinct combinations of the seven columns, and how many are unique.
+            // The rows that the data have.
             assert!(out.contains("30,162"), "{out}");
         }
     }

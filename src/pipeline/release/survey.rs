@@ -87,8 +87,7 @@ pub fn ruled(
     };
     let columns: Vec<String> = columns.iter().filter(leaves).cloned().collect();
     if columns.is_empty() {
-        let all = raw_rows(&policy, &snapshot, unit, progress)?;
-        return Ok(all);
+        return raw_rows(&policy, &snapshot, unit, progress);
     }
     let means = Means::default();
     let policy = Arc::new(policy);

@@ -42,7 +42,8 @@ fn g(count: u64) -> f64 {
 /// over the sum of the l-th most frequent and all after it. Infinite where there are fewer than l values.
 pub(super) fn recursive(counts: &Counts, l: u64) -> f64 {
     let mut rows: Vec<u64> = counts.iter().map(|(_, rows)| *rows).collect();
-    rows.sort_unstable_by(|one, other| other.cmp(one));
+    rows.sort_unstable();
+    rows.reverse();
     let before = usize::try_from(l.saturating_sub(1)).unwrap_or(usize::MAX);
     let tail: u64 = rows.iter().skip(before).sum();
     let most = rows.first().copied().unwrap_or(0);
