@@ -17,6 +17,9 @@ mod init;
 mod leak;
 #[cfg(feature = "server")]
 #[cfg(test)]
+mod releases_page;
+#[cfg(feature = "server")]
+#[cfg(test)]
 mod seeds;
 #[cfg(test)]
 mod shared;

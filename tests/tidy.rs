@@ -101,6 +101,34 @@ fn the_report_room_reads_released_data_only() {
 }
 
 #[test]
+fn the_risk_room_knows_codes_and_counts_only() {
+    let ban = Ban {
+        words: &["pipeline", "datafusion", "arrow", "parquet", "RecordBatch", "KeyRing", "Store"],
+        within: |path| path.starts_with("src/risk/"),
+        except: &[],
+    };
+    ban.holds(&File::new("src/risk/page.rs", "use crate::pipeline::source::snapshot;\n"));
+}
+
+#[test]
+fn what_measures_a_release_shares_no_code_with_what_makes_it() {
+    let ban = Ban {
+        words: &[
+            "super::model",
+            "release::model",
+            "Guarantees",
+            "ClassCounts",
+            "lattice",
+            "choice",
+        ],
+        within: |path| path.starts_with("src/pipeline/release/measure/"),
+        except: &[],
+    };
+    let breach = "use crate::pipeline::release::model::Guarantees;\n";
+    ban.holds(&File::new("src/pipeline/release/measure/judge.rs", breach));
+}
+
+#[test]
 fn one_file_makes_what_a_partner_hears_of_an_error() {
     let ban = Ban {
         words: &["Status::"],

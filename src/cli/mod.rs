@@ -20,6 +20,7 @@ mod progress;
 mod reidentify;
 mod release;
 mod report;
+mod risk;
 mod serve;
 mod tls;
 mod usage;
@@ -112,6 +113,7 @@ enum Verb {
     Verify(verify::Args),
     Ingest(ingest::Ingest),
     Report(report::Args),
+    Risk(risk::Args),
     Completions(completions::Completions),
 }
 
@@ -166,6 +168,7 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         Verb::Verify(args) => finished(verify::run(&args, Arc::new(SystemClock), out)),
         Verb::Ingest(ingest) => finished(ingest.run(out)),
         Verb::Report(args) => finished(report::run(args, Arc::new(SystemClock), out, err)),
+        Verb::Risk(args) => finished(risk::run(&args, Arc::new(SystemClock), out)),
         Verb::Completions(completions) => completions.run(out),
     }
 }

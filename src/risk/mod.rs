@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 pub mod assessment;
+pub mod choice;
 pub mod columns;
 pub mod gamma;
 pub mod individual;

@@ -20,6 +20,7 @@ use crate::wire::catalog::Catalog;
 
 mod build;
 mod list;
+mod search;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ mod withdraw;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  veilflight release search adult            what each k would cost
   veilflight release build adult             count, generalize, measure, and serve from then on
   veilflight release list                    what is served, and what was
   veilflight release show adult              how it was made, and what it gives
@@ -49,6 +51,7 @@ pub(super) struct Args {
 enum Verb {
     Build(build::Build),
     List(list::List),
+    Search(search::Search),
     Show(show::Show),
     Verify(verify::Verify),
     Withdraw(withdraw::Withdraw),
@@ -73,6 +76,7 @@ pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> any
     match args.verb {
         Verb::Build(build) => build.run(&hand, out),
         Verb::List(list) => list.run(&hand, out),
+        Verb::Search(search) => search.run(&hand, out),
         Verb::Show(show) => show.run(&hand, out),
         Verb::Verify(verify) => verify.run(&hand, out),
         Verb::Withdraw(withdraw) => withdraw.run(&hand, out),

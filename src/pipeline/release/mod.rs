@@ -5,6 +5,7 @@
 mod assembly;
 pub mod build;
 mod checkpoint;
+pub mod choice;
 mod classes;
 pub mod count;
 mod hierarchy;
@@ -26,6 +27,7 @@ mod spill;
 mod steps;
 pub mod store;
 pub mod suppression;
+pub mod survey;
 pub mod table;
 #[cfg(test)]
 mod testing;

@@ -10,7 +10,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::classes::{Classes, Codes};
+use super::classes::{Classes, Codes, NOBODY};
 use super::{Beside, Measured, judge};
 use crate::error::{Code, Context, Error, Result};
 use crate::policy::release::{Model, ReleaseRules};
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
                 .iter_mut()
                 .map(|column| column.codes(batch))
                 .collect::<Result<_>>()?,
-            unit: self.unit.as_mut().map(|column| column.codes(batch)).transpose()?,
+            unit: self.unit.as_mut().map(|column| column.persons(batch)).transpose()?,
             sensitive: self
                 .sensitive
                 .iter_mut()
@@ -173,6 +173,15 @@ impl Column {
             };
             last = Some((value, code));
             codes.push(code);
+        }
+        Ok(codes)
+    }
+
+    /// The codes of persons; a null is nobody.
+    fn persons(&mut self, batch: &RecordBatch) -> Result<Vec<u32>> {
+        let mut codes = self.codes(batch)?;
+        if let Some(null) = self.null {
+            codes.iter_mut().filter(|code| **code == null).for_each(|code| *code = NOBODY);
         }
         Ok(codes)
     }

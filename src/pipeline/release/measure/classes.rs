@@ -14,12 +14,15 @@ pub(super) struct Classes {
     last: Option<usize>,
 }
 
+/// The code of a missing unit: a row of nobody's hides nobody.
+pub(super) const NOBODY: u32 = u32::MAX;
+
 /// Codes of a batch, column by column, all as long as the batch.
 #[derive(Debug, Default)]
 pub(super) struct Codes {
     /// The quasi-identifiers.
     pub(super) quasi: Vec<Vec<u32>>,
-    /// The unit.
+    /// The unit; [`NOBODY`] where there is none.
     pub(super) unit: Option<Vec<u32>>,
     /// The sensitive columns.
     pub(super) sensitive: Vec<Vec<u32>>,
@@ -130,7 +133,7 @@ struct Persons {
 
 impl Persons {
     fn add(&mut self, code: u32) {
-        if self.codes.last() == Some(&code) {
+        if code == NOBODY || self.codes.last() == Some(&code) {
             return;
         }
         self.codes.push(code);

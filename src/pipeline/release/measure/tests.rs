@@ -1,6 +1,5 @@
 //! Measured by hand, by the published figures of two other programs, and on a table that others anonymized.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray};
@@ -10,6 +9,7 @@ use super::super::recoding::{Cell, Part, Recoding};
 use super::super::table::{Hierarchy, Lists, Sensitive as Counted, Table};
 use super::*;
 use crate::policy::release::{Distance, Estimator, HierarchyRule, Method, Quasi};
+use crate::shared::shared;
 
 fn rules(quasi: &[&str], models: Vec<Model>) -> ReleaseRules {
     let named = |column: &&str| Quasi {
@@ -51,17 +51,6 @@ fn k(k: u64) -> Model {
     Model::KAnonymity { k }
 }
 
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
-    // Said aloud: a test that did not run is not one that passed.
-    tracing::warn!("skipped: {} is missing", path.display());
-    None
-}
-
 #[test]
 fn a_null_and_a_star_are_categories_and_match_nothing_else() {
     let batch =
@@ -92,14 +81,14 @@ fn rows_may_lie_in_any_order_and_in_any_batches() {
 
 #[test]
 fn k_counts_persons_where_a_unit_is_named() {
-    // Ten rows in one class, of two persons; two rows in the other, of two.
+    // Ten rows in one class, of two persons; three rows in the other, of two and of nobody.
     let mut rows: Vec<&[&str]> = vec![&["1", "ann"]; 9];
-    rows.extend([&["1", "bob"], &["2", "cy"], &["2", "-"]] as [&[&str]; 3]);
+    rows.extend([&["1", "bob"], &["2", "cy"], &["2", "-"], &["2", "dee"]] as [&[&str]; 4]);
     let batch = table(&["a", "who"], &rows);
     let mut rules = rules(&["a"], vec![k(2)]);
     rules.unit = Some("who".to_owned());
     let found = measured(&batch, &rules, &Beside::default());
-    assert_eq!((found.k(), found.smallest(), found.largest()), (2, 2, 10));
+    assert_eq!((found.k(), found.smallest(), found.largest()), (2, 3, 10));
     assert_eq!(found.persons, Some(BTreeMap::from([(2, 2)])));
     found.satisfies(&rules).unwrap();
     rules.models = vec![k(3)];
