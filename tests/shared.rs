@@ -14,6 +14,13 @@ pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     found.unwrap_or_else(|missing| panic!("{missing}"))
 }
 
+/// Whether cases that take long without optimization are tried too: under `CI=true`, and where somebody asks with
+/// `EVERY=1`. A test that leaves some out says which.
+pub(crate) fn every_case() -> bool {
+    let asked = |name: &str, value: &str| std::env::var_os(name).is_some_and(|it| it == value);
+    asked("CI", "true") || asked("EVERY", "1")
+}
+
 fn find(path: PathBuf, ci: Option<&OsStr>) -> Result<Option<PathBuf>, String> {
     if path.exists() {
         return Ok(Some(path));
@@ -33,4 +40,5 @@ fn missing_data_skip_a_test_and_fail_it_where_they_must_be_there() {
     assert_eq!(find(nowhere, Some(ci)), Err("`no/such/file` is missing".to_owned()));
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     assert_eq!(find(here.clone(), Some(ci)), Ok(Some(here)));
+    assert!(every_case() || std::env::var_os("CI").is_none_or(|it| it != "true"));
 }

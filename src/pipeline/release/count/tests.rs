@@ -1,3 +1,5 @@
+//! What counting gives is what counting by hand gives, on any number of threads, and what is refused.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

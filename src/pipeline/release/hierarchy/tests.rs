@@ -1,3 +1,5 @@
+//! Hierarchies from files and rules: each level is coarser than the one before, and bad files are refused with their line.
+
 use std::sync::Arc;
 
 use arrow::array::{

@@ -52,7 +52,7 @@ struct Known<K> {
 
 /// What is known of a generalization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Status {
+enum Mark {
     Open,
     /// Somebody looks at it.
     Taken,
@@ -64,7 +64,7 @@ enum Status {
 
 /// What threads share.
 struct State<K> {
-    status: Vec<Status>,
+    status: Vec<Mark>,
     cursor: usize,
     best: Option<(Loss, Vec<u8>)>,
     /// Where bounds come from classes that were counted: the highest bound from below, by number.
@@ -128,7 +128,7 @@ impl<'a, K: Key> Hunt<'a, K> {
     pub(super) fn run(&self, progress: &dyn Progress) -> Result<(Vec<u8>, Loss)> {
         let inherits = self.judge.measure.columns().is_none();
         let state = Mutex::new(State {
-            status: vec![Status::Open; self.space.nodes()],
+            status: vec![Mark::Open; self.space.nodes()],
             cursor: 0,
             best: None,
             bounds: if inherits { vec![0.0; self.space.nodes()] } else { Vec::new() },
@@ -187,12 +187,12 @@ impl<'a, K: Key> Hunt<'a, K> {
         while state.ended.is_none() {
             let node = *self.order.get(state.cursor)? as usize;
             state.cursor += 1;
-            if state.status.get(node) != Some(&Status::Open) {
+            if state.status.get(node) != Some(&Mark::Open) {
                 continue;
             }
             let levels = self.space.levels_of(node);
             if self.could_win(state, &levels) && self.could_win_suppressed(state, &levels) {
-                set(state, node, Status::Taken);
+                set(state, node, Mark::Taken);
                 return Some(node);
             }
             self.inherit(state, &levels, None);
@@ -248,18 +248,18 @@ impl<'a, K: Key> Hunt<'a, K> {
                     return;
                 }
                 let node = self.space.number(levels);
-                let status = state.status.get(node).copied().unwrap_or(Status::Hopeless);
-                if status == Status::Open {
-                    set(&mut state, node, Status::Taken);
+                let status = state.status.get(node).copied().unwrap_or(Mark::Hopeless);
+                if status == Mark::Open {
+                    set(&mut state, node, Mark::Taken);
                 }
                 status
             };
             let hopeless = match status {
-                Status::Open => self.look(state, levels, scratch),
+                Mark::Open => self.look(state, levels, scratch),
                 // The path's own beginning; of others that are taken nothing is known yet.
-                Status::Taken if middle == 0 => self.look(state, levels, scratch),
-                Status::Taken | Status::Judged => false,
-                Status::Hopeless => true,
+                Mark::Taken if middle == 0 => self.look(state, levels, scratch),
+                Mark::Taken | Mark::Judged => false,
+                Mark::Hopeless => true,
             };
             if hopeless {
                 low = middle + 1;
@@ -275,10 +275,8 @@ impl<'a, K: Key> Hunt<'a, K> {
         let mut path = vec![levels.to_vec()];
         let mut at = levels.to_vec();
         loop {
-            let open = self
-                .space
-                .above(&at)
-                .filter(|above| state.status.get(*above) == Some(&Status::Open));
+            let open =
+                self.space.above(&at).filter(|above| state.status.get(*above) == Some(&Mark::Open));
             let open = open.map(|above| self.space.levels_of(above));
             let open = open.filter(|above| self.could_win(state, above));
             let least = open.min_by(|one, other| {
@@ -302,9 +300,9 @@ impl<'a, K: Key> Hunt<'a, K> {
         let state = &mut *state;
         let hopeless = verdict.hopeless_below;
         if hopeless {
-            self.space.below(levels, &mut |node| set(state, node, Status::Hopeless));
+            self.space.below(levels, &mut |node| set(state, node, Mark::Hopeless));
         } else {
-            set(state, self.space.number(levels), Status::Judged);
+            set(state, self.space.number(levels), Mark::Judged);
         }
         self.inherit(state, levels, Some(&verdict));
         if !verdict.added.is_empty() {
@@ -375,7 +373,7 @@ impl<'a, K: Key> Hunt<'a, K> {
     }
 }
 
-fn set<K>(state: &mut State<K>, node: usize, status: Status) {
+fn set<K>(state: &mut State<K>, node: usize, status: Mark) {
     if let Some(slot) = state.status.get_mut(node) {
         *slot = status;
     }

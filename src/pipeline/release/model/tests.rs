@@ -1,3 +1,5 @@
+//! Each model on classes counted by hand, and what joining classes keeps.
+
 use super::*;
 use crate::pipeline::release::table::{Hierarchy, Lists};
 use crate::policy::release::Method;

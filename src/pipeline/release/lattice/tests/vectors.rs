@@ -7,7 +7,7 @@ use crate::pipeline::release::progress::Unwatched;
 use crate::policy::release::{
     Aggregate, Distance, Estimator, HierarchyRule, Method, Model, Objective, ReleaseRules,
 };
-use crate::shared::shared;
+use crate::shared::{every_case, shared};
 
 /// What is not offered, as the configurations name it.
 const NOT_OFFERED: [&str; 5] = [
@@ -59,8 +59,7 @@ fn every_offered_row_has_arx_levels_and_loss() {
     let Some((expected, adult)) = expected else { return };
     let text = std::fs::read_to_string(expected).unwrap();
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    let asked = |name: &str, value: &str| std::env::var_os(name).is_some_and(|one| one == value);
-    let every = asked("CI", "true") || asked("EVERY", "1");
+    let every = every_case();
     let (mut compared, mut not_offered, mut left, mut wrong) = (0, 0, 0, Vec::new());
     for line in &lines {
         if NOT_OFFERED.iter().any(|name| line.contains(name)) {
