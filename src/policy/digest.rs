@@ -38,6 +38,8 @@ pub(super) fn digest(policy: &Policy) -> String {
         Some(release) => {
             writer.option(Some(release.method.name()));
             writer.release(release, policy.folder());
+            // No part of what decides a release: to allow another takes none out of service.
+            writer.text(if release.dangerous_rerelease { "dangerous" } else { "once" });
         }
     }
     let mut grants: Vec<String> = policy.grants.iter().map(grant).collect();
@@ -262,7 +264,6 @@ impl Writer {
                 self.source(source);
             }
         }
-        self.text(if rules.dangerous_rerelease { "dangerous" } else { "once" });
     }
 
     fn hierarchy(&mut self, rule: &HierarchyRule, folder: &Path) {

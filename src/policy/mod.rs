@@ -93,8 +93,8 @@ impl Policy {
 
     /// What decides a release, in lower-case hexadecimal: source, rows, the columns that leave, the rules of
     /// quasi-identifiers and sensitive columns, the release and the hierarchies as they are now. Grants,
-    /// views, and the rules of columns that are served row by row are no part of it. `None` without a
-    /// release.
+    /// views, the rules of columns that are served row by row, and whether another release may be built are
+    /// no part of it. `None` without a release.
     pub fn release_digest(&self) -> Option<String> {
         digest::release(self)
     }

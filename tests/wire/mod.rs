@@ -8,6 +8,7 @@ mod metadata;
 mod prepared;
 mod process;
 mod pull;
+mod releases;
 mod scrub;
 mod sql;
 mod tickets;
