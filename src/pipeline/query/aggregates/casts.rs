@@ -13,7 +13,7 @@ use crate::error::Result;
 /// fails would tell of rows in groups that are too small. The plan's types are made to fit.
 ///
 /// # Errors
-/// [`Code::AggregatesOnly`].
+/// [`Code::AggregatesOnly`](crate::error::Code::AggregatesOnly).
 pub(in crate::pipeline::query) fn cannot_fail(plan: &LogicalPlan) -> Result<()> {
     let mut fails = false;
     let walked = plan.apply(|node| {
