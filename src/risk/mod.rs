@@ -114,8 +114,9 @@ impl Attacker {
             .collect();
         let all: f64 = chances.iter().map(|(_, rows)| rows).sum();
         let share = |keep: &dyn Fn(f64) -> bool| {
-            let rows: f64 =
-                chances.iter().filter(|(chance, _)| keep(*chance)).map(|(_, rows)| rows).sum();
+            let kept = chances.iter().filter(|(chance, _)| keep(*chance));
+            // A sum of no floating-point numbers is -0, which would be shown.
+            let rows = kept.fold(0.0, |sum, (_, rows)| sum + rows);
             if all > 0.0 { rows / all } else { 0.0 }
         };
         let highest = chances.iter().map(|(chance, _)| *chance).fold(0.0, f64::max);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::{Hand, Policies};
 use crate::cli::progress::{Progress, Unit};
 use crate::cli::risk::{Shown, now, refuse, write};
-use crate::error::Result;
+use crate::error::{Code, Context, Result};
 use crate::pipeline::release::choice::choices;
 use crate::pipeline::release::count::{Means, table};
 use crate::pipeline::source;
@@ -106,6 +106,9 @@ impl Search {
 
     fn draw(&self, page: &Page) -> Result<()> {
         let Some(folder) = &self.figures else { return Ok(()) };
+        std::fs::create_dir_all(folder).context(Code::Config, || {
+            format!("the folder `{}` cannot be made", folder.display())
+        })?;
         for (plot, name) in page.plots.iter().zip(["loss", "risk", "suppressed"]) {
             let path = folder.join(format!("{}-{name}.svg", self.dataset));
             write(Some(&path), self.force, || plot.file())?;

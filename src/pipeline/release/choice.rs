@@ -50,8 +50,7 @@ fn asked(rules: &ReleaseRules, k: u64, suppress_max: f64) -> ReleaseRules {
     rules.models.insert(0, Model::KAnonymity { k });
     rules.suppress_max = suppress_max;
     if !matches!(rules.method, Method::Lattice { .. }) {
-        let aggregate = crate::policy::release::Aggregate::Rank;
-        rules.method = Method::Lattice { objective: Objective::Loss { aggregate, gs_factor: 0.5 } };
+        rules.method = Method::Lattice { objective: Objective::default() };
     }
     rules
 }

@@ -466,7 +466,7 @@ fn objective(problems: &mut Problems, node: &Node) -> Option<Objective> {
     }
     let aggregate = match fields.maybe("aggregate") {
         Some(node) => read::word(problems, node, "`aggregate`", AGGREGATES)?.value,
-        None => "rank",
+        None => "geometric_mean",
     };
     let aggregate = match aggregate {
         "geometric_mean" => Aggregate::GeometricMean,

@@ -321,7 +321,7 @@ impl Objective {
 
 impl Default for Objective {
     fn default() -> Self {
-        Self::Loss { aggregate: Aggregate::Rank, gs_factor: 0.5 }
+        Self::Loss { aggregate: Aggregate::GeometricMean, gs_factor: 0.5 }
     }
 }
 
