@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::{Hand, Policies};
 use crate::cli::progress::{Progress, Unit};
 use crate::cli::risk::{Shown, now, refuse, write};
-use crate::error::{Code, Context, Result};
+use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::release::choice::choices;
 use crate::pipeline::release::count::{Means, table};
 use crate::pipeline::source;
@@ -68,8 +68,7 @@ impl Search {
             refuse(path, self.force)?;
         }
         let policy = hand.policy(&self.policies, &self.dataset)?;
-        let none =
-            || crate::error::Error::new(crate::error::Code::Usage, "the policy has no release");
+        let none = || Error::new(Code::Usage, "the policy has no release");
         let rules = policy.release.as_ref().ok_or_else(none)?;
         let shown = Shown(Progress::start("looking for generalizations", Unit::Steps));
         shown.0.message("counting");

@@ -273,7 +273,9 @@ mod tests {
         near(raw.prosecutor.average, "average_risk_raw");
         near(raw.prosecutor.highest, "highest_risk_raw");
         let names: Vec<String> = NINE.iter().map(|name| (*name).to_owned()).collect();
-        let rules = survey::rules(&names, None);
+        let mut rules = survey::rules(&names, None);
+        let aggregate = crate::policy::release::Aggregate::Rank;
+        rules.method = Method::Lattice { objective: Objective::Loss { aggregate, gs_factor: 0.5 } };
         let points = choices(&table, &rules, &[2], &[0.0], 0.2, &Unwatched).unwrap();
         let after = points[0].outcome.as_ref().unwrap();
         near(after.risk.prosecutor.average, "average_risk_after_k2_no_suppression_loss_rank");
