@@ -26,6 +26,9 @@ VENV_WHOLE := $(VENV)/whole-$(shell cat requirements.txt requirements-source.txt
 PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check
 # The peers of the benchmarks of SQL and releases, apart from the clients.
 BENCH_VENV := .venv-bench
+# What measures releases beside our own code in the tests; it needs other versions than the clients.
+PEERS_VENV := .venv-peers
+PEERS_READY := $(PEERS_VENV)/ready-$(shell cksum < requirements-peers.txt | tr -d ' ')
 BENCH_READY := $(BENCH_VENV)/ready-$(shell cksum < requirements-bench.txt | tr -d ' ')
 
 .PHONY: help demo test bench check format lint doc test-rust test-python venv clean
@@ -42,7 +45,7 @@ test: test-rust test-python ## every test
 test-rust:
 	$(CARGO) test
 
-test-python: $(VENV_WHOLE)
+test-python: $(VENV_WHOLE) $(PEERS_READY)
 	$(CARGO) build --bins --examples
 	$(VENV_PYTHON) -m pytest tests/python $(ARGS)
 
@@ -85,5 +88,11 @@ $(BENCH_READY): requirements-bench.txt
 		-r requirements-bench.txt
 	touch $@
 
+$(PEERS_READY): requirements-peers.txt
+	$(PYTHON) -m venv --clear $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		-r requirements-peers.txt
+	touch $@
+
 clean: ## remove what the demo and the Python environment made
-	rm -rf demo-data bench-data $(VENV) $(BENCH_VENV)
+	rm -rf demo-data bench-data $(VENV) $(BENCH_VENV) $(PEERS_VENV)

@@ -1,6 +1,6 @@
 """What pyCANON finds in a table: k, l, t and beta of a parquet file, as JSON.
 
-Runs in the environment of the benchmarks, where pyCANON is; imports nothing of the tests.
+Runs in an environment of its own, where pyCANON is; imports nothing of the tests.
 """
 
 import json

@@ -1,7 +1,7 @@
 """A release measured by others: what its manifest says of the file, pyCANON finds in the export.
 
-pyCANON pins other versions of numpy and pandas than the clients have, so it lives in the
-environment of the benchmarks (`make bench` makes it).
+pyCANON pins other versions of numpy and pandas than the clients have, so it lives in an
+environment of its own (`make test` makes it).
 """
 
 import json
@@ -58,9 +58,9 @@ grants:
 def peer() -> Path:
     """The Python of the environment that has pyCANON."""
     named = os.environ.get("VEILFLIGHT_PEERS")
-    python = Path(named) if named else PROJECT / ".venv-bench" / "bin" / "python"
+    python = Path(named) if named else PROJECT / ".venv-peers" / "bin" / "python"
     if not python.is_file():
-        message = f"pyCANON is not there (`{python}`); `make bench` makes its environment"
+        message = f"pyCANON is not there (`{python}`); `make test` makes its environment"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
