@@ -26,6 +26,8 @@ pub mod error;
 #[cfg(feature = "server")]
 pub mod export;
 #[cfg(feature = "server")]
+mod hashed;
+#[cfg(feature = "server")]
 pub mod identity;
 pub mod keys;
 #[cfg(feature = "server")]

@@ -2,16 +2,16 @@
 //! written beside their place under a name of their own, hashed on the way, then moved. Knows no format.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use flate2::write::GzEncoder;
-use sha2::{Digest, Sha256};
 
 use super::unwritable;
 use crate::error::{Code, Context, Error, Result};
+use crate::hashed::Hashed;
 
 /// What a text file is compressed with, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,14 +215,6 @@ enum Coder {
     Zstd(zstd::Encoder<'static, Hashed>),
 }
 
-/// The file itself, hashed as it is written.
-#[derive(Debug)]
-struct Hashed {
-    file: BufWriter<File>,
-    sha256: Sha256,
-    bytes: u64,
-}
-
 impl std::fmt::Debug for Fresh {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fresh").field("path", &self.path).finish_non_exhaustive()
@@ -238,9 +230,7 @@ impl Fresh {
     fn born(path: &Path, options: &mut OpenOptions) -> Result<Self> {
         let file = options.write(true).create_new(true).open(path);
         let file = file.context(Code::Usage, unwritable(path))?;
-        let file = BufWriter::with_capacity(1 << 18, file);
-        let hashed = Hashed { file, sha256: Sha256::new(), bytes: 0 };
-        Ok(Self { path: path.to_owned(), coder: Coder::None(hashed), kept: false })
+        Ok(Self { path: path.to_owned(), coder: Coder::None(Hashed::new(file)), kept: false })
     }
 
     /// The same file, compressed. For one to which nothing was written.
@@ -263,19 +253,16 @@ impl Fresh {
     /// # Errors
     /// [`Code::Usage`] when it cannot be written.
     pub fn complete(&mut self) -> Result<(u64, String)> {
-        let mut ended = || -> io::Result<Hashed> {
-            let mut file = match std::mem::replace(&mut self.coder, Coder::Over) {
+        let mut ended = || -> io::Result<(u64, String)> {
+            let file = match std::mem::replace(&mut self.coder, Coder::Over) {
                 Coder::Gzip(coder) => coder.finish()?,
                 Coder::None(file) => file,
                 Coder::Over => return Err(io::Error::other("it was ended before")),
                 Coder::Zstd(coder) => coder.finish()?,
             };
-            file.flush()?;
-            file.file.get_ref().sync_all()?;
-            Ok(file)
+            file.finish()
         };
-        let file = ended().context(Code::Usage, unwritable(&self.path))?;
-        Ok((file.bytes, HEXLOWER.encode(&file.sha256.finalize())))
+        ended().context(Code::Usage, unwritable(&self.path))
     }
 
     /// Leaves a complete file where it is.
@@ -310,18 +297,5 @@ impl Write for Fresh {
             Coder::Over => Ok(()),
             Coder::Zstd(coder) => coder.flush(),
         }
-    }
-}
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.sha256.update(bytes.get(..written).unwrap_or_default());
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }

@@ -2,17 +2,15 @@
 //! identifier.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 
 use crate::error::{Code, Context, Result};
 use crate::export::manifest::Manifest;
 use crate::export::read::Files;
 use crate::export::typed::Wrong;
+use crate::hashed::sha256;
 
 /// What differs between the files and the manifest's list.
 pub(super) fn hashes(manifest: &Manifest, files: &Files) -> Result<Option<String>> {
@@ -23,7 +21,7 @@ pub(super) fn hashes(manifest: &Manifest, files: &Files) -> Result<Option<String
             wrong.push(format!("`{}` is missing", part.name));
             continue;
         };
-        if sha256(&file.path)? != part.sha256 {
+        if hash(&file.path)? != part.sha256 {
             wrong.push(format!("`{}` is not the file that was written", part.name));
         }
     }
@@ -40,17 +38,9 @@ fn named(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn sha256(path: &Path) -> Result<String> {
-    let failed = || format!("`{}` cannot be read", path.display());
-    let mut file = File::open(path).context(Code::Usage, failed)?;
-    let (mut digest, mut room) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        let read = file.read(&mut room).context(Code::Usage, failed)?;
-        match room.get(..read) {
-            Some(some) if !some.is_empty() => digest.update(some),
-            _ => return Ok(HEXLOWER.encode(&digest.finalize())),
-        }
-    }
+fn hash(path: &Path) -> Result<String> {
+    let read = File::open(path).and_then(|file| sha256(file, &|| false));
+    read.context(Code::Usage, || format!("`{}` cannot be read", path.display()))
 }
 
 /// What differs between the files and the plan, column by column, type by type and, where a file has no types

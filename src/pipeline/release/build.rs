@@ -25,6 +25,7 @@ use super::write::Form;
 use super::{checkpoint, steps, store};
 use crate::clock::Clock;
 use crate::error::{Code, Context, Error, Result};
+use crate::hashed::sha256;
 use crate::pipeline::source::{self, Piece, PinnedFile, Snapshot};
 use crate::policy::Policy;
 use crate::policy::release::{Method, ReleaseRules};
@@ -259,8 +260,8 @@ fn told_levels(found: &Found) -> Vec<Level> {
 fn inputs(snapshot: &Snapshot, watch: &dyn Watch) -> Result<Vec<Input>> {
     let hash = |file: &&PinnedFile| {
         let failed = || format!("`{}` cannot be read", file.path().display());
-        let sha256 = store::sha256(file.open()?, &|| watch.cancelled())
-            .context(Code::SourceUnreadable, failed)?;
+        let sha256 =
+            sha256(file.open()?, &|| watch.cancelled()).context(Code::SourceUnreadable, failed)?;
         let name = file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Input { name, bytes: file.len(), sha256 })
     };
@@ -314,8 +315,7 @@ impl<'a> Writing<'a> {
     fn run(self) -> Result<Written> {
         let watch = self.job.watch;
         watch.phase("reading rows");
-        let ring = self.job.releases.ring();
-        let beside = Ruled::new(self.job.policy, self.rules, self.snapshot, ring)?;
+        let beside = Ruled::new(self.job.policy, self.rules, self.snapshot)?;
         let beside = Arc::clone(beside.schema());
         let buckets = Buckets::new(self.classes.rank_rows(), self.most);
         let ranked = Spill::new(self.part, "ranked", &beside, buckets);
@@ -376,7 +376,7 @@ impl<'a> Writing<'a> {
     ) -> Result<()> {
         let (policy, watch) = (self.job.policy, self.job.watch);
         let ring = self.job.releases.ring();
-        let mut ruled = Ruled::new(policy, self.rules, self.snapshot, ring)?;
+        let mut ruled = Ruled::new(policy, self.rules, self.snapshot)?;
         let mut scatter = Scatter::new(ring, &policy.dataset, ruled.schema())?;
         let mut leaves: Vec<Leaves> = self.table.hierarchies.iter().map(Leaves::new).collect();
         let scan = ruled.scan(policy, self.snapshot)?;

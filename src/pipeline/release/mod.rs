@@ -9,6 +9,7 @@ pub mod choice;
 mod classes;
 pub mod count;
 mod hierarchy;
+mod keyless;
 pub mod lattice;
 pub mod manifest;
 pub mod measure;

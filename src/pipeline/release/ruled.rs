@@ -9,14 +9,13 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 
+use super::keyless;
 use super::table::Hierarchy;
 use crate::error::{Code, Context, Error, Result};
-use crate::keys::{ColumnKeys, KeyRing};
 use crate::pipeline::RawBatch;
 use crate::pipeline::scan::Scan;
 use crate::pipeline::source::Snapshot;
 use crate::pipeline::transform::column::{ColumnKernel, canonical, to_canonical};
-use crate::pipeline::transform::{Bind, Counted, TokenMap, elements};
 use crate::policy::release::ReleaseRules;
 use crate::policy::stored::{Role, layout};
 use crate::policy::{Column, Policy};
@@ -48,16 +47,13 @@ impl Ruled {
     /// # Errors
     /// [`Code::Policy`] where a rule cannot be applied before it is known for whom: one that needs a key, a
     /// learner or another column.
-    pub(super) fn new(
-        policy: &Policy,
-        rules: &ReleaseRules,
-        snapshot: &Snapshot,
-        ring: &Arc<KeyRing>,
-    ) -> Result<Self> {
+    pub(super) fn new(policy: &Policy, rules: &ReleaseRules, snapshot: &Snapshot) -> Result<Self> {
         let bound = |column: &Column, role: Role| -> Result<(Kept, Field)> {
             let name = column.name.clone();
-            let field =
-                snapshot.schema().field_with_name(&name).map_err(|_| missing(policy, &name))?;
+            let field = snapshot
+                .schema()
+                .field_with_name(&name)
+                .map_err(|_| keyless::missing(policy, &name))?;
             if role == Role::Raw {
                 let kind = canonical(field.data_type());
                 return Ok((
@@ -65,7 +61,7 @@ impl Ruled {
                     Field::new(name, kind, true),
                 ));
             }
-            let (kernel, output) = kernel(policy, column, field.data_type(), ring)?;
+            let (kernel, output) = keyless::kernel(policy, column, field.data_type())?;
             Ok((Kept { name: name.clone(), kernel: Some(kernel) }, Field::new(name, output, true)))
         };
         let (mut stored, mut fields) = (Vec::new(), Vec::new());
@@ -78,7 +74,7 @@ impl Ruled {
         }
         let quasi = rules.quasi_identifiers.iter().map(|quasi| {
             let column = policy.columns.iter().find(|column| column.name == quasi.column);
-            let column = column.ok_or_else(|| missing(policy, &quasi.column))?;
+            let column = column.ok_or_else(|| keyless::missing(policy, &quasi.column))?;
             bound(column, Role::Quasi).map(|(kept, _)| kept)
         });
         Ok(Self {
@@ -125,68 +121,6 @@ impl Kept {
         kernel.apply(&column, &[]).map_err(|error| {
             Error::new(error.code(), format!("column `{}`: {}", self.name, error.chain()))
         })
-    }
-}
-
-/// The kernel of a rule that is the same for all partners, and what it gives.
-fn kernel(
-    policy: &Policy,
-    column: &Column,
-    raw: &DataType,
-    ring: &Arc<KeyRing>,
-) -> Result<(ColumnKernel, DataType)> {
-    let (transform, args) = (column.rule.transform, &column.rule.args);
-    let refused = |reason: &str| {
-        let what = format!(
-            "column `{}` of `{}`: `{}` {reason}, and a release takes its values before it is known who \
-             gets them",
-            column.name,
-            policy.dataset,
-            transform.spec().name()
-        );
-        Error::new(Code::Policy, what)
-    };
-    let input = canonical(raw);
-    let fit = elements::fit(transform, args, &input).map_err(|reason| refused(&reason))?;
-    if fit.by_element {
-        return Err(refused("is applied to elements of lists"));
-    }
-    let output = fit.output.ok_or_else(|| refused("lets nothing out"))?;
-    if transform.is_pseudonym() {
-        return Err(refused("needs a key"));
-    }
-    if !transform.reads(args).is_empty() || !transform.learns_from(args).is_empty() {
-        return Err(refused("reads other columns"));
-    }
-    let keys = ColumnKeys::new(Arc::clone(ring), "release", None, ring.newest());
-    let tokens: Arc<dyn TokenMap> = Arc::new(NoTokens);
-    let bind = Bind {
-        column: &column.name,
-        input: &input,
-        reads: &[],
-        keys: &keys,
-        tokens: &tokens,
-        learned: None,
-        neighbours: &[],
-        folder: policy.folder(),
-    };
-    if transform.learner(args, &bind)?.is_some() {
-        return Err(refused("learns the whole column first"));
-    }
-    Ok((ColumnKernel::new(transform.kernel(args, &bind)?, false, false), output))
-}
-
-/// No rule that a release applies has tokens.
-#[derive(Debug)]
-struct NoTokens;
-
-impl TokenMap for NoTokens {
-    fn numbers(&self, _: &str, _: &[&str]) -> Result<Vec<u64>> {
-        Err(Error::new(Code::Internal, "a release has no tokens"))
-    }
-
-    fn count(&self, _: &str, _: Counted<'_>, _: &[(u64, u64)]) -> Result<()> {
-        Err(Error::new(Code::Internal, "a release has no tokens"))
     }
 }
 
@@ -256,9 +190,4 @@ impl Leaves {
         );
         Error::new(Code::SourceUnreadable, what)
     }
-}
-
-fn missing(policy: &Policy, column: &str) -> Error {
-    let what = format!("dataset `{}`: the data has no column `{column}`", policy.dataset);
-    Error::new(Code::SchemaDrift, what)
 }

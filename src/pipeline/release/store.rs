@@ -3,18 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 
 use super::manifest::{self, Manifest};
 use super::pins::{self, Note, Pins, Withdrawn};
 use super::steps;
 use crate::error::{Code, Context, Error, Result};
+use crate::hashed::sha256;
 use crate::keys::KeyRing;
 use crate::pipeline::source::{self, Snapshot};
 use crate::policy::Policy;
@@ -379,18 +377,4 @@ pub(super) fn write_private(folder: &Path, name: &str, text: &[u8]) -> Result<()
 pub(super) fn settle(folder: &Path) -> Result<()> {
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())
-}
-
-/// The SHA-256 of a file, in hexadecimal; an error of kind `Interrupted` when `stop` says so.
-pub fn sha256(mut file: File, stop: &dyn Fn() -> bool) -> std::io::Result<String> {
-    let (mut digest, mut room) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        if stop() {
-            return Err(std::io::Error::other("it was cancelled"));
-        }
-        match file.read(&mut room)? {
-            0 => return Ok(HEXLOWER.encode(&digest.finalize())),
-            read => digest.update(room.get(..read).unwrap_or_default()),
-        }
-    }
 }

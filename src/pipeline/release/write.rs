@@ -1,24 +1,21 @@
 //! Buckets of rows into parquet files. The files hold what is stored and nothing else: statistics and
 //! dictionaries are made from rows that are released, and no metadata comes from the source.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use data_encoding::HEXLOWER;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use sha2::{Digest, Sha256};
 
 use super::manifest::{self, Part};
 use super::shown::Shown;
 use super::spill::Sorted;
 use super::store::private_file;
 use crate::error::{Code, Context, Error, Result};
+use crate::hashed::Hashed;
 use crate::pipeline::source::footer_of;
 use crate::policy::Policy;
 use crate::policy::release::ReleaseRules;
@@ -101,12 +98,7 @@ impl Form {
         stop: &dyn Fn(u64) -> bool,
     ) -> Result<Part> {
         let failed = || format!("`{}` cannot be written", path.display());
-        let file = private_file(path)?;
-        let sink = Hashed {
-            file: BufWriter::with_capacity(1 << 18, file),
-            sha256: Sha256::new(),
-            bytes: 0,
-        };
+        let sink = Hashed::new(private_file(path)?);
         let level = ZstdLevel::try_new(ZSTD_LEVEL).context(Code::Internal, failed)?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
@@ -135,33 +127,5 @@ impl Form {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let footer_sha256 = manifest::digest(&footer);
         Ok(Part { name, rows: rows as u64, bytes, sha256, footer_sha256 })
-    }
-}
-
-/// A file that is hashed as it is written.
-struct Hashed {
-    file: BufWriter<File>,
-    sha256: Sha256,
-    bytes: u64,
-}
-
-impl Hashed {
-    fn finish(mut self) -> io::Result<(u64, String)> {
-        self.file.flush()?;
-        self.file.get_ref().sync_all()?;
-        Ok((self.bytes, HEXLOWER.encode(&self.sha256.finalize())))
-    }
-}
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.sha256.update(bytes.get(..written).unwrap_or_default());
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }

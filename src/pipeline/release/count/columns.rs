@@ -1,18 +1,16 @@
 //! The columns that are counted, as their own rules leave them: quasi-identifiers, sensitive columns, and
-//! the column of persons as what its rule calls equal. Rules that need a key are refused.
+//! the column of persons as what its rule calls equal. How a rule is bound is in `keyless`.
 
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 
-use crate::error::{Code, Error, Result};
-use crate::keys::{ColumnKeys, KeyRing};
+use super::super::keyless;
+use crate::error::{Error, Result};
 use crate::pipeline::RawBatch;
 use crate::pipeline::scan::Scan;
 use crate::pipeline::source::Snapshot;
-use crate::pipeline::transform::column::{ColumnKernel, canonical};
-use crate::pipeline::transform::{Bind, Counted, TokenMap, elements, unit};
+use crate::pipeline::transform::column::ColumnKernel;
 use crate::policy::release::ReleaseRules;
 use crate::policy::{Column, Policy};
 
@@ -89,8 +87,11 @@ impl<'a> Columns<'a> {
     pub(super) fn kernels(&self, snapshot: &Snapshot) -> Result<Kernels> {
         let lane = |(column, is_unit): (&Column, bool)| {
             let field = snapshot.schema().field_with_name(&column.name);
-            let field = field.map_err(|_| missing(self.policy, &column.name))?;
-            let kernel = kernel(self.policy, column, &canonical(field.data_type()), is_unit)?;
+            let field = field.map_err(|_| keyless::missing(self.policy, &column.name))?;
+            let kernel = match is_unit {
+                true => keyless::persons(self.policy, column, field.data_type())?,
+                false => keyless::kernel(self.policy, column, field.data_type())?.0,
+            };
             Ok((column.name.clone(), kernel))
         };
         Ok(Kernels(self.all().map(lane).collect::<Result<_>>()?))
@@ -114,69 +115,7 @@ impl Kernels {
 }
 
 fn column<'a>(policy: &'a Policy, name: &str, snapshot: &Snapshot) -> Result<&'a Column> {
-    snapshot.schema().field_with_name(name).map_err(|_| missing(policy, name))?;
+    snapshot.schema().field_with_name(name).map_err(|_| keyless::missing(policy, name))?;
     let column = policy.columns.iter().find(|column| column.name == name);
-    column.ok_or_else(|| missing(policy, name))
-}
-
-fn missing(policy: &Policy, column: &str) -> Error {
-    let what = format!("dataset `{}`: the data has no column `{column}`", policy.dataset);
-    Error::new(Code::SchemaDrift, what)
-}
-
-/// The kernel of a rule that is the same for all partners.
-fn kernel(
-    policy: &Policy,
-    column: &Column,
-    input: &DataType,
-    is_unit: bool,
-) -> Result<ColumnKernel> {
-    let (transform, args) = (column.rule.transform, &column.rule.args);
-    let refused = |reason: &str| {
-        let (name, rule) = (&column.name, transform.spec().name());
-        let what = format!("column `{name}` of `{}`: `{rule}` {reason}", policy.dataset);
-        Error::new(Code::Policy, what)
-    };
-    if is_unit {
-        if !unit::fits(input) {
-            return Err(refused("persons cannot be told apart by such a column"));
-        }
-        return Ok(ColumnKernel::new(unit::names(args), false, false));
-    }
-    let fit = elements::fit(transform, args, input).map_err(|reason| refused(&reason))?;
-    if fit.by_element || fit.output.is_none_or(|output| output.is_nested()) {
-        return Err(refused("gives no single value, and a release counts these"));
-    }
-    let alone = transform.reads(args).is_empty() && transform.learns_from(args).is_empty();
-    if transform.is_keyed(args) || transform.learns_column() || !alone {
-        return Err(refused("looks at more than the value, and a release is one for all partners"));
-    }
-    // PRIVACY: a rule that asks for a key all the same fails.
-    let keys = ColumnKeys::new(Arc::new(KeyRing::none()), "release", None, 0);
-    let tokens: Arc<dyn TokenMap> = Arc::new(NoTokens);
-    let bind = Bind {
-        column: &column.name,
-        input,
-        reads: &[],
-        keys: &keys,
-        tokens: &tokens,
-        learned: None,
-        neighbours: &[],
-        folder: policy.folder(),
-    };
-    Ok(ColumnKernel::new(transform.kernel(args, &bind)?, false, false))
-}
-
-/// No rule that a release applies has tokens.
-#[derive(Debug)]
-struct NoTokens;
-
-impl TokenMap for NoTokens {
-    fn numbers(&self, _: &str, _: &[&str]) -> Result<Vec<u64>> {
-        Err(Error::new(Code::Internal, "a release has no tokens"))
-    }
-
-    fn count(&self, _: &str, _: Counted<'_>, _: &[(u64, u64)]) -> Result<()> {
-        Err(Error::new(Code::Internal, "a release has no tokens"))
-    }
+    column.ok_or_else(|| keyless::missing(policy, name))
 }
