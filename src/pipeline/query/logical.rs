@@ -37,12 +37,12 @@ pub(super) const UNIT_COLUMN: &str = "\u{0}unit";
 
 /// A dataset as a statement reads it.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub(in crate::pipeline) struct Table {
     /// What leaves.
-    pub(super) plan: Plan,
+    pub(in crate::pipeline) plan: Plan,
     /// Gives the policy's output, under the plan's names. With [`UNIT_COLUMN`] last where the plan gives
     /// aggregates only.
-    pub(super) provider: Arc<dyn TableProvider>,
+    pub(in crate::pipeline) provider: Arc<dyn TableProvider>,
 }
 
 /// A planned statement.
@@ -72,6 +72,7 @@ pub(super) fn plan(
 ) -> Result<Logical> {
     functions::check(statement.query())?;
     let catalogue = Catalogue::new(statement, tables, described, state)?;
+    catalogue.without_noise()?;
     let views = Views::of(statement, &catalogue)?;
     let schemas = catalogue.schemas(statement, &views);
     let query = names::resolve(statement.query(), &schemas);
@@ -213,9 +214,8 @@ impl<'a> Catalogue<'a> {
             let source: Arc<dyn TableSource> = match table.plan.access() {
                 Access::Rows => Arc::clone(&counted),
                 // PRIVACY: statements are planned against the plan's columns; that of units is not there.
-                Access::Aggregates { .. } => Arc::new(Named(counted_columns(&counted.schema()))),
-                Access::Dp(_) => {
-                    return Err(Error::new(Code::Internal, "a plan for noise reached the engine"));
+                Access::Aggregates { .. } | Access::Dp(_) => {
+                    Arc::new(Named(counted_columns(&counted.schema())))
                 }
             };
             shown.push(Shown { table, source, counted });
@@ -274,6 +274,21 @@ impl<'a> Catalogue<'a> {
             }),
             Access::Rows | Access::Dp(_) => None,
         })
+    }
+
+    /// Refuses what is granted with noise: such statements are answered by `pipeline::noise` alone.
+    ///
+    /// PRIVACY: the last door, whichever way a statement came here.
+    fn without_noise(&self) -> Result<()> {
+        let noisy = |shown: &&Shown<'_>| matches!(shown.table.plan.access(), Access::Dp(_));
+        match self.tables.iter().find(noisy) {
+            None => Ok(()),
+            Some(shown) => {
+                let name = hint::short(shown.table.plan.dataset());
+                let text = format!("`{name}` is granted with noise and is asked alone");
+                Err(hint::error(Code::NoisyOnly, &text))
+            }
+        }
     }
 
     /// Whether a scan reads what it may.

@@ -42,6 +42,8 @@ pub use engine::Engine;
 pub use faults::{Fault, check_views, faults};
 pub use functions::names as function_names;
 pub use information::Described;
+pub(in crate::pipeline) use logical::Table;
+pub(in crate::pipeline) use planned::reads;
 pub use planned::Query;
 pub use statement::Statement;
 

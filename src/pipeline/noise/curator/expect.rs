@@ -1,0 +1,64 @@
+//! What is known of an answer's error before a row is read: the noise of each measurement, from the grant's bounds
+//! and the statement's epsilon alone. How much bounding clips is not known, and cannot be without spending.
+
+use super::joints;
+use crate::pipeline::noise::question::{Measure, Noise, Question};
+
+/// How likely an interval holds what it is for.
+const CONFIDENCE: f64 = 0.95;
+
+/// One measurement of each group, and its noise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expected {
+    /// What is measured, in words.
+    pub measure: String,
+    /// How noise is added: `laplace`, `gaussian` or `permute_and_flip`.
+    pub mechanism: &'static str,
+    /// Half the width of the interval that holds the measured number with 95 %, in the unit of the column; nothing
+    /// where it follows from the rows.
+    pub half_width: Option<f64>,
+}
+
+/// What is known of a question's measurements.
+pub(super) fn expected(question: &Question) -> Vec<Expected> {
+    let noises = joints::noise_of(question);
+    let told = question.measures.iter().zip(&noises).map(|(measure, noise)| {
+        let (words, unit) = words(question, measure);
+        let (mechanism, known) = match noise {
+            Noise::Laplace { .. } => ("laplace", true),
+            Noise::Gaussian { .. } => ("gaussian", true),
+            Noise::Choice { .. } => ("permute_and_flip", false),
+        };
+        let half_width = known.then(|| joints::half_width(&[(unit, noise)], CONFIDENCE));
+        Expected { measure: words, mechanism, half_width }
+    });
+    told.collect()
+}
+
+/// A measurement in words, and how large one unit of it is.
+fn words(question: &Question, measure: &Measure) -> (String, f64) {
+    let value = |at: &usize| question.values.get(*at);
+    let name = |at: &usize| value(at).map_or("", |value| value.name.as_str());
+    let step = |at: &usize| value(at).map_or(1.0, |value| value.bounds.step);
+    let less = |at: &usize, center: &i64| match center {
+        0 => String::new(),
+        // Shown only, so it need not be exact.
+        #[expect(clippy::cast_precision_loss, reason = "a number for people")]
+        center => format!(", each less {}", *center as f64 * step(at)),
+    };
+    match measure {
+        Measure::Units => ("units".to_owned(), 1.0),
+        Measure::Rows => ("rows".to_owned(), 1.0),
+        Measure::Count(at) => (format!("values of {}", name(at)), 1.0),
+        Measure::Sum { value, center } => {
+            (format!("sum of {}{}", name(value), less(value, center)), step(value))
+        }
+        Measure::Squares { value, center } => {
+            let words = format!("sum of squares of {}{}", name(value), less(value, center));
+            (words, step(value) * step(value))
+        }
+        Measure::Quantile { value, rank: (part, whole), .. } => {
+            (format!("quantile {part}/{whole} of {}", name(value)), step(value))
+        }
+    }
+}
