@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::release::progress::Progress as Watched;
-use crate::pipeline::release::store::Releases;
+use crate::pipeline::release::store::{Releases, SPILL};
 use crate::pipeline::release::survey::{self, Survey};
 use crate::policy::load::load;
 use crate::policy::{Class, Policy};
@@ -96,7 +96,8 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
     let unit = release.and_then(|rules| rules.unit.clone()).or_else(|| policy.unit.clone());
     let shown = Shown(Progress::start("measuring risk", Unit::Rows));
     shown.0.message("raw rows");
-    let survey = survey::raw(&policy, &columns, unit.as_deref(), &shown)?;
+    let spill = args.place.state.join(SPILL);
+    let survey = survey::raw(&policy, &columns, unit.as_deref(), &shown, &spill)?;
     let after = match args.before_only {
         true => Err("not asked for".to_owned()),
         false => {
@@ -163,7 +164,8 @@ fn after(
         }
         None => "what the columns' rules leave",
     };
-    let ruled = survey::ruled(policy, columns, unit, shown).map_err(|error| error.chain())?;
+    let ruled = survey::ruled(policy, columns, unit, shown, &args.place.state.join(SPILL))
+        .map_err(|error| error.chain())?;
     Ok((side(what, &ruled), Vec::new()))
 }
 

@@ -21,6 +21,10 @@ use crate::policy::plan::RELEASE_KEY;
 /// The folder of releases in the folder of state.
 pub const FOLDER: &str = "releases";
 
+/// The folder in the folder of state where work that builds nothing puts aside what memory does not hold; the
+/// query engine's, unless that was given another.
+pub const SPILL: &str = "spill";
+
 /// What folders of builds that are not complete begin with.
 const PART: &str = ".build-";
 
@@ -31,6 +35,7 @@ const LOCK: &str = ".lock";
 #[derive(Debug, Clone)]
 pub struct Releases {
     folder: PathBuf,
+    spill: PathBuf,
     ring: Arc<KeyRing>,
 }
 
@@ -53,7 +58,12 @@ pub struct Lock {
 impl Releases {
     /// The releases in a folder of state.
     pub fn new(state: &Path, ring: Arc<KeyRing>) -> Self {
-        Self { folder: state.join(FOLDER), ring }
+        Self { folder: state.join(FOLDER), spill: state.join(SPILL), ring }
+    }
+
+    /// Where counts that build nothing may spill to.
+    pub fn spill(&self) -> &Path {
+        &self.spill
     }
 
     /// The keys that pins are proved with.

@@ -1,7 +1,7 @@
 //! What rows would tell who met them: the classes that some columns make, raw or as their rules leave them,
 //! under the policy's row filter. Counts and codes come out, for `risk/` to measure; never a value.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::count::{self, Means};
@@ -39,7 +39,7 @@ pub struct Survey {
     pub special: Uniques,
 }
 
-/// Reads the raw rows of a dataset.
+/// Reads the raw rows of a dataset. What memory does not hold goes into a private folder below `spill`.
 ///
 /// PRIVACY: what comes out are names of columns that the caller named, counts, and figures made of counts.
 ///
@@ -50,11 +50,12 @@ pub fn raw(
     columns: &[String],
     unit: Option<&str>,
     progress: &dyn Progress,
+    spill: &Path,
 ) -> Result<Survey> {
     let snapshot = source::snapshot(policy, 1)?;
     known(policy, &snapshot, columns.iter().map(String::as_str).chain(unit))?;
     let policy = Arc::new(plain(policy, columns, |_| true)?);
-    let means = Means::default();
+    let means = Means::spilling_to(spill);
     let table = count::table(&rules(columns, unit), &policy, &snapshot, progress, means)?;
     let codes: Vec<&[u32]> = table.leaves.iter().map(Vec::as_slice).collect();
     let coded = Coded { columns: &codes, rows: &table.rows };
@@ -77,6 +78,7 @@ pub fn ruled(
     columns: &[String],
     unit: Option<&str>,
     progress: &dyn Progress,
+    spill: &Path,
 ) -> Result<Shapes> {
     let snapshot = source::snapshot(policy, 1)?;
     let is_keyed = |column: &Column| column.rule.transform.is_keyed(&column.rule.args);
@@ -87,9 +89,9 @@ pub fn ruled(
     };
     let columns: Vec<String> = columns.iter().filter(leaves).cloned().collect();
     if columns.is_empty() {
-        return raw_rows(&policy, &snapshot, unit, progress);
+        return raw_rows(&policy, &snapshot, unit, progress, spill);
     }
-    let means = Means::default();
+    let means = Means::spilling_to(spill);
     let policy = Arc::new(policy);
     let table = count::table(&rules(&columns, unit), &policy, &snapshot, progress, means)?;
     Ok(shapes(&table))
@@ -109,13 +111,14 @@ fn raw_rows(
     snapshot: &Snapshot,
     unit: Option<&str>,
     progress: &dyn Progress,
+    spill: &Path,
 ) -> Result<Shapes> {
     let column = policy.columns.first().map(|column| column.name.clone());
     let column = column.ok_or_else(|| Error::new(Code::Policy, "the policy has no column"))?;
     let columns = [column];
     let policy = Arc::new(plain(policy, &columns, |_| true)?);
-    let table =
-        count::table(&rules(&columns, unit), &policy, snapshot, progress, Means::default())?;
+    let means = Means::spilling_to(spill);
+    let table = count::table(&rules(&columns, unit), &policy, snapshot, progress, means)?;
     let mut persons: Vec<u32> = table.units.iter().flat_map(|units| units.items.clone()).collect();
     persons.sort_unstable();
     persons.dedup();
