@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::manifest::{self, Manifest};
 use super::pins::{self, Note, Pins, Withdrawn};
 use super::steps;
+use super::whole::Whole;
 use crate::error::{Code, Context, Error, Result};
 use crate::hashed::sha256;
 use crate::keys::KeyRing;
@@ -37,6 +38,7 @@ pub struct Releases {
     folder: PathBuf,
     spill: PathBuf,
     ring: Arc<KeyRing>,
+    whole: Arc<Whole>,
 }
 
 /// Something that was compared, and what is wrong with it.
@@ -58,7 +60,7 @@ pub struct Lock {
 impl Releases {
     /// The releases in a folder of state.
     pub fn new(state: &Path, ring: Arc<KeyRing>) -> Self {
-        Self { folder: state.join(FOLDER), spill: state.join(SPILL), ring }
+        Self { folder: state.join(FOLDER), spill: state.join(SPILL), ring, whole: Arc::default() }
     }
 
     /// Where counts that build nothing may spill to.
@@ -121,8 +123,10 @@ impl Releases {
 
     /// The state of the release that is served for a policy, split into at most `shards_max` shards.
     ///
-    /// INVARIANT: it is the pinned one; its manifest is that whose hash was pinned; its files have the sizes
-    /// and footers that the manifest says; and it was made by the rules of this policy.
+    /// INVARIANT: it is the pinned one; its manifest is that whose hash was pinned; its files are, byte by byte,
+    /// those that the manifest says; and it was made by the rules of this policy. What is written later is
+    /// noticed when a file is opened, by [`Snapshot::is_current`]. Hashes files that this process did not hash
+    /// since they were written: not for an async task.
     ///
     /// # Errors
     /// [`Code::DatasetUnavailable`] when none is built, or the rules changed since; [`Code::State`] and
@@ -162,7 +166,33 @@ impl Releases {
             manifest.files.iter().map(|part| folder.join(&part.name)).collect();
         let witness = self.dataset(dataset).join(pins::FILE);
         let name = [(RELEASE_KEY.to_owned(), note.id.clone())];
-        source::stored(&files, &witness, name.into(), &note.manifest_sha256, shards_max)
+        let snapshot =
+            source::stored(&files, &witness, name.into(), &note.manifest_sha256, shards_max)?;
+        // After they are pinned, so that nothing is served that was written after it was hashed.
+        self.as_built(&folder, &manifest)?;
+        Ok(snapshot)
+    }
+
+    /// The files of a release.
+    ///
+    /// # Errors
+    /// [`Code::SourceUnreadable`] when one is not what was built.
+    pub fn files(&self, dataset: &str, manifest: &Manifest) -> Result<Vec<PathBuf>> {
+        let folder = self.place(dataset, &manifest.id);
+        self.as_built(&folder, manifest)?;
+        Ok(manifest.files.iter().map(|part| folder.join(&part.name)).collect())
+    }
+
+    /// Whether every byte of every file is as it was built.
+    fn as_built(&self, folder: &Path, manifest: &Manifest) -> Result<()> {
+        for part in &manifest.files {
+            let path = folder.join(&part.name);
+            let found = self.whole.sha256(&path);
+            if found.context(Code::SourceUnreadable, || unreadable(&path))? != part.sha256 {
+                return Err(changed(&path));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the files of a release are those that were built. Where `policy` still has its rules, they
