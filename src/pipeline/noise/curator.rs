@@ -28,6 +28,7 @@ use crate::policy::plan::Plan;
 use crate::policy::privacy::{DpGrant, Loss};
 use crate::policy::{Access, Policy};
 
+use super::mechanism::Generator;
 use super::question::Answer;
 
 mod expect;
@@ -36,7 +37,7 @@ mod kept;
 mod tick;
 
 pub use expect::Expected;
-use joints::{Asked, Generator};
+use joints::Asked;
 use tick::Tick;
 
 /// Answers statements with noise.
@@ -122,7 +123,7 @@ impl Curator {
             .await?
         };
         let schema = plain(&asked.schema);
-        let expected = expect::expected(&asked.question);
+        let expected = expect::expected(&asked.question)?;
         let reads = reads(&asked.question.rows)?;
         Ok(Inquiry(Arc::new(Looked {
             view,

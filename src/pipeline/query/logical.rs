@@ -72,7 +72,6 @@ pub(super) fn plan(
 ) -> Result<Logical> {
     functions::check(statement.query())?;
     let catalogue = Catalogue::new(statement, tables, described, state)?;
-    catalogue.without_noise()?;
     let views = Views::of(statement, &catalogue)?;
     let schemas = catalogue.schemas(statement, &views);
     let query = names::resolve(statement.query(), &schemas);
@@ -214,8 +213,10 @@ impl<'a> Catalogue<'a> {
             let source: Arc<dyn TableSource> = match table.plan.access() {
                 Access::Rows => Arc::clone(&counted),
                 // PRIVACY: statements are planned against the plan's columns; that of units is not there.
-                Access::Aggregates { .. } | Access::Dp(_) => {
-                    Arc::new(Named(counted_columns(&counted.schema())))
+                Access::Aggregates { .. } => Arc::new(Named(counted_columns(&counted.schema()))),
+                Access::Dp(_) => {
+                    let text = "a dataset that is granted with noise is asked alone";
+                    return Err(hint::error(Code::NoisyOnly, text));
                 }
             };
             shown.push(Shown { table, source, counted });
@@ -274,21 +275,6 @@ impl<'a> Catalogue<'a> {
             }),
             Access::Rows | Access::Dp(_) => None,
         })
-    }
-
-    /// Refuses what is granted with noise: such statements are answered by `pipeline::noise` alone.
-    ///
-    /// PRIVACY: the last door, whichever way a statement came here.
-    fn without_noise(&self) -> Result<()> {
-        let noisy = |shown: &&Shown<'_>| matches!(shown.table.plan.access(), Access::Dp(_));
-        match self.tables.iter().find(noisy) {
-            None => Ok(()),
-            Some(shown) => {
-                let name = hint::short(shown.table.plan.dataset());
-                let text = format!("`{name}` is granted with noise and is asked alone");
-                Err(hint::error(Code::NoisyOnly, &text))
-            }
-        }
     }
 
     /// Whether a scan reads what it may.

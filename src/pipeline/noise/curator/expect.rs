@@ -1,7 +1,9 @@
 //! What is known of an answer's error before a row is read: the noise of each measurement, from the grant's bounds
 //! and the statement's epsilon alone. How much bounding clips is not known, and cannot be without spending.
 
-use super::joints;
+use crate::error::Result;
+use crate::pipeline::noise::mechanism::interval::half_width;
+use crate::pipeline::noise::mechanism::noise_of;
 use crate::pipeline::noise::question::{Measure, Noise, Question};
 
 /// How likely an interval holds what it is for.
@@ -20,19 +22,22 @@ pub struct Expected {
 }
 
 /// What is known of a question's measurements.
-pub(super) fn expected(question: &Question) -> Vec<Expected> {
-    let noises = joints::noise_of(question);
+///
+/// # Errors
+/// Those of [`noise_of`].
+pub(super) fn expected(question: &Question) -> Result<Vec<Expected>> {
+    let noises = noise_of(question)?;
     let told = question.measures.iter().zip(&noises).map(|(measure, noise)| {
         let (words, unit) = words(question, measure);
-        let (mechanism, known) = match noise {
-            Noise::Laplace { .. } => ("laplace", true),
-            Noise::Gaussian { .. } => ("gaussian", true),
-            Noise::Choice { .. } => ("permute_and_flip", false),
+        let mechanism = match noise {
+            Noise::Laplace { .. } => "laplace",
+            Noise::Gaussian { .. } => "gaussian",
+            Noise::Choice { .. } => "permute_and_flip",
         };
-        let half_width = known.then(|| joints::half_width(&[(unit, noise)], CONFIDENCE));
+        let half_width = half_width(&[(unit, noise)], CONFIDENCE);
         Expected { measure: words, mechanism, half_width }
     });
-    told.collect()
+    Ok(told.collect())
 }
 
 /// A measurement in words, and how large one unit of it is.

@@ -6,13 +6,11 @@ use datafusion::logical_expr::LogicalPlan;
 
 use crate::budget::ledger::Spent;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::noise::question::{Answer, Exact, Noise, Noisy, Question};
+use crate::pipeline::noise::mechanism::{self, Generator};
+use crate::pipeline::noise::question::{Answer, Exact, Noisy, Question};
 use crate::pipeline::query::{Statement, Table, Terms};
 use crate::policy::decimal::Decimal;
 use crate::policy::privacy::DpGrant;
-
-#[derive(Debug)]
-pub(super) struct Generator;
 
 pub(super) struct Asked {
     pub(super) question: Question,
@@ -32,7 +30,7 @@ fn none<T>() -> Result<T> {
 }
 
 pub(super) fn generator() -> Result<Generator> {
-    Ok(Generator)
+    Generator::start()
 }
 
 pub(super) fn question(
@@ -51,12 +49,12 @@ pub(super) async fn exact(_question: &Question, _state: &SessionState) -> Result
 }
 
 pub(super) fn measure(
-    _question: &Question,
-    _exact: Exact,
-    _spent: &Spent,
-    _generator: &Generator,
+    question: &Question,
+    exact: Exact,
+    spent: &Spent,
+    generator: &Generator,
 ) -> Result<Noisy> {
-    none()
+    mechanism::measure(question, exact, spent, generator)
 }
 
 pub(super) fn answer(_asked: &Asked, _noisy: &Noisy) -> Result<Answer> {
@@ -67,10 +65,3 @@ pub(super) fn upper(_asked: &Asked, _answer: &Answer) -> Result<LogicalPlan> {
     none()
 }
 
-pub(super) fn noise_of(_question: &Question) -> Vec<Noise> {
-    Vec::new()
-}
-
-pub(super) fn half_width(_terms: &[(f64, &Noise)], _confidence: f64) -> f64 {
-    f64::NAN
-}
