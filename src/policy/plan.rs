@@ -90,6 +90,14 @@ impl Plan {
         &self.access
     }
 
+    /// The column that names the privacy unit: the grant's own where answers come with noise, else the policy's.
+    pub fn unit(&self) -> Option<&str> {
+        match &self.access {
+            Access::Dp(grant) => Some(&grant.unit),
+            Access::Rows | Access::Aggregates { .. } => self.policy.unit.as_deref(),
+        }
+    }
+
     /// The columns that leave, in the order of the policy.
     pub fn columns(&self) -> &[PlannedColumn] {
         &self.columns
@@ -379,6 +387,9 @@ mod tests {
         let noise = "{partner: cern, access: dp, epsilon: 1.0, groups_max: 1, rows_max: 1}";
         let alone = planned("unit: a", noise).unwrap();
         assert!(matches!(alone.access(), Access::Dp(grant) if grant.rows_max == 1));
+        let own = noise.replace("groups_max", "unit: a, groups_max");
+        assert_eq!(planned("", &own).unwrap().unit(), Some("a"));
+        assert_eq!(planned("", ROWS).unwrap().unit(), None);
         for both in [format!("{noise}, {AGGREGATES}"), format!("{AGGREGATES}, {noise}")] {
             assert_eq!(*planned("unit: a", &both).unwrap().access(), aggregates);
         }

@@ -14,7 +14,7 @@ const CONFIDENCE: f64 = 0.95;
 pub struct Expected {
     /// What is measured, in words.
     pub measure: String,
-    /// How noise is added: `laplace`, `gaussian` or `permute_and_flip`.
+    /// How noise is added: `discrete_laplace`, `discrete_gaussian` or `permute_and_flip`.
     pub mechanism: &'static str,
     /// Half the width of the interval that holds the measured number with 95 %, in the unit of the column; nothing
     /// where it follows from the rows.
@@ -30,8 +30,8 @@ pub(super) fn expected(question: &Question) -> Result<Vec<Expected>> {
     let told = question.measures.iter().zip(&noises).map(|(measure, noise)| {
         let (words, unit) = words(question, measure);
         let mechanism = match noise {
-            Noise::Laplace { .. } => "laplace",
-            Noise::Gaussian { .. } => "gaussian",
+            Noise::Laplace { .. } => "discrete_laplace",
+            Noise::Gaussian { .. } => "discrete_gaussian",
             Noise::Choice { .. } => "permute_and_flip",
         };
         let half_width = half_width(&[(unit, noise)], CONFIDENCE);
