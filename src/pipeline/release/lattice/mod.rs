@@ -17,6 +17,8 @@
 mod classes;
 mod floor;
 mod hunt;
+mod key;
+mod layout;
 mod order;
 mod space;
 mod verdict;
@@ -29,7 +31,9 @@ use super::objective::{Loss, Marginals, Measure};
 use super::progress::Progress;
 use super::recoding::{Cell, Part, Recoding};
 use super::table::Table;
-use classes::{Carry, Classes, Key, Layout, Scratch};
+use classes::{Carry, Classes, Scratch};
+use key::Key;
+use layout::Layout;
 use space::Space;
 use verdict::Judge;
 
