@@ -20,6 +20,10 @@ use crate::pipeline::release::pins::Pins;
 use crate::pipeline::release::store::Releases;
 
 mod building;
+mod models;
+mod persons;
+mod threads;
+mod versions;
 
 /// Rows of the data.
 const ROWS: i64 = 240;

@@ -229,13 +229,14 @@ impl Releases {
             checks.push(Check { what: part.name.clone(), wrong });
             paths.push(path);
         }
-        let rules = policy.filter(|policy| {
+        let policy = policy.filter(|policy| {
             policy.release_digest().as_deref() == Some(note.release_digest.as_str())
         });
-        if let Some(rules) = rules.and_then(|policy| policy.release.as_ref())
+        if let Some((policy, rules)) =
+            policy.and_then(|policy| Some((policy, policy.release.as_ref()?)))
             && checks.iter().all(|check| check.wrong.is_none())
         {
-            let wrong = steps::measure_again(rules, &manifest, &paths)?;
+            let wrong = steps::measure_again(policy, rules, &manifest, &paths)?;
             checks.push(Check { what: "guarantees".to_owned(), wrong });
         }
         Ok(checks)
