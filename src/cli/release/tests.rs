@@ -22,6 +22,7 @@ use crate::pipeline::release::store::Releases;
 mod building;
 mod models;
 mod persons;
+mod spilling;
 mod threads;
 mod versions;
 
