@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::place::Place;
 use crate::audit::{Deed, Entry, Outcome, Request};
 use crate::clock::Clock;
-use crate::diagnostic::did_you_mean;
+use crate::diagnostic::no_policy_has;
 use crate::error::{Code, Error, Result};
 use crate::keys::KeyRing;
 use crate::pipeline::release::pins::{Note, Pins};
@@ -97,11 +97,8 @@ impl Hand {
         let catalog = Catalog::open(&policies.policies, 1, self.releases.clone(), loader())?;
         let Some(policy) = catalog.policy(dataset) else {
             let all = catalog.policies();
-            let mut what = format!("no policy has the dataset `{dataset}`");
-            if let Some(near) = did_you_mean(dataset, all.keys().map(String::as_str)) {
-                what.push_str(&format!("; did you mean `{near}`?"));
-            }
-            return Err(Error::new(Code::Usage, what));
+            let names = all.keys().map(String::as_str);
+            return Err(Error::new(Code::Usage, no_policy_has("dataset", dataset, names)));
         };
         if policy.release.is_none() {
             let what = format!(

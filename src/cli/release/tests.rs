@@ -20,6 +20,11 @@ use crate::pipeline::release::pins::Pins;
 use crate::pipeline::release::store::Releases;
 
 mod building;
+mod models;
+mod persons;
+mod spilling;
+mod threads;
+mod versions;
 
 /// Rows of the data.
 const ROWS: i64 = 240;

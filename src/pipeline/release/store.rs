@@ -229,13 +229,14 @@ impl Releases {
             checks.push(Check { what: part.name.clone(), wrong });
             paths.push(path);
         }
-        let rules = policy.filter(|policy| {
+        let policy = policy.filter(|policy| {
             policy.release_digest().as_deref() == Some(note.release_digest.as_str())
         });
-        if let Some(rules) = rules.and_then(|policy| policy.release.as_ref())
+        if let Some((policy, rules)) =
+            policy.and_then(|policy| Some((policy, policy.release.as_ref()?)))
             && checks.iter().all(|check| check.wrong.is_none())
         {
-            let wrong = steps::measure_again(rules, &manifest, &paths)?;
+            let wrong = steps::measure_again(policy, rules, &manifest, &paths)?;
             checks.push(Check { what: "guarantees".to_owned(), wrong });
         }
         Ok(checks)
@@ -398,6 +399,15 @@ pub(super) fn private_file(path: &Path) -> Result<File> {
 
 /// Writes a small file whole or not at all, in the place of the one before.
 pub(super) fn write_private(folder: &Path, name: &str, text: &[u8]) -> Result<()> {
+    write_private_by(folder, name, |file| file.write_all(text))
+}
+
+/// The same of a file that is written bit by bit.
+pub(super) fn write_private_by(
+    folder: &Path,
+    name: &str,
+    write: impl FnOnce(&mut File) -> std::io::Result<()>,
+) -> Result<()> {
     let (path, new) = (folder.join(name), folder.join(format!(".{name}.new")));
     let failed = || format!("`{}` cannot be written", path.display());
     match fs::remove_file(&new) {
@@ -407,7 +417,7 @@ pub(super) fn write_private(folder: &Path, name: &str, text: &[u8]) -> Result<()
         _ => {}
     }
     let mut file = private_file(&new)?;
-    file.write_all(text).context(Code::State, failed)?;
+    write(&mut file).context(Code::State, failed)?;
     file.sync_all().context(Code::State, failed)?;
     fs::rename(&new, &path).context(Code::State, failed)?;
     settle(folder)
