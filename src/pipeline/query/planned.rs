@@ -215,7 +215,7 @@ pub(super) fn is_ordered(plan: &LogicalPlan) -> bool {
 }
 
 /// The columns that a plan reads, by dataset.
-pub(in crate::pipeline) fn reads(plan: &LogicalPlan) -> Result<Vec<(String, Vec<String>)>> {
+pub(super) fn reads(plan: &LogicalPlan) -> Result<Vec<(String, Vec<String>)>> {
     let mut reads: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut see = |scan: &TableScan| {
         let Some(view) = view_of(scan) else { return };

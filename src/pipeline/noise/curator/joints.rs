@@ -12,19 +12,6 @@ use crate::pipeline::query::{Statement, Table, Terms};
 use crate::policy::decimal::Decimal;
 use crate::policy::privacy::DpGrant;
 
-pub(super) struct Asked {
-    pub(super) question: Question,
-    pub(super) schema: SchemaRef,
-    pub(super) parameters: SchemaRef,
-    pub(super) open: bool,
-}
-
-impl Question {
-    pub(super) fn digest(&self, _version: &str, _policy_digest: &str) -> String {
-        self.canonical.clone()
-    }
-}
-
 fn none<T>() -> Result<T> {
     Err(Error::new(Code::Unsupported, "no noise yet"))
 }
