@@ -33,4 +33,5 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 mod text;
+mod whole;
 mod write;
