@@ -19,8 +19,8 @@ use super::flights::Flights;
 use super::record::Record;
 use super::sql::{command, prepared, statement};
 use super::{privacy, session};
+use crate::budget::ledger::Account;
 use crate::error::{Code, Context, Error, Result};
-use crate::pipeline::noise::curator::account;
 use crate::pipeline::transform::Exposure;
 use crate::policy::Access;
 use crate::policy::plan::{Plan, access};
@@ -203,7 +203,7 @@ async fn policy_info(
     let mut told = describe(&plan);
     if let Access::Dp(grant) = plan.access() {
         let mut terms = privacy::granted(grant);
-        let account = account(&policy, plan.partner(), grant);
+        let account = Account::new(&policy, plan.partner(), grant);
         terms.extend(privacy::account(&account, &flights.curator.balance(&account).await?));
         told.insert("privacy".to_owned(), terms.into());
     }
@@ -230,7 +230,7 @@ async fn privacy_budget(flights: &Flights, call: &Call, record: &mut Record) -> 
     let mut datasets = Vec::new();
     for policy in flights.all_granted(partner) {
         if let Some(Access::Dp(grant)) = access(&policy, partner, today) {
-            let account = account(&policy, partner, grant);
+            let account = Account::new(&policy, partner, grant);
             let balance = flights.curator.balance(&account).await?;
             datasets.push(Value::Object(privacy::account(&account, &balance)));
         }

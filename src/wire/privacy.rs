@@ -40,6 +40,7 @@ pub(super) fn account(account: &Account, balance: &Balance) -> Map<String, Value
         "total": loss(balance.total),
         "spent": loss(balance.spent),
         "left": loss(balance.left),
+        "statement_max": loss(balance.statement_max),
     }))
 }
 

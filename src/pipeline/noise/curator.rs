@@ -10,7 +10,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::execution::context::SessionState;
 use futures::FutureExt;
 
@@ -20,15 +20,15 @@ use crate::budget::ledger::{Account, Balance, Ledger, Spent};
 use crate::error::{Code, Context, Error, Hint, Result};
 use crate::identity::Partner;
 use crate::pipeline::format::Format;
-use crate::pipeline::query::{Engine, Statement, Table, Terms, View, reads};
+use crate::pipeline::query::{Engine, Statement, Table, Terms, View};
 use crate::pipeline::stream::{Outlet, SealedStream, panicked};
-use crate::pipeline::transform::column::canonical;
 use crate::policy::decimal::Decimal;
 use crate::policy::plan::Plan;
 use crate::policy::privacy::{DpGrant, Loss};
-use crate::policy::{Access, Policy};
+use crate::policy::Access;
 
-use super::mechanism::Generator;
+use super::ask::{self, Asked};
+use super::mechanism::{self, Generator};
 use super::question::Answer;
 
 mod expect;
@@ -37,7 +37,6 @@ mod kept;
 mod tick;
 
 pub use expect::Expected;
-use joints::Asked;
 use tick::Tick;
 
 /// Answers statements with noise.
@@ -65,18 +64,6 @@ struct Looked {
     stored: bool,
     balance: Balance,
     expected: Vec<Expected>,
-    reads: Vec<(String, Vec<String>)>,
-}
-
-/// The account that a grant opens for a partner.
-pub fn account(policy: &Policy, partner: &str, grant: &DpGrant) -> Account {
-    Account {
-        partner: partner.to_owned(),
-        dataset: policy.dataset.clone(),
-        accounting: policy.privacy.map(|privacy| privacy.accounting).unwrap_or_default(),
-        total: grant.total,
-        cap: policy.privacy.map(|privacy| privacy.cap),
-    }
 }
 
 impl Curator {
@@ -85,7 +72,7 @@ impl Curator {
     /// # Errors
     /// [`Code::Config`] when the generator cannot be started.
     pub fn new(engine: Arc<Engine>, ledger: Arc<Ledger>, tick: Duration) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self { engine, ledger, generator: joints::generator()?, tick }))
+        Ok(Arc::new(Self { engine, ledger, generator: Generator::start()?, tick }))
     }
 
     /// Looks at a statement over one view: what would be answered, at which cost. Spends nothing and reads no row.
@@ -102,11 +89,12 @@ impl Curator {
         epsilon: Option<Decimal>,
     ) -> Result<Inquiry> {
         let grant = granted(&view.plan)?.clone();
-        let epsilon = affordable(epsilon, &grant)?;
-        let account = account(view.plan.policy(), view.plan.partner(), &grant);
+        let account = Account::new(view.plan.policy(), view.plan.partner(), &grant);
         let (statement, own_terms) = (statement.clone(), terms.clone());
         let look = move |table: &Table, state: &SessionState| {
-            let asked = joints::question(&statement, &own_terms, table, &grant, epsilon, state)?;
+            let policy = table.plan.policy();
+            let asked =
+                ask::question(&statement, &own_terms, table, &grant, policy, epsilon, state)?;
             Ok((asked, state.clone()))
         };
         let (asked, state) = self.engine.look(terms, view.clone(), look).await?;
@@ -122,9 +110,9 @@ impl Curator {
             })
             .await?
         };
-        let schema = plain(&asked.schema);
+        affordable(asked.question.loss, &balance)?;
+        let schema = Arc::clone(&asked.schema);
         let expected = expect::expected(&asked.question)?;
-        let reads = reads(&asked.question.rows)?;
         Ok(Inquiry(Arc::new(Looked {
             view,
             asked,
@@ -135,7 +123,6 @@ impl Curator {
             stored,
             balance,
             expected,
-            reads,
         })))
     }
 
@@ -205,7 +192,7 @@ impl Inquiry {
 
     /// What is read: columns by dataset, both by name.
     pub fn reads(&self) -> Vec<(String, Vec<String>)> {
-        self.0.reads.clone()
+        vec![(self.0.account.dataset.clone(), self.0.asked.reads.clone())]
     }
 
     /// Whose account pays.
@@ -236,6 +223,11 @@ impl Inquiry {
         self.0.balance
     }
 
+    /// Whether the order of the answer's rows was asked for.
+    pub fn ordered(&self) -> bool {
+        self.0.asked.ordered
+    }
+
     /// What is known of the noise.
     pub fn expected(&self) -> &[Expected] {
         &self.0.expected
@@ -261,27 +253,14 @@ fn granted(plan: &Plan) -> Result<&DpGrant> {
     }
 }
 
-/// The epsilon that a statement asks for, if the grant has as much.
-fn affordable(epsilon: Option<Decimal>, grant: &DpGrant) -> Result<Option<Decimal>> {
-    let wrong = |hint: &str| {
-        Err(Error::new(Code::RequestInvalid, "an epsilon out of range").hinting(Hint::new(hint)))
-    };
-    match epsilon {
-        Some(epsilon) if epsilon.is_zero() => wrong("`epsilon` is more than 0"),
-        Some(epsilon) if epsilon > grant.total.epsilon => {
-            wrong(&format!("`epsilon` is at most {}, which your grant gives", grant.total.epsilon))
-        }
-        epsilon => Ok(epsilon),
+/// Refuses a loss that the account has not even before anything is spent.
+fn affordable(loss: Loss, balance: &Balance) -> Result<()> {
+    let most = balance.total.epsilon;
+    if loss.epsilon <= most {
+        return Ok(());
     }
-}
-
-/// A schema in the types that leave.
-fn plain(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| {
-        let kind = canonical(field.data_type());
-        field.as_ref().clone().with_data_type(kind)
-    });
-    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
+    let hint = Hint::new(&format!("`epsilon` is at most {most}, which is all that you are granted"));
+    Err(Error::new(Code::RequestInvalid, "an epsilon out of range").hinting(hint))
 }
 
 /// One answer under way.
@@ -341,7 +320,8 @@ impl Sitting {
     async fn spend(&self) -> Result<Spent> {
         let (ledger, looked) = (Arc::clone(&self.curator.ledger), Arc::clone(&self.inquiry.0));
         in_the_background(move || {
-            ledger.spend(&looked.account, &looked.digest, looked.asked.question.loss)
+            let question = &looked.asked.question;
+            ledger.spend(&looked.account, &looked.digest, &question.canonical, question.loss)
         })
         .await
     }
@@ -359,8 +339,8 @@ impl Sitting {
         );
         let exact = exact.await?;
         in_the_background(move || {
-            let noisy = joints::measure(&looked.asked.question, exact, &spent, &curator.generator)?;
-            let answer = joints::answer(&looked.asked, &noisy)?;
+            let noisy = mechanism::measure(&looked.asked.question, exact, &spent, &curator.generator)?;
+            let answer = looked.asked.answer(&noisy)?;
             // INVARIANT: what leaves is kept before.
             spent.keep(&kept::write(&answer)?)?;
             Ok(answer)

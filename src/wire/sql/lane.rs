@@ -80,11 +80,11 @@ impl Lane {
         }
     }
 
-    /// Whether the order of several endpoints' rows means something.
+    /// Whether the order of rows means something.
     pub(super) fn ordered(&self) -> bool {
         match self {
             Self::Plain(query) => query.ordered(),
-            Self::Noisy(_) => false,
+            Self::Noisy(inquiry) => inquiry.ordered(),
         }
     }
 

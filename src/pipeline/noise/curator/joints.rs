@@ -1,54 +1,25 @@
-//! Where the curator meets the other rooms of noise.
+//! Where the curator meets the other rooms of noise: questions, bounds, mechanisms, in the shapes that it has at hand.
+//! Decides nothing.
 
-use arrow::datatypes::SchemaRef;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 
-use crate::budget::ledger::Spent;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::noise::mechanism::{self, Generator};
-use crate::pipeline::noise::question::{Answer, Exact, Noisy, Question};
-use crate::pipeline::query::{Statement, Table, Terms};
-use crate::policy::decimal::Decimal;
-use crate::policy::privacy::DpGrant;
+use crate::pipeline::noise::ask::Asked;
+use crate::pipeline::noise::mechanism::interval::half_width;
+use crate::pipeline::noise::question::{Answer, Exact, Noise, Question};
 
-fn none<T>() -> Result<T> {
-    Err(Error::new(Code::Unsupported, "no noise yet"))
-}
-
-pub(super) fn generator() -> Result<Generator> {
-    Generator::start()
-}
-
-pub(super) fn question(
-    _statement: &Statement,
-    _terms: &Terms,
-    _table: &Table,
-    _grant: &DpGrant,
-    _epsilon: Option<Decimal>,
-    _state: &SessionState,
-) -> Result<Asked> {
-    none()
-}
-
+/// The exact answers.
 pub(super) async fn exact(_question: &Question, _state: &SessionState) -> Result<Exact> {
-    none()
+    Err(Error::new(Code::Unsupported, "no bounds yet"))
 }
 
-pub(super) fn measure(
-    question: &Question,
-    exact: Exact,
-    spent: &Spent,
-    generator: &Generator,
-) -> Result<Noisy> {
-    mechanism::measure(question, exact, spent, generator)
+/// What stands above the answer.
+///
+/// # Errors
+/// Those of [`Asked::upper`].
+pub(super) fn upper(asked: &Asked, answer: &Answer) -> Result<LogicalPlan> {
+    // What cannot be said of a noise is no number, and shows as null.
+    let width = |terms: &[(f64, &Noise)], level: f64| half_width(terms, level).unwrap_or(f64::NAN);
+    asked.upper(answer, &width)
 }
-
-pub(super) fn answer(_asked: &Asked, _noisy: &Noisy) -> Result<Answer> {
-    none()
-}
-
-pub(super) fn upper(_asked: &Asked, _answer: &Answer) -> Result<LogicalPlan> {
-    none()
-}
-
