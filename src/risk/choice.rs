@@ -165,18 +165,20 @@ impl Choices {
             title: "What k costs".to_owned(),
             summary: format!(
                 "The optimal generalization of {} for each k and each share of rows that may be suppressed: how much \
-                 detail is lost, how many rows, and what risk remains.",
-                self.columns.join(", ")
+                 detail is lost, how many rows, and what risk remains. What decides between levels: {}",
+                self.columns.join(", "),
+                self.decides
             ),
             columns: self.columns.clone(),
             found: true,
             ..Page::default()
         };
         page.tables.push(self.table());
+        page.tables.push(self.levels());
         page.plots.push(self.plot(
             "Detail that is lost, by k",
             "Detail lost",
-            "0 %: every value as it is. 100 %: every cell is *. It is what the search makes least.",
+            &format!("0 %: every value as it is. 100 %: every cell is *. What decides: {}", self.decides),
             |outcome| outcome.share_lost,
         ));
         page.plots.push(self.plot(
@@ -198,9 +200,8 @@ impl Choices {
     fn table(&self) -> Table {
         let members = if self.unit.is_some() { "persons" } else { "rows" };
         let note = format!(
-            "k counts {members}. Lost: {} In per cent of what is lost when every cell is `*`; Loss is the figure \
-             itself, as `release show` tells it. Levels stand as `method: {{fixed: ...}}` takes them.",
-            self.decides
+            "k counts {members}. Lost: what decides, in per cent of what it is when every cell is `*`. Loss: the \
+             same as a figure, as `release show` tells it."
         );
         let mut table = Table::new(
             "choices",
@@ -215,32 +216,47 @@ impl Choices {
                 ("classes", "Classes", Show::Count),
                 ("highest", "Highest risk", Show::Share),
                 ("average", "Average risk", Show::Share),
+            ],
+        );
+        let rows = self.points.iter().map(|point| {
+            let mut row = vec![json!(point.suppress_max), json!(point.k)];
+            row.extend(match &point.outcome {
+                Ok(outcome) => [
+                    json!(outcome.share_lost),
+                    json!(outcome.loss.first()),
+                    json!(outcome.share_suppressed()),
+                    json!(outcome.risk.classes),
+                    json!(outcome.risk.prosecutor.highest),
+                    json!(outcome.risk.prosecutor.average),
+                ],
+                Err(_) => std::array::from_fn(|_| Value::Null),
+            });
+            row
+        });
+        table.rows = rows.collect();
+        table
+    }
+
+    /// The levels of each choice, or why there is none.
+    fn levels(&self) -> Table {
+        let mut table = Table::new(
+            "levels",
+            "Levels",
+            "As `method: {fixed: ...}` takes them; 0 is the value itself.",
+            &[
+                ("suppress_max", "May suppress", Show::Share),
+                ("k", "k", Show::Count),
                 ("levels", "Levels", Show::Token),
             ],
         );
-        table.rows = self
-            .points
-            .iter()
-            .map(|point| {
-                let mut row = vec![json!(point.suppress_max), json!(point.k)];
-                match &point.outcome {
-                    Ok(outcome) => row.extend([
-                        json!(outcome.share_lost),
-                        json!(outcome.loss.first()),
-                        json!(outcome.share_suppressed()),
-                        json!(outcome.risk.classes),
-                        json!(outcome.risk.prosecutor.highest),
-                        json!(outcome.risk.prosecutor.average),
-                        json!(outcome.levels_text()),
-                    ]),
-                    Err(why) => {
-                        row.extend(vec![Value::Null; 6]);
-                        row.push(why.clone().into());
-                    }
-                }
-                row
-            })
-            .collect();
+        let rows = self.points.iter().map(|point| {
+            let levels = match &point.outcome {
+                Ok(outcome) => outcome.levels_text(),
+                Err(why) => why.clone(),
+            };
+            vec![json!(point.suppress_max), json!(point.k), json!(levels)]
+        });
+        table.rows = rows.collect();
         table
     }
 

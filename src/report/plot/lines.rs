@@ -58,7 +58,9 @@ pub(super) fn draw(svg: &mut String, plot: &Lines) -> Drawn {
     let sheet = SVGBackend::with_string(svg, size).into_drawing_area();
     let points = || plot.lines.iter().flat_map(|line| &line.points);
     let most = points().map(|(_, y)| *y).filter(|y| y.is_finite()).fold(0.0, f64::max);
-    let (step, ceiling) = steps(most);
+    // Five spans rather than four, so that shares up to one are told by fifths.
+    let (step, _) = steps(most * 0.8);
+    let ceiling = (most / step).ceil().max(1.0) * step;
     // The values of the lower axis stand at equal distances: they are a choice, not a scale.
     let mut stops: Vec<f64> = points().map(|(x, _)| *x).filter(|x| x.is_finite()).collect();
     stops.sort_by(f64::total_cmp);

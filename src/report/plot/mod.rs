@@ -114,22 +114,31 @@ impl Plot {
     /// # Errors
     /// [`Code::Internal`] when it cannot be drawn.
     pub fn file(&self) -> Result<String> {
-        const HEAD: u32 = 74;
+        const LETTERS: usize = 128;
+        let lines = super::write::text::wrapped(&self.alt, LETTERS, "", "");
         let drawn = self.drawn()?;
         let lost = || Error::new(Code::Internal, "a plot has no beginning");
-        let (head, rest) = drawn.split_once('>').ok_or_else(lost)?;
-        let height = head.split("height=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let (first, rest) = drawn.split_once('>').ok_or_else(lost)?;
+        let height = first.split("height=\"").nth(1).and_then(|rest| rest.split('"').next());
         let height = height.and_then(|height| height.parse::<u32>().ok()).ok_or_else(lost)?;
-        let all = height + HEAD + 8;
-        let [title, alt] = [&self.title, &self.alt].map(|text| super::write::html::escaped(text));
+        let escaped = super::write::html::escaped;
+        let (title, alt) = (escaped(&self.title), escaped(&self.alt));
+        let mut below = 36;
+        let mut sentence = String::new();
+        for line in lines.lines() {
+            below += 18;
+            sentence.push_str(&format!("<tspan x=\"8\" y=\"{below}\">{}</tspan>", escaped(line)));
+        }
+        let head = below + 20;
+        let all = height + head + 8;
         let font = "font-family=\"Helvetica, Arial, sans-serif\"";
         Ok(format!(
             "<svg width=\"{WIDTH}\" height=\"{all}\" viewBox=\"0 0 {WIDTH} {all}\" \
              xmlns=\"http://www.w3.org/2000/svg\">\n<title>{title}</title>\n<desc>{alt}</desc>\n\
              <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n\
              <text x=\"8\" y=\"30\" {font} font-size=\"20\" font-weight=\"600\" fill=\"#1F2937\">{title}</text>\n\
-             <text x=\"8\" y=\"54\" {font} font-size=\"13\" fill=\"#566072\">{alt}</text>\n\
-             <g transform=\"translate(0 {HEAD})\">{}</g>\n</svg>\n",
+             <text {font} font-size=\"13\" fill=\"#566072\">{sentence}</text>\n\
+             <g transform=\"translate(0 {head})\">{}</g>\n</svg>\n",
             rest.trim_end().strip_suffix("</svg>").ok_or_else(lost)?
         ))
     }
