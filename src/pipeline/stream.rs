@@ -148,7 +148,9 @@ pub(super) fn rowless(access: &Access) -> Option<Error> {
         Access::Aggregates { .. } => {
             Some(Error::new(Code::AggregatesOnly, "the plan gives aggregates, not rows"))
         }
-        Access::Dp(_) => Some(Error::new(Code::NoisyOnly, "the plan gives noisy answers, not rows")),
+        Access::Dp(_) => {
+            Some(Error::new(Code::NoisyOnly, "the plan gives noisy answers, not rows"))
+        }
     }
 }
 

@@ -105,7 +105,10 @@ pub(super) async fn site() -> Site {
 }
 
 /// The messages of an answer as they came.
-pub(super) async fn messages(asker: &mut Asker, info: &FlightInfo) -> Result<Vec<FlightData>, Status> {
+pub(super) async fn messages(
+    asker: &mut Asker,
+    info: &FlightInfo,
+) -> Result<Vec<FlightData>, Status> {
     assert_eq!(info.endpoint.len(), 1);
     let request = crate::site::with_token(&asker.token, ticket(info, 0));
     let messages = asker.client.do_get(request).await?.into_inner();
@@ -215,7 +218,10 @@ async fn the_same_question_gives_the_same_bytes_and_costs_once() {
     let count = schema.field_with_name("n").unwrap().metadata();
     assert_eq!(count["veilflight.protection"], "dp");
     assert_eq!(count["veilflight.dp.mechanism"], "discrete_laplace");
-    assert_eq!((count["veilflight.dp.epsilon"].as_str(), count["veilflight.dp.unit"].as_str()), ("0.5", "User"));
+    assert_eq!(
+        (count["veilflight.dp.epsilon"].as_str(), count["veilflight.dp.unit"].as_str()),
+        ("0.5", "User")
+    );
     // Every public key, and counts near those of bounded rows: 100 persons a site, 4 of 6 rows each.
     let sites: BTreeSet<&str> = all["Site"].as_string::<i32>().iter().flatten().collect();
     assert_eq!(sites, BTreeSet::from(["A", "B", "C"]));
@@ -240,7 +246,8 @@ async fn the_same_question_gives_the_same_bytes_and_costs_once() {
         cern.pull(&info).await.unwrap();
     }
     assert_eq!(spent(&mut cern).await, both("0.5", "0"));
-    let renamed = "SELECT Site AS place, count(*) AS visits FROM visits GROUP BY Site ORDER BY Site";
+    let renamed =
+        "SELECT Site AS place, count(*) AS visits FROM visits GROUP BY Site ORDER BY Site";
     let renamed = cern.all(renamed).await.unwrap();
     let sorted = cern.all(&format!("{PER_SITE} ORDER BY Site")).await.unwrap();
     assert_eq!(column(&renamed, "visits"), column(&sorted, "n"));
@@ -321,7 +328,8 @@ async fn epsilon_is_said_by_header_and_session_and_sealed_in_the_ticket() {
 async fn a_budget_that_is_spent_answers_what_was_answered_and_nothing_else() {
     let site = site().await;
     let mut cern = Asker::new(&site, "cern").await;
-    let question = |least: usize| format!("SELECT count(*) AS n FROM visits WHERE Hours >= {least}");
+    let question =
+        |least: usize| format!("SELECT count(*) AS n FROM visits WHERE Hours >= {least}");
     let first = cern.all(&question(0)).await.unwrap();
     for least in 1..6 {
         cern.all(&question(least)).await.unwrap();
@@ -345,7 +353,8 @@ async fn all_partners_together_stay_within_the_cap() {
     let policy = VISITS.replace("grants:", "privacy: {epsilon: 1.5, delta: 1e-5}\ngrants:");
     let site = Site::start_with(folder_of(&policy), &[QUICK]).await;
     let (mut cern, mut desy) = (Asker::new(&site, "cern").await, Asker::new(&site, "desy").await);
-    let question = |least: usize| format!("SELECT count(*) AS n FROM visits WHERE Hours >= {least}");
+    let question =
+        |least: usize| format!("SELECT count(*) AS n FROM visits WHERE Hours >= {least}");
     cern.all(&question(0)).await.unwrap();
     desy.all(&question(0)).await.unwrap();
     cern.all(&question(1)).await.unwrap();
@@ -489,6 +498,8 @@ async fn the_log_tells_what_was_asked_read_and_paid() {
     assert_eq!(paid(1), ("0".to_owned(), "0".to_owned(), true));
     assert_eq!(paid(2), ("0.5".to_owned(), "0".to_owned(), false));
     assert_eq!((pulls[2].outcome, pulls[2].code.as_deref()), ("failed", Some("Q003")));
-    assert!(lines.iter().filter(|line| line.subject.method != "DoGet").all(|line| line.paid.is_none()));
+    assert!(
+        lines.iter().filter(|line| line.subject.method != "DoGet").all(|line| line.paid.is_none())
+    );
     assert!(veilflight::audit::verify::verify(store.as_ref(), &ring, None).unwrap().is_whole());
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type};
 
-use super::noise::{PER_SITE, QUICK, VISITS, Visit, column, folder_of, privacy, site, spent, visits, write_visits};
+use super::noise::{
+    PER_SITE, QUICK, VISITS, Visit, column, folder_of, privacy, site, spent, visits, write_visits,
+};
 use super::sql::Asker;
 use crate::site::{CANARY, Site, code};
 
@@ -50,7 +52,8 @@ async fn the_difference_of_two_answers_tells_nobody_apart_and_costs_twice() {
     for round in 0..20 {
         // The one person who was there 99 hours: by whoever has that row, and by all others.
         let all = format!("SELECT count(*) AS n FROM visits WHERE Id > -{round}");
-        let others = format!("SELECT count(*) AS n FROM visits WHERE Id > -{round} AND Id <> {last}");
+        let others =
+            format!("SELECT count(*) AS n FROM visits WHERE Id > -{round} AND Id <> {last}");
         let (all, others) = (cern.all(&all).await.unwrap(), cern.all(&others).await.unwrap());
         differences.push(column(&all, "n")[0] - column(&others, "n")[0]);
     }
@@ -90,10 +93,13 @@ async fn conditions_and_orders_on_groups_see_noisy_numbers() {
     let mut cern = Asker::new(&site, "cern").await;
     let all = cern.all(PER_SITE).await.unwrap();
     let counts = column(&all, "n").to_vec();
-    let sites: Vec<_> = all["Site"].as_string::<i32>().iter().flatten().map(str::to_owned).collect();
+    let sites: Vec<_> =
+        all["Site"].as_string::<i32>().iter().flatten().map(str::to_owned).collect();
     let (least, most) = (*counts.iter().min().unwrap(), *counts.iter().max().unwrap());
     // The bound is between noisy numbers, wherever the true ones lie (they are all alike).
-    for (bound, expected) in [(least - 1, 3), (most, 0), (most - 1, counts.iter().filter(|n| **n == most).count())] {
+    for (bound, expected) in
+        [(least - 1, 3), (most, 0), (most - 1, counts.iter().filter(|n| **n == most).count())]
+    {
         let sql = format!("{PER_SITE} HAVING count(*) > {bound}");
         assert_eq!(cern.all(&sql).await.unwrap().num_rows(), expected, "{counts:?} > {bound}");
     }
@@ -135,7 +141,8 @@ async fn values_beyond_all_bounds_change_an_answer_by_what_a_person_may() {
 async fn setting_the_clock_back_gives_no_budget_back() {
     let site = site().await;
     let mut cern = Asker::new(&site, "cern").await;
-    let question = |least: usize| format!("SELECT count(*) AS n FROM visits WHERE Hours >= {least}");
+    let question =
+        |least: usize| format!("SELECT count(*) AS n FROM visits WHERE Hours >= {least}");
     for least in 0..3 {
         cern.all(&question(least)).await.unwrap();
     }

@@ -1,7 +1,7 @@
 //! How much two tables that differ by one person can be told apart by answers over the wire, measured: two servers,
 //! parquet files with and without a person who has thousands of rows in many groups, and the same questions.
 
-use super::noise::{QUICK, VISITS, Visit, folder_of, visits, write_visits, column};
+use super::noise::{QUICK, VISITS, Visit, column, folder_of, visits, write_visits};
 use super::sql::Asker;
 use crate::shared::every_case;
 use crate::site::Site;
@@ -34,7 +34,8 @@ async fn answers(site: &Site, times: usize) -> Vec<i64> {
     let mut cern = Asker::new(site, "cern").await;
     let mut seen = Vec::new();
     for number in 0..times {
-        let sql = format!("SELECT Site, count(*) AS n FROM visits WHERE Id > -{number} GROUP BY Site");
+        let sql =
+            format!("SELECT Site, count(*) AS n FROM visits WHERE Id > -{number} GROUP BY Site");
         let answer = cern.all(&sql).await.unwrap();
         // The person is in two of the three groups, the partner knows not which: all together are the best guess.
         seen.push(column(&answer, "n").iter().sum());

@@ -22,17 +22,17 @@ use crate::identity::Partner;
 use crate::pipeline::format::Format;
 use crate::pipeline::query::{Engine, Statement, Table, Terms, View};
 use crate::pipeline::stream::{Outlet, SealedStream, panicked};
+use crate::policy::Access;
 use crate::policy::decimal::Decimal;
 use crate::policy::plan::Plan;
 use crate::policy::privacy::{DpGrant, Loss};
-use crate::policy::Access;
 
 use super::ask::{self, Asked};
-use super::mechanism::{self, Generator};
-use super::question::Answer;
+use super::bound;
+use super::mechanism::{self, Generator, interval};
+use super::question::{Answer, Noise};
 
 mod expect;
-mod joints;
 mod kept;
 mod tick;
 
@@ -157,7 +157,10 @@ impl Curator {
     ) -> Result<SealedStream> {
         let looked = &inquiry.0;
         let refused = if looked.account.partner != partner.name() {
-            Some(Error::new(Code::DatasetUnknown, "the statement was looked at for another partner"))
+            Some(Error::new(
+                Code::DatasetUnknown,
+                "the statement was looked at for another partner",
+            ))
         } else if looked.asked.open {
             Some(Error::new(Code::ParametersInvalid, "parameters have no values"))
         } else {
@@ -259,7 +262,8 @@ fn affordable(loss: Loss, balance: &Balance) -> Result<()> {
     if loss.epsilon <= most {
         return Ok(());
     }
-    let hint = Hint::new(&format!("`epsilon` is at most {most}, which is all that you are granted"));
+    let hint =
+        Hint::new(&format!("`epsilon` is at most {most}, which is all that you are granted"));
     Err(Error::new(Code::RequestInvalid, "an epsilon out of range").hinting(hint))
 }
 
@@ -331,15 +335,17 @@ impl Sitting {
         let (curator, looked) = (Arc::clone(&self.curator), Arc::clone(&self.inquiry.0));
         let state = looked.state.clone();
         let asked = Arc::clone(&looked);
+        let keys = curator.engine.sample_keys(&looked.view.plan);
         let exact = self.curator.engine.errand(
             state,
             outlet.place(),
             outlet.query_time(),
-            move |state| async move { joints::exact(&asked.asked.question, &state).await },
+            move |state| async move { bound::exact(&asked.asked.question, &state, &keys).await },
         );
         let exact = exact.await?;
         in_the_background(move || {
-            let noisy = mechanism::measure(&looked.asked.question, exact, &spent, &curator.generator)?;
+            let noisy =
+                mechanism::measure(&looked.asked.question, exact, &spent, &curator.generator)?;
             let answer = looked.asked.answer(&noisy)?;
             // INVARIANT: what leaves is kept before.
             spent.keep(&kept::write(&answer)?)?;
@@ -351,7 +357,11 @@ impl Sitting {
     /// Works what stands above the aggregation, over noisy values only.
     async fn deliver(&self, answer: &Answer, outlet: &mut Outlet) -> Result<()> {
         let looked = &self.inquiry.0;
-        let plan = joints::upper(&looked.asked, answer)?;
+        // What cannot be said of a noise is no number, and shows as null.
+        let half_width = |terms: &[(f64, &Noise)], level: f64| {
+            interval::half_width(terms, level).unwrap_or(f64::NAN)
+        };
+        let plan = looked.asked.upper(answer, &half_width)?;
         let (state, schema) = (looked.state.clone(), Arc::clone(&looked.schema));
         self.curator.engine.send(&plan, state, schema, self.format, outlet).await
     }

@@ -24,8 +24,10 @@ use super::statement::{CATALOGUE, SCHEMA};
 use super::team::{STACK_BYTES, Teams};
 use super::{Described, QueryLimits, Statement, Terms, View, catalogue, functions, logical};
 use crate::error::{Code, Context, Error, Hint, Result};
+use crate::keys::ColumnKeys;
 use crate::pipeline::stream::{Limits, Pipeline};
 use crate::pipeline::transform::column::canonical;
+use crate::policy::plan::Plan;
 
 /// How long planning may take: it reads no row.
 const PLANNING_MAX: Duration = Duration::from_secs(30);
@@ -262,6 +264,14 @@ impl Engine {
         // PRIVACY: filters that joins and sorts make while they run would be for the scan, which takes none.
         options.optimizer.enable_dynamic_filter_pushdown = false;
         options
+    }
+
+    /// The keys by which the rows of each unit are chosen, where there are more than a grant takes.
+    pub(in crate::pipeline) fn sample_keys(&self, plan: &Plan) -> ColumnKeys {
+        let ring = self.pipeline.ring();
+        let epoch = plan.policy().epoch.unwrap_or_else(|| ring.newest());
+        let domain = format!("sample:{}", plan.dataset());
+        ColumnKeys::new(Arc::clone(ring), &domain, plan.audience(), epoch)
     }
 
     /// The bounds of each stream.

@@ -10,11 +10,11 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::DataFusionError;
-use datafusion::execution::TaskContext;
 use datafusion::execution::context::SessionState;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use futures::FutureExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
@@ -249,6 +249,25 @@ impl Run {
     }
 }
 
+/// The streams of a plan that was checked, one for each thread of the session. Where the session knows when
+/// to stop, they do.
+///
+/// # Errors
+/// What the engine says.
+pub(in crate::pipeline) async fn streams(
+    plan: &LogicalPlan,
+    state: &SessionState,
+) -> Result<Vec<SendableRecordBatchStream>> {
+    let streams = async {
+        let mut plan = state.create_physical_plan(plan).await?;
+        if let Some(stop) = state.config().get_extension::<Stop>() {
+            plan = brake::fitted(plan, &stop)?;
+        }
+        execute_stream_partitioned(plan, state.task_ctx())
+    };
+    streams.await.map_err(|error| inward(&error))
+}
+
 fn too_long() -> Error {
     Error::new(Code::QueryTime, "the statement was worked at for too long")
 }
@@ -257,7 +276,7 @@ fn too_long() -> Error {
 ///
 /// PRIVACY: the library's words may hold values. Of its own errors only the kind is kept; ours, from the
 /// scan of a view, hold no value and come through as they were made.
-pub(super) fn inward(error: &DataFusionError) -> Error {
+pub(in crate::pipeline) fn inward(error: &DataFusionError) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
         if let Some(ours) = inner.downcast_ref::<Error>() {

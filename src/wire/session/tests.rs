@@ -113,7 +113,9 @@ fn a_header_or_a_value_that_does_not_exist_is_refused_and_the_good_ones_are_name
 
 #[test]
 fn an_epsilon_is_a_plain_decimal_above_zero() {
-    for wrong in ["-0.1", "+1", "0", "0.0", "NaN", "inf", "1e8", "1e-31", "0x1", "1,5", "", "0.1 0.2"] {
+    for wrong in
+        ["-0.1", "+1", "0", "0.0", "NaN", "inf", "1e8", "1e-31", "0x1", "1,5", "", "0.1 0.2"]
+    {
         let error = of(&[("veilflight-epsilon", wrong)]).unwrap_err();
         assert_eq!(error.code(), Code::RequestInvalid, "`{wrong}`");
         assert!(hint(&error).contains("takes a decimal above 0"), "{}", hint(&error));

@@ -33,20 +33,22 @@ impl Lane {
         asked: &Asked,
         mut views: Vec<View>,
     ) -> Result<Self> {
-        let named = |view: &View| {
-            statement.tables().iter().any(|word| means(word, view.plan.policy()))
-        };
+        let named =
+            |view: &View| statement.tables().iter().any(|word| means(word, view.plan.policy()));
         let noisy = |view: &&View| matches!(view.plan.access(), Access::Dp(_)) && named(view);
         let Some(first) = views.iter().find(noisy) else {
             let query = flights.engine.plan(statement, &terms(asked), views).await?;
             return Ok(Self::Plain(query));
         };
-        if statement.reads_information_schema() || views.iter().filter(|view| named(view)).count() > 1
+        if statement.reads_information_schema()
+            || views.iter().filter(|view| named(view)).count() > 1
         {
             let name = first.plan.dataset();
-            let hint = format!("`{name}` is granted with noise and is asked alone, beside no other table");
-            return Err(Error::new(Code::NoisyOnly, "noise beside other tables")
-                .hinting(Hint::new(&hint)));
+            let hint =
+                format!("`{name}` is granted with noise and is asked alone, beside no other table");
+            return Err(
+                Error::new(Code::NoisyOnly, "noise beside other tables").hinting(Hint::new(&hint))
+            );
         }
         views.truncate(1);
         let none = || Error::new(Code::Internal, "a statement without its view");

@@ -15,8 +15,8 @@ use crate::error::{Code, Context, Error, Result};
 /// [`Code::Internal`] when it cannot be written.
 pub(super) fn write(answer: &Answer) -> Result<Vec<u8>> {
     let failed = || "an answer cannot be written".to_owned();
-    let mut writer = StreamWriter::try_new(Vec::new(), &answer.0.schema())
-        .context(Code::Internal, failed)?;
+    let mut writer =
+        StreamWriter::try_new(Vec::new(), &answer.0.schema()).context(Code::Internal, failed)?;
     writer.write(&answer.0).context(Code::Internal, failed)?;
     writer.into_inner().context(Code::Internal, failed)
 }

@@ -40,7 +40,9 @@ mod tests {
     #[test]
     fn the_next_tick_is_a_multiple_and_never_now() {
         let every = Duration::from_millis(250);
-        for (gone, expected) in [(0, 250), (1, 250), (249, 250), (250, 500), (251, 500), (999, 1000)] {
+        for (gone, expected) in
+            [(0, 250), (1, 250), (249, 250), (250, 500), (251, 500), (999, 1000)]
+        {
             let next = next(Duration::from_millis(gone), every);
             assert_eq!(next, Duration::from_millis(expected), "{gone}");
         }
