@@ -1,6 +1,7 @@
 //! What it would take to find somebody in a table: re-identification risk from the sizes of classes, which
 //! columns make people unique, and what that says of the population. Knows codes and counts, never a value, a
-//! file or a policy; says nothing about sensitive columns, whose guarantees `pipeline/release/` measures.
+//! file or a policy; of sensitive columns it says whether classes share one value, and their other guarantees
+//! `pipeline/release/` measures.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +43,26 @@ impl Class {
 
 /// How many classes are of each kind.
 pub type Shapes = BTreeMap<Class, u64>;
+
+/// What the classes of a table tell.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    /// The classes.
+    pub shapes: Shapes,
+    /// By sensitive column, of those that can be counted.
+    pub alike: Vec<Alike>,
+    /// By class: its rows, and the sum of their weights, where rows stand for others.
+    pub weighted: Option<Vec<(u64, f64)>>,
+}
+
+/// Homogeneity of a sensitive column: who knows the class of these rows knows their value, without finding any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alike {
+    /// The column.
+    pub column: String,
+    /// Rows of classes in which it has one value only; a missing value is one.
+    pub rows: u64,
+}
 
 /// Where a class counts as at risk: a chance above this to be the right one (ARX's default).
 pub const THRESHOLD: f64 = 0.2;
@@ -212,6 +233,25 @@ mod tests {
         assert_eq!((risk.uniques, risk.rows_unique, risk.rows), (1, 100, 106));
         near(risk.prosecutor.highest, 1.0);
         near(risk.prosecutor.average, 102.0 / 106.0);
+    }
+
+    /// A sum of no numbers is -0, and a report would print `-0 %` of the rows.
+    #[test]
+    fn no_share_of_rows_is_less_than_nothing() {
+        let tables = [Shapes::new(), rows(&[(5, 1)]), rows(&[(1, 2)]), rows(&[(0, 3)])];
+        for (table, threshold) in tables.iter().flat_map(|table| [(table, 1.0), (table, 0.2)]) {
+            let risk = Risk::new(table, threshold);
+            for attacker in [risk.prosecutor, risk.journalist] {
+                let Attacker { highest, average, lowest, at_risk, at_highest } = attacker;
+                for figure in [highest, average, lowest, at_risk, at_highest, risk.marketer] {
+                    let shown = format!("{:.2}", figure * 100.0);
+                    assert!(
+                        figure.is_sign_positive() && !shown.starts_with('-'),
+                        "{shown} {table:?}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

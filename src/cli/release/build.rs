@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use indicatif::{HumanBytes, HumanCount};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{About, Hand, Policies, closing, reason};
+use super::{About, Hand, closing, reason};
 use crate::cli::progress::{Progress, Unit};
 use crate::error::{Code, Context, Result};
 use crate::pipeline::release::build::{Built, Job, Watch, build};
-use crate::pipeline::release::manifest::Manifest;
+use crate::pipeline::release::manifest::{Manifest, RANK};
 use crate::pipeline::release::progress::Progress as Watched;
 
 const LONG: &str = "\
@@ -42,8 +42,6 @@ Examples:
 pub(super) struct Build {
     /// The dataset
     dataset: String,
-    #[command(flatten)]
-    policies: Policies,
     /// Why; it stands in the manifest and in the audit log
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: Option<String>,
@@ -63,7 +61,7 @@ pub(super) struct Build {
 
 impl Build {
     pub(super) fn run(&self, hand: &Hand, out: &mut dyn Write) -> anyhow::Result<u8> {
-        let policy = hand.policy(&self.policies, &self.dataset)?;
+        let policy = hand.policy(&self.dataset)?;
         let lock = hand.releases.lock(&self.dataset)?;
         let reason = self.reason.as_deref();
         let about = About { dataset: &self.dataset, policy: Some(&policy), id: None, reason };
@@ -137,8 +135,14 @@ pub(super) fn tell(manifest: &Manifest, out: &mut dyn Write) -> std::io::Result<
         let found = guarantee.achieved.map_or("no rows".to_owned(), |found| format!("{found}"));
         writeln!(out, "{}: asked {}, measured {found}", guarantee.model, guarantee.asked)?;
     }
-    for (measure, loss) in &manifest.loss {
+    let (ranked, single): (Vec<_>, Vec<_>) =
+        manifest.loss.iter().partition(|(name, _)| name.starts_with(RANK));
+    for (measure, loss) in single {
         writeln!(out, "{measure}: {loss}")?;
+    }
+    if !ranked.is_empty() {
+        let figures: Vec<String> = ranked.iter().map(|(_, loss)| loss.to_string()).collect();
+        writeln!(out, "loss by column, the column that loses most first: {}", figures.join(", "))?;
     }
     for (measure, risk) in &manifest.risk {
         writeln!(out, "{measure}: {risk}")?;

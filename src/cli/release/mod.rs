@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::place::Place;
-use crate::audit::{Deed, Entry, Log, Outcome, Request};
+use crate::audit::{Deed, Entry, Outcome, Request};
 use crate::clock::Clock;
 use crate::diagnostic::did_you_mean;
+use crate::diagnostic::no_policy_has;
 use crate::error::{Code, Error, Result};
 use crate::keys::KeyRing;
 use crate::pipeline::release::pins::{Note, Pins};
@@ -43,6 +44,15 @@ rows. A running server serves it from the next request on.")]
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,
+    /// The folder of policies
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        default_value = "policies",
+        env = "VEILFLIGHT_POLICIES"
+    )]
+    policies: PathBuf,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -57,14 +67,6 @@ enum Verb {
     Withdraw(withdraw::Withdraw),
 }
 
-/// Where policies are.
-#[derive(Debug, clap::Args)]
-pub(super) struct Policies {
-    /// The folder of policies
-    #[arg(long, value_name = "FOLDER", default_value = "policies", env = "VEILFLIGHT_POLICIES")]
-    policies: PathBuf,
-}
-
 /// Runs the verb and returns the exit code.
 ///
 /// # Errors
@@ -72,7 +74,7 @@ pub(super) struct Policies {
 pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
     let ring = args.place.ring()?;
     let releases = Releases::new(&args.place.state, Arc::clone(&ring));
-    let hand = Hand { place: args.place, clock, ring, releases };
+    let hand = Hand { place: args.place, policies: args.policies, clock, ring, releases };
     match args.verb {
         Verb::Build(build) => build.run(&hand, out),
         Verb::List(list) => list.run(&hand, out),
@@ -86,22 +88,24 @@ pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> any
 /// What works by hand needs.
 struct Hand {
     place: Place,
+    policies: PathBuf,
     clock: Arc<dyn Clock>,
     ring: Arc<KeyRing>,
     releases: Releases,
 }
 
 impl Hand {
+    fn catalog(&self) -> Result<Catalog> {
+        Catalog::open(&self.policies, 1, self.releases.clone(), loader())
+    }
+
     /// The policy of a dataset that has a release.
-    fn policy(&self, policies: &Policies, dataset: &str) -> Result<Arc<Policy>> {
-        let catalog = Catalog::open(&policies.policies, 1, self.releases.clone(), loader())?;
+    fn policy(&self, dataset: &str) -> Result<Arc<Policy>> {
+        let catalog = self.catalog()?;
         let Some(policy) = catalog.policy(dataset) else {
             let all = catalog.policies();
-            let mut what = format!("no policy has the dataset `{dataset}`");
-            if let Some(near) = did_you_mean(dataset, all.keys().map(String::as_str)) {
-                what.push_str(&format!("; did you mean `{near}`?"));
-            }
-            return Err(Error::new(Code::Usage, what));
+            let names = all.keys().map(String::as_str);
+            return Err(Error::new(Code::Usage, no_policy_has("dataset", dataset, names)));
         };
         if policy.release.is_none() {
             let what = format!(
@@ -115,12 +119,7 @@ impl Hand {
 
     /// An entry in the audit log, durable before anything is read.
     fn entry(&self, method: &str, about: About<'_>) -> Result<Entry> {
-        // A key beside the state says that the folder is no misspelt one.
-        let store = match &self.place.key {
-            None => self.place.open_or_create(Arc::clone(&self.clock))?,
-            Some(_) => self.place.open(Arc::clone(&self.clock))?,
-        };
-        let log = Log::new(store, Arc::clone(&self.clock), Arc::clone(&self.ring));
+        let log = self.place.log_or_create(Arc::clone(&self.clock), &self.ring)?;
         let rules = about.policy.and_then(|policy| Some((policy, policy.release.as_ref()?)));
         let columns = rules.map(|(policy, rules)| layout(policy, rules)).unwrap_or_default();
         let reason = about.reason.unwrap_or_default().to_owned();
@@ -147,13 +146,30 @@ impl Hand {
         let Some(note) = found.cloned() else {
             let what = match id {
                 Some(id) => format!("`{dataset}` has no release `{id}`"),
-                None => format!(
-                    "no release of `{dataset}` is built; `veilflight release build {dataset}` builds it"
-                ),
+                None if pins.history.is_empty() => self.unbuilt(dataset),
+                None => format!("`{dataset}` has no release"),
             };
             return Err(Error::new(Code::Usage, what));
         };
         Ok((pins, note))
+    }
+
+    /// Why a dataset has no release: it may be misspelt, or its release not built.
+    fn unbuilt(&self, dataset: &str) -> String {
+        let policies = self.catalog().map(|catalog| catalog.policies()).unwrap_or_default();
+        let asks = |name: &str| policies.get(name).is_some_and(|policy| policy.release.is_some());
+        if asks(dataset) || policies.is_empty() {
+            return format!(
+                "no release of `{dataset}` is built; `veilflight release build {dataset}` builds it"
+            );
+        }
+        let mut what = format!("`{dataset}` has no release");
+        let built = self.releases.datasets().unwrap_or_default();
+        let known = policies.keys().map(String::as_str).filter(|name| asks(name));
+        if let Some(near) = did_you_mean(dataset, known.chain(built.iter().map(String::as_str))) {
+            what.push_str(&format!("; did you mean `{near}`?"));
+        }
+        what
     }
 }
 

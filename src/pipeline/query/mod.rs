@@ -11,6 +11,7 @@ use super::source::Snapshot;
 use crate::policy::plan::Plan;
 
 mod aggregates;
+mod asked;
 mod bounds;
 mod brake;
 mod catalogue;
@@ -31,7 +32,7 @@ mod patterns;
 mod planned;
 mod prune;
 mod run;
-mod spill;
+pub(in crate::pipeline) mod spill;
 mod statement;
 mod team;
 #[cfg(test)]
@@ -44,6 +45,13 @@ pub use functions::names as function_names;
 pub use information::Described;
 pub use planned::Query;
 pub use statement::Statement;
+
+pub(in crate::pipeline) use aggregates::{bare, widens};
+pub(in crate::pipeline) use asked::{hear, refused};
+pub(in crate::pipeline) use hint::short;
+pub(in crate::pipeline) use logical::{Table, UNIT_COLUMN};
+#[cfg(test)]
+pub(in crate::pipeline) use testing::session as test_session;
 
 /// One dataset as one partner's statements see it: what the plan lets out of these files.
 #[derive(Debug, Clone)]

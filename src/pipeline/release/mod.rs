@@ -3,6 +3,8 @@
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
 mod assembly;
+#[cfg(test)]
+mod attacks;
 pub mod build;
 mod checkpoint;
 pub mod choice;
@@ -33,4 +35,5 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 mod text;
+mod whole;
 mod write;

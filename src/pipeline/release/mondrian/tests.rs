@@ -201,7 +201,7 @@ fn cancelling_ends_it() {
     let rules = testing::rules(&table, Method::Mondrian { strict: true }, &[K]);
     let guarantees = Guarantees::new(&rules, &table).unwrap();
     let stop = std::sync::atomic::AtomicBool::new(true);
-    let error = mondrian(&table, &rules, &guarantees, &stop).unwrap_err();
+    let error = mondrian(&table, &rules, &guarantees, &stop, 2).unwrap_err();
     assert_eq!(error.code(), Code::Cancelled);
 }
 
