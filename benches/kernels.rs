@@ -20,7 +20,7 @@ use sha2::Sha256;
 use veilflight::error::Result;
 use veilflight::keys::{ColumnKeys, KeyRing, Secret};
 use veilflight::pipeline::transform::{Bind, Counted, TokenMap, Transform, find};
-use veilflight::policy::args::{Args, Value};
+use veilflight::policy::args::{self, Args, Value};
 
 /// Values in a batch, as the scan delivers them.
 const BATCH: usize = 65_536;
@@ -181,22 +181,15 @@ fn scrub() {
     scrubbed("10,000 names", vec![words.clone(), plain.clone(), ("detect", none)]);
     scrubbed("10,000 names, all detectors", vec![words.clone(), plain.clone()]);
     scrubbed("the same, by key (format: auto)", vec![words]);
-    let kinds = [
-        "email",
-        "phone",
-        "ip",
-        "host",
-        "url",
-        "path_user",
-        "card",
-        "iban",
-        "ssn",
-        "x509_dn",
-        "kerberos",
-        "secret",
-    ];
+    // As the transform lists them.
+    let detect = transform.spec().params.iter().find(|param| param.name == "detect");
+    let kinds = match detect.and_then(|param| param.default) {
+        Some(args::Default::Texts(kinds)) => kinds,
+        _ => &[],
+    };
+    assert!(!kinds.is_empty(), "`scrub` has a list of what it detects");
     for kind in kinds {
-        let detect = ("detect", Value::Texts(vec![kind.to_owned()]));
+        let detect = ("detect", Value::Texts(vec![(*kind).to_owned()]));
         scrubbed(&format!("{kind} alone, no names"), vec![detect, plain.clone()]);
     }
 }

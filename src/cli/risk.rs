@@ -12,14 +12,15 @@ use chrono::DateTime;
 
 use super::place::Place;
 use super::policy::DONE;
-use super::progress::{Progress, Unit};
+use super::progress::Progress;
+use super::release::unit_of;
 use crate::audit::{Deed, Entry, Outcome, Request};
 use crate::clock::Clock;
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Context, Error, Result};
 use crate::keys::KeyRing;
 use crate::pipeline::release::progress::Progress as Watched;
-use crate::pipeline::release::store::Releases;
+use crate::pipeline::release::store::{Releases, SPILL};
 use crate::pipeline::release::survey::{self, Asked, Survey};
 use crate::policy::load::load;
 use crate::policy::{Class, Policy};
@@ -110,18 +111,21 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
     }
     let release = policy.release.as_ref();
     let unit = release.and_then(|rules| rules.unit.clone()).or_else(|| policy.unit.clone());
+    let spill = args.place.state.join(SPILL);
     let asked = Asked {
+        spill: &spill,
         columns: &columns,
         unit: unit.as_deref(),
         sensitive: &sensitive,
         weight: args.weight.as_deref(),
     };
     let work = Work { args, policy: &policy, asked, ring: args.place.ring()? };
-    let shown = Shown(Progress::start("measuring risk", Unit::Rows));
+    let shown = Shown(Progress::start("measuring risk", unit_of(&policy)));
     let entry = work.entry(Arc::clone(&clock))?;
     let done = work.measure(&shown, &*clock);
     shown.0.finish();
-    let outcome = done.as_ref().map_or_else(|error| Outcome::Failed(error.code()), |_| Outcome::Done);
+    let outcome =
+        done.as_ref().map_or_else(|error| Outcome::Failed(error.code()), |_| Outcome::Done);
     // What was measured is told only when it is recorded.
     let closed = entry.close(outcome, 0, 0);
     let found = done?;
@@ -282,7 +286,8 @@ fn columns(policy: &Policy, said: &[String]) -> Result<Vec<String>> {
 /// The columns that somebody would want to know.
 fn sensitive(policy: &Policy, columns: &[String], said: &[String]) -> Result<Vec<String>> {
     if let Some(both) = said.iter().find(|name| columns.contains(name)) {
-        let what = format!("`{both}` is a column that somebody may know, and a sensitive one: say one");
+        let what =
+            format!("`{both}` is a column that somebody may know, and a sensitive one: say one");
         return Err(Error::new(Code::Usage, what));
     }
     let mut all: Vec<String> = said.to_vec();

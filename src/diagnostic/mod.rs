@@ -12,7 +12,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 
-pub use suggest::did_you_mean;
+pub use suggest::{did_you_mean, no_policy_has};
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -22,6 +22,16 @@ pub fn did_you_mean<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// That no policy has what is called so: a dataset, or a view; and what could be meant.
+pub fn no_policy_has<'a>(
+    what: &str,
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let near = did_you_mean(name, known).map(|near| format!("; did you mean `{near}`?"));
+    format!("no policy has the {what} `{name}`{}", near.unwrap_or_default())
+}
+
 /// Case, dashes and underscores are the commonest slips; they cost nothing.
 fn fold(word: &str) -> String {
     word.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()

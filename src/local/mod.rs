@@ -15,7 +15,7 @@ use crate::budget::{Admission, Quotas};
 use crate::cli::place::Place;
 use crate::clock::Clock;
 use crate::config::{RawSettings, Settings};
-use crate::diagnostic::did_you_mean;
+use crate::diagnostic::no_policy_has;
 use crate::error::{Code, Context, Error, Result};
 use crate::identity::{Credentials, Custodian, Identity, Partner};
 use crate::pipeline::query::{Engine, Query, Statement, Terms, View};
@@ -164,12 +164,11 @@ impl Local {
         let policies = self.rooms.catalog.policies();
         let of_view = || policies.values().find(|policy| policy.view(name).is_some());
         let Some(policy) = policies.get(name).or_else(of_view) else {
-            let mut what = format!("no policy has the dataset or view `{name}`");
             let names = policies.values().flat_map(|policy| policy.names());
-            if let Some(near) = did_you_mean(name, names) {
-                what.push_str(&format!("; did you mean `{near}`?"));
-            }
-            return Err(Error::new(Code::DatasetUnknown, what));
+            return Err(Error::new(
+                Code::DatasetUnknown,
+                no_policy_has("dataset or view", name, names),
+            ));
         };
         if access(policy, partner, self.rooms.clock.today()).is_none() {
             return Err(Error::new(Code::DatasetUnknown, ungranted(policy, partner)));

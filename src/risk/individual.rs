@@ -87,14 +87,8 @@ pub struct Individual {
 impl Individual {
     /// Of classes: rows and the sum of their weights.
     pub fn new(classes: &[(u64, f64)], threshold: f64) -> Self {
-        let mut all = Self {
-            rows: 0,
-            population: 0.0,
-            highest: 0.0,
-            expected: 0.0,
-            at_risk: 0.0,
-            threshold,
-        };
+        let mut all =
+            Self { rows: 0, population: 0.0, highest: 0.0, expected: 0.0, at_risk: 0.0, threshold };
         let mut above = 0;
         for (rows, population) in classes.iter().filter(|(rows, _)| *rows > 0) {
             let risk = risk(*rows, *population);
@@ -187,7 +181,14 @@ mod tests {
         // By class: three rows of 108, two of 100, and three that are alone.
         let classes = [(3, 108.0), (1, 45.5), (1, 17.0), (2, 100.0), (1, 123.5), (0, 9.0)];
         for class in &classes[..5] {
-            assert!(found.sample.iter().copied().zip(found.population.iter().copied()).any(|row| row == *class));
+            assert!(
+                found
+                    .sample
+                    .iter()
+                    .copied()
+                    .zip(found.population.iter().copied())
+                    .any(|row| row == *class)
+            );
         }
         let all = Individual::new(&classes, 0.05);
         let rows = floats(&expected["individual_risk_exact"]["rk"]);

@@ -235,6 +235,25 @@ mod tests {
         near(risk.prosecutor.average, 102.0 / 106.0);
     }
 
+    /// A sum of no numbers is -0, and a report would print `-0 %` of the rows.
+    #[test]
+    fn no_share_of_rows_is_less_than_nothing() {
+        let tables = [Shapes::new(), rows(&[(5, 1)]), rows(&[(1, 2)]), rows(&[(0, 3)])];
+        for (table, threshold) in tables.iter().flat_map(|table| [(table, 1.0), (table, 0.2)]) {
+            let risk = Risk::new(table, threshold);
+            for attacker in [risk.prosecutor, risk.journalist] {
+                let Attacker { highest, average, lowest, at_risk, at_highest } = attacker;
+                for figure in [highest, average, lowest, at_risk, at_highest, risk.marketer] {
+                    let shown = format!("{:.2}", figure * 100.0);
+                    assert!(
+                        figure.is_sign_positive() && !shown.starts_with('-'),
+                        "{shown} {table:?}"
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn an_empty_table_has_no_risk() {
         let risk = Risk::new(&Shapes::new(), THRESHOLD);

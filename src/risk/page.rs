@@ -420,7 +420,10 @@ fn notes(found: &Assessment) -> Vec<String> {
         .map(String::as_str)
         .collect();
     if !left_out.is_empty() {
-        notes.push(format!("Values of {} are no single values and were not counted.", left_out.join(", ")));
+        notes.push(format!(
+            "Values of {} are no single values and were not counted.",
+            left_out.join(", ")
+        ));
     }
     if let Some(weight) = &found.weight {
         notes.push(format!(
@@ -489,7 +492,8 @@ mod tests {
 
     fn found(after: Result<Side, String>) -> Assessment {
         let table = Coded { columns: &[&[0, 0, 1, 2], &[0, 1, 0, 0]], rows: &[4, 1, 1, 6] };
-        let shapes = [(1, 2), (4, 1), (6, 1)].map(|(rows, classes)| (Class::of_rows(rows), classes));
+        let shapes =
+            [(1, 2), (4, 1), (6, 1)].map(|(rows, classes)| (Class::of_rows(rows), classes));
         let before = Seen {
             shapes: shapes.into(),
             alike: vec![Alike { column: "pay".to_owned(), rows: 6 }],
@@ -516,7 +520,12 @@ mod tests {
     fn released() -> Side {
         let shapes = Shapes::from([(Class::of_rows(6), 2)]);
         let alike = vec![Alike { column: "pay".to_owned(), rows: 0 }];
-        Side::new("the pinned release", &Seen { shapes, alike, weighted: None }, THRESHOLD, Some(100))
+        Side::new(
+            "the pinned release",
+            &Seen { shapes, alike, weighted: None },
+            THRESHOLD,
+            Some(100),
+        )
     }
 
     #[test]
@@ -551,7 +560,9 @@ mod tests {
         let text = text::body(&page);
         for form in [&html, &text] {
             // Six of the twelve rows before, none after.
-            for words in ["Known without finding", "50.00 %", "Individual, highest", "Expected right"] {
+            for words in
+                ["Known without finding", "50.00 %", "Individual, highest", "Expected right"]
+            {
                 assert!(form.contains(words), "{words} in {form}");
             }
         }

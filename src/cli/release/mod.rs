@@ -1,6 +1,7 @@
 //! `veilflight release`: whole-table releases by hand: built, looked at, verified, withdrawn. One file a verb;
 //! what they do is in `pipeline/release`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use super::place::Place;
 use crate::audit::{Deed, Entry, Outcome, Request};
 use crate::clock::Clock;
-use crate::diagnostic::did_you_mean;
+use crate::diagnostic::{did_you_mean, no_policy_has};
 use crate::error::{Code, Error, Result};
 use crate::keys::KeyRing;
 use crate::pipeline::release::pins::{Note, Pins};
@@ -26,6 +27,8 @@ mod show;
 mod tests;
 mod verify;
 mod withdraw;
+
+pub(super) use build::unit_of;
 
 /// Build, list, verify and withdraw releases
 #[derive(Debug, clap::Args)]
@@ -84,6 +87,9 @@ pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> any
     }
 }
 
+/// Policies by the name of their dataset.
+type Policies = Arc<BTreeMap<String, Arc<Policy>>>;
+
 /// What works by hand needs.
 struct Hand {
     place: Place,
@@ -98,16 +104,22 @@ impl Hand {
         Catalog::open(&self.policies, 1, self.releases.clone(), loader())
     }
 
+    /// All policies, and whether they could be loaded. What was built outlives its policy, so that verbs that look
+    /// at releases go on without.
+    fn policies_if_any(&self) -> (Policies, bool) {
+        match self.policies.is_dir().then(|| self.catalog()).transpose() {
+            Ok(catalog) => (catalog.map(|all| all.policies()).unwrap_or_default(), true),
+            Err(_) => (Policies::default(), false),
+        }
+    }
+
     /// The policy of a dataset that has a release.
     fn policy(&self, dataset: &str) -> Result<Arc<Policy>> {
         let catalog = self.catalog()?;
         let Some(policy) = catalog.policy(dataset) else {
             let all = catalog.policies();
-            let mut what = format!("no policy has the dataset `{dataset}`");
-            if let Some(near) = did_you_mean(dataset, all.keys().map(String::as_str)) {
-                what.push_str(&format!("; did you mean `{near}`?"));
-            }
-            return Err(Error::new(Code::Usage, what));
+            let names = all.keys().map(String::as_str);
+            return Err(Error::new(Code::Usage, no_policy_has("dataset", dataset, names)));
         };
         if policy.release.is_none() {
             let what = format!(
@@ -158,7 +170,7 @@ impl Hand {
 
     /// Why a dataset has no release: it may be misspelt, or its release not built.
     fn unbuilt(&self, dataset: &str) -> String {
-        let policies = self.catalog().map(|catalog| catalog.policies()).unwrap_or_default();
+        let (policies, _) = self.policies_if_any();
         let asks = |name: &str| policies.get(name).is_some_and(|policy| policy.release.is_some());
         if asks(dataset) || policies.is_empty() {
             return format!(
@@ -195,11 +207,13 @@ fn closing<T>(entry: Entry, done: Result<T>, rows: impl Fn(&T) -> (u64, u64)) ->
     closed.map(|()| done)
 }
 
-/// Whether a release is served, in a word.
-fn state(pins: &Pins, note: &Note) -> &'static str {
+/// Whether a release is served, in a few words. `policy` is the dataset's, where it is known.
+fn state(pins: &Pins, note: &Note, policy: Option<&Policy>) -> &'static str {
     let served = pins.current().is_some_and(|current| current == note);
+    let other = |policy: &Policy| policy.release_digest().as_ref() != Some(&note.release_digest);
     match (&note.withdrawn, served) {
         (Some(_), _) => "withdrawn",
+        (None, true) if policy.is_some_and(other) => "stale (the policy has other rules now)",
         (None, true) => "served",
         (None, false) => "replaced",
     }

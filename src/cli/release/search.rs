@@ -73,7 +73,7 @@ impl Search {
         let about =
             About { dataset: &self.dataset, policy: Some(&policy), id: None, reason: None };
         let entry = hand.entry("ReleaseSearch", about)?;
-        let done = self.look(&policy, rules);
+        let done = self.look(hand, &policy, rules);
         let Looked { version, combinations, points } = closing(entry, done, |_| (0, 0))?;
         let others = rules.models.iter().filter(|model| !matches!(model, Model::KAnonymity { .. }));
         let quasi = rules.quasi_identifiers.iter();
@@ -98,11 +98,12 @@ impl Search {
     }
 
     /// Reads and searches.
-    fn look(&self, policy: &Arc<Policy>, rules: &ReleaseRules) -> Result<Looked> {
+    fn look(&self, hand: &Hand, policy: &Arc<Policy>, rules: &ReleaseRules) -> Result<Looked> {
         let shown = Shown(Progress::start("looking for generalizations", Unit::Steps));
         shown.0.message("counting");
         let snapshot = source::snapshot(policy, 1)?;
-        let table = table(rules, policy, &snapshot, &shown, Means::default())?;
+        let means = Means::spilling_to(hand.releases.spill());
+        let table = table(rules, policy, &snapshot, &shown, means)?;
         shown.0.message("choosing");
         let (mut ks, mut shares) = (self.k.clone(), self.suppress.clone());
         ks.sort_unstable();

@@ -36,7 +36,8 @@ impl Scene {
     /// Methods, columns and outcomes of the audit log, in order.
     fn recorded(&self) -> Vec<String> {
         let place = Place { state: self.0.path().join("state"), key: None };
-        let lines = lines(&*place.open(Arc::new(SystemClock)).unwrap(), &Filter::default()).unwrap();
+        let lines =
+            lines(&*place.open(Arc::new(SystemClock)).unwrap(), &Filter::default()).unwrap();
         let told = |line: &Line| {
             let subject = &line.subject;
             format!("{} {} {}", subject.method, subject.columns.join("+"), line.outcome)
@@ -170,13 +171,15 @@ fn rows_whose_class_has_one_value_are_known_without_being_found() {
     // In bands: under 40 flu and cold; gout alone; a cold alone.
     assert_eq!(found["after"]["homogeneity"][0]["rows"], 2);
     // Where nothing that leaves tells rows apart, all are one class.
-    let dropped = Scene::new(&POLICY.replace("age: {class: quasi, bucket: {edges: [40, 60]}}", "age: drop"));
+    let dropped =
+        Scene::new(&POLICY.replace("age: {class: quasi, bucket: {edges: [40, 60]}}", "age: drop"));
     let json = dropped.path("risk.json");
     dropped.run(&["stays", "--qi", "age", "--sensitive", "town", "--json", &json]).unwrap();
     let found: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
     assert_eq!((&found["after"]["classes"], &found["sensitive"][0]), (&1.into(), &"town".into()));
     assert_eq!(found["after"]["homogeneity"][0]["rows"], 0);
-    let both = dropped.run(&["stays", "--qi", "age", "--sensitive", "age"]).unwrap_err().to_string();
+    let both =
+        dropped.run(&["stays", "--qi", "age", "--sensitive", "age"]).unwrap_err().to_string();
     assert!(both.contains("say one"), "{both}");
 }
 
@@ -201,7 +204,10 @@ fn weights_give_each_row_the_risk_of_what_it_stands_for() {
     let close = |found: &Value, wanted: f64| (found.as_f64().unwrap() - wanted).abs() < 1e-12;
     assert!(close(&before["expected_matches"], expected), "{before}");
     assert_eq!(before["share_at_risk"], 2.0 / 8.0, "2.5 and 1 are above one in five");
-    assert!(text.contains("Individual, highest") && text.contains("Expected right matches"), "{text}");
+    assert!(
+        text.contains("Individual, highest") && text.contains("Expected right matches"),
+        "{text}"
+    );
     unsaid(&text);
     for wrong in ["", "-1", "0", "x"] {
         let bad = rows.concat().replace(",300\n", &format!(",{wrong}\n"));

@@ -160,9 +160,9 @@ fn assemble(
         Some((table, recoding)) => Found { table, recoding },
         None => {
             job.watch.phase("counting combinations");
-            let table = steps::count(job, rules, snapshot)?;
+            let table = steps::count(job, rules, snapshot, part)?;
             job.watch.phase("choosing classes");
-            let recoding = steps::decide(rules, verdict, &table, job.watch)?;
+            let recoding = steps::decide(job, rules, verdict, &table)?;
             checkpoint::save(part, &of, &table, &recoding)?;
             Found { table, recoding }
         }
@@ -176,7 +176,7 @@ fn assemble(
     stop(job.watch)?;
     let (inputs, written) = (inputs?, written?);
     job.watch.phase("measuring the release");
-    let measured = steps::measure(rules, &found, &written.files, part)?;
+    let measured = steps::measure(policy, rules, &found, &written.files, part)?;
     stop(job.watch)?;
     let date = DateTime::from_timestamp(job.clock.now_seconds(), 0).unwrap_or_default();
     let read: u64 = found.table.rows.iter().sum();

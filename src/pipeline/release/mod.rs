@@ -3,6 +3,8 @@
 //! are rewritten by it, measured again and stored. Nothing but `build` sees rows.
 
 mod assembly;
+#[cfg(test)]
+mod attacks;
 pub mod build;
 mod checkpoint;
 pub mod choice;

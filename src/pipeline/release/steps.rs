@@ -16,7 +16,8 @@ use super::table::Table;
 use super::{count, lattice, microaggregation, mondrian, suppression};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::source::Snapshot;
-use crate::policy::release::{Method, Objective, ReleaseRules};
+use crate::policy::Policy;
+use crate::policy::release::{Method, Model, Objective, ReleaseRules};
 
 /// What the files were found to give.
 pub(super) struct Measured {
@@ -26,19 +27,34 @@ pub(super) struct Measured {
     pub(super) smallest: u64,
 }
 
-/// Counts the combinations of the rows that the policy lets in.
-pub(super) fn count(job: &Job<'_>, rules: &ReleaseRules, snapshot: &Snapshot) -> Result<Table> {
-    let means = Means { threads: job.threads.max(1), memory_bytes: job.memory_bytes };
+/// Counts the combinations of the rows that the policy lets in. What memory does not hold goes into a folder in
+/// `part`, which is gone afterwards.
+pub(super) fn count(
+    job: &Job<'_>,
+    rules: &ReleaseRules,
+    snapshot: &Snapshot,
+    part: &Path,
+) -> Result<Table> {
+    // Models ask whether there are k persons, never how many more.
+    let k = |model: &Model| if let Model::KAnonymity { k } = model { *k } else { 0 };
+    let k = rules.models.iter().map(k).max().unwrap_or(0);
+    let means = Means {
+        threads: job.threads.max(1),
+        memory_bytes: job.memory_bytes,
+        spill: Some(part),
+        persons_max: Some(usize::try_from(k).unwrap_or(usize::MAX)),
+    };
     count::table(rules, job.policy, snapshot, job.watch, means)
 }
 
 /// Has the method decide, or the levels of a release before.
 pub(super) fn decide(
+    job: &Job<'_>,
     rules: &ReleaseRules,
     verdict: &Verdict,
     table: &Table,
-    progress: &dyn Progress,
 ) -> Result<Recoding> {
+    let (progress, threads): (&dyn Progress, usize) = (job.watch, job.threads.max(1));
     let guarantees = Guarantees::new(rules, table)?;
     if let Verdict::AtLevels { of, levels } = verdict {
         let method = Method::Fixed { levels: levels.clone() };
@@ -53,9 +69,9 @@ pub(super) fn decide(
         });
     }
     match &rules.method {
-        Method::Lattice { .. } => lattice::search(table, rules, &guarantees, progress),
+        Method::Lattice { .. } => lattice::search_on(threads, table, rules, &guarantees, progress),
         Method::Fixed { .. } => lattice::fixed(table, rules, &guarantees, progress),
-        Method::Mondrian { .. } => mondrian::mondrian(table, rules, &guarantees, progress),
+        Method::Mondrian { .. } => mondrian::mondrian(table, rules, &guarantees, progress, threads),
         Method::Microaggregation => {
             microaggregation::microaggregation(table, rules, &guarantees, progress)
         }
@@ -90,12 +106,14 @@ pub(super) fn loss(rules: &ReleaseRules, recoding: &Recoding) -> BTreeMap<String
 /// # Errors
 /// [`Code::Internal`] when they do not give what the rules ask.
 pub(super) fn measure(
+    policy: &Policy,
     rules: &ReleaseRules,
     found: &Found,
     files: &[Part],
     folder: &Path,
 ) -> Result<Measured> {
-    let beside = Beside::of(&found.table, &found.recoding);
+    let persons = Beside::persons(policy, rules.unit.as_deref()).persons;
+    let beside = Beside { persons, ..Beside::of(&found.table, &found.recoding) };
     let paths: Vec<PathBuf> = files.iter().map(|part| folder.join(&part.name)).collect();
     let measured = measure::files(&paths, rules, &beside)?;
     measured.satisfies(rules)?;
@@ -126,18 +144,19 @@ pub(super) fn measure(
 
 /// What files that were built before do not give of what can be read from them alone.
 pub(super) fn measure_again(
+    policy: &Policy,
     rules: &ReleaseRules,
     manifest: &Manifest,
     paths: &[PathBuf],
 ) -> Result<Option<String>> {
     // Distances to the whole table, and counts of a population, need what only the build had.
-    let alone = |model: &crate::policy::release::Model| {
-        use crate::policy::release::Model::{DistinctL, EntropyL, KAnonymity, RecursiveCl};
+    let alone = |model: &Model| {
+        use Model::{DistinctL, EntropyL, KAnonymity, RecursiveCl};
         matches!(model, KAnonymity { .. } | DistinctL { .. } | EntropyL { .. } | RecursiveCl { .. })
     };
     let models = rules.models.iter().filter(|model| alone(model)).cloned().collect();
     let rules = ReleaseRules { models, ..rules.clone() };
-    let measured = measure::files(paths, &rules, &Beside::default())?;
+    let measured = measure::files(paths, &rules, &Beside::persons(policy, rules.unit.as_deref()))?;
     if measured.classes() != manifest.rows.classes || measured.rows != manifest.rows.released {
         return Ok(Some("the files have other rows or classes than the manifest says".to_owned()));
     }

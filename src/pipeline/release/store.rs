@@ -22,6 +22,10 @@ use crate::policy::plan::RELEASE_KEY;
 /// The folder of releases in the folder of state.
 pub const FOLDER: &str = "releases";
 
+/// The folder in the folder of state where work that builds nothing puts aside what memory does not hold; the
+/// query engine's, unless that was given another.
+pub const SPILL: &str = "spill";
+
 /// What folders of builds that are not complete begin with.
 const PART: &str = ".build-";
 
@@ -32,6 +36,7 @@ const LOCK: &str = ".lock";
 #[derive(Debug, Clone)]
 pub struct Releases {
     folder: PathBuf,
+    spill: PathBuf,
     ring: Arc<KeyRing>,
     whole: Arc<Whole>,
 }
@@ -55,7 +60,12 @@ pub struct Lock {
 impl Releases {
     /// The releases in a folder of state.
     pub fn new(state: &Path, ring: Arc<KeyRing>) -> Self {
-        Self { folder: state.join(FOLDER), ring, whole: Arc::default() }
+        Self { folder: state.join(FOLDER), spill: state.join(SPILL), ring, whole: Arc::default() }
+    }
+
+    /// Where counts that build nothing may spill to.
+    pub fn spill(&self) -> &Path {
+        &self.spill
     }
 
     /// The keys that pins are proved with.
@@ -219,13 +229,14 @@ impl Releases {
             checks.push(Check { what: part.name.clone(), wrong });
             paths.push(path);
         }
-        let rules = policy.filter(|policy| {
+        let policy = policy.filter(|policy| {
             policy.release_digest().as_deref() == Some(note.release_digest.as_str())
         });
-        if let Some(rules) = rules.and_then(|policy| policy.release.as_ref())
+        if let Some((policy, rules)) =
+            policy.and_then(|policy| Some((policy, policy.release.as_ref()?)))
             && checks.iter().all(|check| check.wrong.is_none())
         {
-            let wrong = steps::measure_again(rules, &manifest, &paths)?;
+            let wrong = steps::measure_again(policy, rules, &manifest, &paths)?;
             checks.push(Check { what: "guarantees".to_owned(), wrong });
         }
         Ok(checks)

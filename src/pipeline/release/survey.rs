@@ -1,7 +1,7 @@
 //! What rows would tell who met them: the classes that some columns make, raw or as their rules leave them,
 //! under the policy's row filter. Counts and codes come out, for `risk/` to measure; never a value.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::count::{self, Means};
@@ -10,7 +10,7 @@ use super::manifest::Manifest;
 use super::measure::{self, Beside};
 use super::progress::Progress;
 use super::table::{Sensitive, Table};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::source::{self, Snapshot};
 use crate::pipeline::transform::find;
 use crate::policy::args::Args;
@@ -39,6 +39,8 @@ pub struct Asked<'a> {
     pub sensitive: &'a [String],
     /// How many of the population a row stands for.
     pub weight: Option<&'a str>,
+    /// What memory does not hold goes into a private folder below.
+    pub spill: &'a Path,
 }
 
 /// What raw rows tell, without a value.
@@ -73,7 +75,8 @@ pub fn raw(policy: &Policy, asked: Asked<'_>, progress: &dyn Progress) -> Result
     let policy = Arc::new(plain(&policy, &others, |_| true)?);
     let sensitive = countable(&policy, asked.sensitive, &snapshot);
     let rules = rules_beside(Asked { sensitive: &sensitive, ..asked });
-    let table = count::table(&rules, &policy, &snapshot, progress, Means::default())?;
+    let table =
+        count::table(&rules, &policy, &snapshot, progress, Means::spilling_to(asked.spill))?;
     let codes: Vec<&[u32]> = table.leaves.iter().map(Vec::as_slice).collect();
     let coded = Coded { columns: &codes, rows: &table.rows };
     Ok(Survey {
@@ -108,15 +111,14 @@ pub fn ruled(policy: &Policy, asked: Asked<'_>, progress: &dyn Progress) -> Resu
     let one = columns.is_empty();
     if one {
         let column = policy.columns.first().map(|column| column.name.clone());
-        columns.push(
-            column.ok_or_else(|| Error::new(Code::Policy, "the policy has no column"))?,
-        );
+        columns.push(column.ok_or_else(|| Error::new(Code::Policy, "the policy has no column"))?);
         policy = plain(&policy, &columns, |_| true)?;
     }
     let policy = Arc::new(policy);
     let sensitive = countable(&policy, &sensitive, &snapshot);
     let rules = rules_beside(Asked { columns: &columns, sensitive: &sensitive, ..asked });
-    let table = count::table(&rules, &policy, &snapshot, progress, Means::default())?;
+    let table =
+        count::table(&rules, &policy, &snapshot, progress, Means::spilling_to(asked.spill))?;
     seen(&table, &sensitive, asked.weight, one)
 }
 
@@ -156,16 +158,27 @@ pub fn released(
         |column: &Column| is_keyed(column) || role(&column.name) != Some(Role::Raw.word());
     let policy = plain(&policy, &sensitive, as_it_is)?;
     let mut policy = plain(&policy, &weights, |_| true)?;
-    let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
-    policy.source = Source::Parquet { paths: paths.collect() };
+    // Not below the policy's folder.
+    let whole = |path: &PathBuf| {
+        let path = std::path::absolute(path)
+            .context(Code::State, || format!("`{}` is no path", path.display()))?;
+        Ok(path.to_string_lossy().into_owned())
+    };
+    policy.source =
+        Source::Parquet { paths: paths.iter().map(whole).collect::<Result<_>>()? };
     policy.rows = None;
     policy.nulls = Nulls::Keep;
     let policy = Arc::new(policy);
     let snapshot = source::snapshot(&policy, 1)?;
     let sensitive = countable(&policy, &sensitive, &snapshot);
-    let asked = Asked { columns: &columns, unit: None, sensitive: &sensitive, weight };
-    let table =
-        count::table(&rules_beside(asked), &policy, &snapshot, progress, Means::default())?;
+    let asked = Asked { columns: &columns, unit: None, sensitive: &sensitive, weight, ..asked };
+    let table = count::table(
+        &rules_beside(asked),
+        &policy,
+        &snapshot,
+        progress,
+        Means::spilling_to(asked.spill),
+    )?;
     Ok(Seen { shapes, ..seen(&table, &sensitive, weight, false)? })
 }
 

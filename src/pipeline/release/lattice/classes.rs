@@ -1,219 +1,9 @@
-//! The classes of a generalization, made from the classes of a finer one. What a class is called is one
-//! number, a field of bits for each column, so that coarsening a column rewrites a field. Judges no
-//! class.
+//! The classes of a generalization, made from the classes of a finer one. Judges no class.
 
 use super::super::model::Profile;
 use super::super::table::{Lists, Table};
-
-/// What a class is called.
-pub(super) trait Key: Copy + Eq + Send + Sync {
-    /// The field that begins at a bit, under a mask.
-    fn field(self, shift: u32, mask: u32) -> usize;
-    /// The same with another field.
-    fn with(self, shift: u32, mask: u32, field: u32) -> Self;
-    /// Both, of fields that are not in both.
-    fn or(self, other: Self) -> Self;
-    /// Spread over 64 bits, the upper ones best.
-    fn spread(self) -> u64;
-    /// No field set.
-    const ZERO: Self;
-}
-
-/// An odd number without pattern, near 2^64 over the golden ratio.
-const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-
-impl Key for u64 {
-    #[inline]
-    fn field(self, shift: u32, mask: u32) -> usize {
-        ((self >> shift) & Self::from(mask)) as usize
-    }
-
-    #[inline]
-    fn with(self, shift: u32, mask: u32, field: u32) -> Self {
-        (self & !(Self::from(mask) << shift)) | (Self::from(field) << shift)
-    }
-
-    #[inline]
-    fn or(self, other: Self) -> Self {
-        self | other
-    }
-
-    #[inline]
-    fn spread(self) -> u64 {
-        let mixed = (self ^ (self >> 29)).wrapping_mul(SPREAD);
-        (mixed ^ (mixed >> 32)).wrapping_mul(SPREAD)
-    }
-
-    const ZERO: Self = 0;
-}
-
-impl Key for u128 {
-    #[inline]
-    fn field(self, shift: u32, mask: u32) -> usize {
-        ((self >> shift) & Self::from(mask)) as usize
-    }
-
-    #[inline]
-    fn with(self, shift: u32, mask: u32, field: u32) -> Self {
-        (self & !(Self::from(mask) << shift)) | (Self::from(field) << shift)
-    }
-
-    #[inline]
-    fn or(self, other: Self) -> Self {
-        self | other
-    }
-
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are mixed")]
-    fn spread(self) -> u64 {
-        (self as u64).spread() ^ ((self >> 64) as u64).wrapping_add(SPREAD).spread()
-    }
-
-    const ZERO: Self = 0;
-}
-
-/// Where the field of each column lies, and what becomes of it.
-#[derive(Debug)]
-pub(super) struct Layout {
-    columns: Vec<Field>,
-}
-
-#[derive(Debug)]
-struct Field {
-    shift: u32,
-    mask: u32,
-    /// By level, by group: a leaf in it.
-    leaf: Vec<Vec<u32>>,
-    /// By level, by leaf: its group.
-    groups: Vec<Vec<u32>>,
-}
-
-impl Layout {
-    /// The layout of a table, and how many bits it takes.
-    pub(super) fn of(table: &Table) -> (Self, u32) {
-        let mut shift = 0;
-        let columns = table.hierarchies.iter().map(|hierarchy| {
-            let most = hierarchy.groups.iter().flatten().copied().max().unwrap_or(0);
-            let bits = 32 - most.leading_zeros();
-            let mask = u32::try_from((1_u64 << bits) - 1).unwrap_or(u32::MAX);
-            let leaf = hierarchy.groups.iter().map(|groups| {
-                let size = groups.iter().max().map_or(0, |most| *most as usize + 1);
-                let mut leaf = vec![0; size];
-                for (one, group) in (0..).zip(groups) {
-                    if let Some(slot) = leaf.get_mut(*group as usize) {
-                        *slot = one;
-                    }
-                }
-                leaf
-            });
-            let field =
-                Field { shift, mask, leaf: leaf.collect(), groups: hierarchy.groups.clone() };
-            shift += bits;
-            field
-        });
-        let columns = columns.collect();
-        (Self { columns }, shift)
-    }
-
-    /// The groups of a class, by column.
-    pub(super) fn groups<K: Key>(&self, key: K) -> impl Iterator<Item = usize> {
-        self.columns.iter().map(move |field| key.field(field.shift, field.mask))
-    }
-
-    /// What becomes of the parts of a name between two generalizations.
-    fn pieces<K: Key>(&self, (from, to): (&[u8], &[u8]), classes: usize) -> Pieces<K> {
-        let mut pieces: Vec<Piece<K>> = Vec::new();
-        let mut cells = 1_u64;
-        for (field, (from, to)) in self.columns.iter().zip(from.iter().zip(to)) {
-            let leaf = field.leaf.get(usize::from(*from)).map_or(&[][..], Vec::as_slice);
-            let groups = field.groups.get(usize::from(*to)).map_or(&[][..], Vec::as_slice);
-            let map = leaf.iter().map(|leaf| groups.get(*leaf as usize).copied().unwrap_or(0));
-            let step: Vec<Become<K>> = map
-                .map(|group| Become {
-                    name: K::ZERO.with(field.shift, field.mask, group),
-                    cell: u64::from(group).wrapping_mul(cells),
-                })
-                .collect();
-            let size = groups.iter().max().map_or(1, |most| u64::from(*most) + 1);
-            cells = cells.saturating_mul(size);
-            let bits = field.mask.count_ones();
-            // Several small fields are looked up at once, if so large a map pays for itself.
-            let joined = pieces.last_mut().filter(|last| {
-                let bits = last.mask.count_ones() + bits;
-                bits <= PIECE_BITS && classes >> bits >= 2
-            });
-            if let Some(last) = joined {
-                let low = last.mask.count_ones();
-                let mut map = vec![Become::default(); last.map.len().max(1 << low) * step.len()];
-                for (high, step) in step.iter().enumerate() {
-                    for (place, became) in last.map.iter().enumerate() {
-                        if let Some(slot) = map.get_mut((high << low) | place) {
-                            *slot = became.and(step);
-                        }
-                    }
-                }
-                last.map = map;
-                last.mask = (last.mask << bits) | field.mask;
-            } else {
-                pieces.push(Piece { shift: field.shift, mask: field.mask, map: step });
-            }
-        }
-        Pieces { pieces, cells }
-    }
-}
-
-/// Bits that are looked up at once: the map stays in the nearest memory.
-const PIECE_BITS: u32 = 11;
-
-/// Neighbouring fields and what becomes of them together.
-#[derive(Debug)]
-struct Piece<K> {
-    shift: u32,
-    mask: u32,
-    map: Vec<Become<K>>,
-}
-
-/// What becomes of a part of a name: its part of the new name, and of the new name's place among all
-/// that could be.
-#[derive(Debug, Clone, Copy)]
-struct Become<K> {
-    name: K,
-    cell: u64,
-}
-
-impl<K: Key> Default for Become<K> {
-    fn default() -> Self {
-        Self { name: K::ZERO, cell: 0 }
-    }
-}
-
-impl<K: Key> Become<K> {
-    #[inline]
-    fn and(self, other: &Self) -> Self {
-        Self { name: self.name.or(other.name), cell: self.cell.wrapping_add(other.cell) }
-    }
-}
-
-/// All parts of a name.
-#[derive(Debug)]
-struct Pieces<K> {
-    pieces: Vec<Piece<K>>,
-    /// How many names there could be.
-    cells: u64,
-}
-
-impl<K: Key> Pieces<K> {
-    #[inline]
-    fn become_of(&self, key: K) -> Become<K> {
-        let mut all = Become::default();
-        for piece in &self.pieces {
-            if let Some(part) = piece.map.get(key.field(piece.shift, piece.mask)) {
-                all = all.and(part);
-            }
-        }
-        all
-    }
-}
+use super::key::Key;
+use super::layout::{Become, Layout};
 
 /// The classes of one generalization. Lists that the guarantees do not ask for are empty.
 #[derive(Debug, Default)]
@@ -263,12 +53,6 @@ const CELLS_MIN: u64 = 1 << 12;
 impl<K: Key> Classes<K> {
     /// The combinations of the table, each a class.
     pub(super) fn of(table: &Table, layout: &Layout, carry: Carry) -> Self {
-        let mut keys = vec![K::ZERO; table.len()];
-        for (field, leaves) in layout.columns.iter().zip(&table.leaves) {
-            for (key, leaf) in keys.iter_mut().zip(leaves) {
-                *key = key.with(field.shift, field.mask, *leaf);
-            }
-        }
         let persons = table.units.as_ref().map(|units| {
             let mut cut = Lists { starts: vec![0], items: Vec::new() };
             for combination in 0..table.len() {
@@ -279,7 +63,7 @@ impl<K: Key> Classes<K> {
         });
         let values = table.sensitive.iter().filter(|_| carry.values);
         Self {
-            keys,
+            keys: layout.combinations(table),
             rows: table.rows.clone(),
             population: table.population.clone(),
             persons,

@@ -10,16 +10,17 @@ use crate::error::{Code, Error, Result};
 use super::super::objective::Loss;
 use super::super::progress::Progress;
 use super::super::table::Table;
-use super::classes::{Carry, Classes, Key, Scratch};
+use super::classes::{Carry, Classes, Scratch};
 use super::floor::Floor;
+use super::key::Key;
 use super::space::Space;
-use super::unsatisfiable;
 use super::verdict::{Judge, Verdict};
+use super::{Team, unsatisfiable};
 
 /// No more threads than this help.
 const THREADS_MAX: usize = 8;
 /// Below so many classes times generalizations, a second thread costs more than it brings.
-const WORK_MIN: usize = 400_000;
+pub(super) const WORK_MIN: usize = 400_000;
 /// ARX searches larger lattices by heuristics, so that there is no choice of its to follow.
 const VISITS_MAX: usize = 1 << 18;
 /// So many generalizations are remembered for what suppression adds to those below.
@@ -125,7 +126,7 @@ impl<'a, K: Key> Hunt<'a, K> {
     }
 
     /// The best generalization's levels and its loss.
-    pub(super) fn run(&self, progress: &dyn Progress) -> Result<(Vec<u8>, Loss)> {
+    pub(super) fn run(&self, progress: &dyn Progress, team: Team) -> Result<(Vec<u8>, Loss)> {
         let inherits = self.judge.measure.columns().is_none();
         let state = Mutex::new(State {
             status: vec![Mark::Open; self.space.nodes()],
@@ -139,8 +140,8 @@ impl<'a, K: Key> Hunt<'a, K> {
             ended: None,
         });
         let work = self.start.classes.len().saturating_mul(self.order.len());
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-        if work < WORK_MIN || threads == 1 {
+        let threads = team.threads.min(THREADS_MAX);
+        if work < team.work_min || threads <= 1 {
             self.work(&state, progress);
         } else {
             std::thread::scope(|scope| {

@@ -17,6 +17,8 @@
 mod classes;
 mod floor;
 mod hunt;
+mod key;
+mod layout;
 mod order;
 mod space;
 mod verdict;
@@ -29,12 +31,46 @@ use super::objective::{Loss, Marginals, Measure};
 use super::progress::Progress;
 use super::recoding::{Cell, Part, Recoding};
 use super::table::Table;
-use classes::{Carry, Classes, Key, Layout, Scratch};
+use classes::{Carry, Classes, Scratch};
+use key::Key;
+use layout::Layout;
 use space::Space;
 use verdict::Judge;
 
-/// The optimal generalization of a table.
+/// The optimal generalization of a table, on all processors.
 pub fn search(
+    table: &Table,
+    rules: &ReleaseRules,
+    guarantees: &Guarantees,
+    progress: &dyn Progress,
+) -> Result<Recoding> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    search_on(threads, table, rules, guarantees, progress)
+}
+
+/// The same on at most so many threads.
+pub fn search_on(
+    threads: usize,
+    table: &Table,
+    rules: &ReleaseRules,
+    guarantees: &Guarantees,
+    progress: &dyn Progress,
+) -> Result<Recoding> {
+    let team = Team { threads, work_min: hunt::WORK_MIN };
+    search_by(team, table, rules, guarantees, progress)
+}
+
+/// Who searches.
+#[derive(Debug, Clone, Copy)]
+struct Team {
+    /// So many threads at most.
+    threads: usize,
+    /// Less work than this, in classes times generalizations, is one thread's.
+    work_min: usize,
+}
+
+fn search_by(
+    team: Team,
     table: &Table,
     rules: &ReleaseRules,
     guarantees: &Guarantees,
@@ -46,7 +82,7 @@ pub fn search(
             &Objective::Loss { aggregate: crate::policy::release::Aggregate::Rank, gs_factor: 0.5 }
         }
     };
-    with_layout(table, Search { table, objective, guarantees, progress })
+    with_layout(table, Search { table, objective, guarantees, progress, team })
 }
 
 /// The generalization with the levels that the rules fix, checked and suppressed only.
@@ -99,6 +135,7 @@ struct Search<'a> {
     objective: &'a Objective,
     guarantees: &'a Guarantees,
     progress: &'a dyn Progress,
+    team: Team,
 }
 
 impl Work for Search<'_> {
@@ -111,7 +148,7 @@ impl Work for Search<'_> {
         let carry = carry(guarantees);
         let combinations = Classes::<K>::of(table, &layout, carry);
         let hunt = hunt::Hunt::new(table, &space, &judge, carry, combinations);
-        let (levels, loss) = hunt.run(self.progress)?;
+        let (levels, loss) = hunt.run(self.progress, self.team)?;
         recoding::<K>(table, &layout, guarantees, &levels, Some(loss))
     }
 }

@@ -3,7 +3,9 @@
 
 use super::super::model::Guarantees;
 use super::super::objective::{Loss, Marginals, Measure, Tally};
-use super::classes::{Classes, Key, Layout};
+use super::classes::Classes;
+use super::key::Key;
+use super::layout::Layout;
 
 /// What became of a generalization.
 #[derive(Debug)]

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use super::super::recoding::{Cell, Recoding};
 use super::super::table::{Hierarchy, Sensitive, Table};
+use crate::policy::Policy;
+use crate::policy::args::Args;
 
 /// What cannot be read from the table itself. Every part may be missing; what it is needed for is then
 /// measured against the table alone, or refused where that makes no sense.
@@ -23,9 +25,18 @@ pub struct Beside {
     pub population: Option<BTreeMap<Vec<Option<String>>, u64>>,
     /// Sensitive columns to measure though no model names them.
     pub also: Vec<String>,
+    /// The parameters of the rule of the column that tells persons apart: what it calls equal is one
+    /// person. Without them equal cells are.
+    pub persons: Option<Args>,
 }
 
 impl Beside {
+    /// What a policy says of who is the same person.
+    pub fn persons(policy: &Policy, unit: Option<&str>) -> Self {
+        let column = policy.columns.iter().find(|column| Some(column.name.as_str()) == unit);
+        Self { persons: column.map(|column| column.rule.args.clone()), ..Self::default() }
+    }
+
     /// Of a release that was made of these counts in this way.
     pub fn of(table: &Table, recoding: &Recoding) -> Self {
         let name = |sensitive: &Sensitive| sensitive.name.clone();
@@ -36,6 +47,7 @@ impl Beside {
             trees: table.sensitive.iter().filter_map(tree).collect(),
             population: table.population.as_ref().map(|rows| population(table, recoding, rows)),
             also: Vec::new(),
+            persons: None,
         }
     }
 }

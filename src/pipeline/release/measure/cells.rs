@@ -13,6 +13,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::classes::{Classes, Codes, NOBODY};
 use super::{Beside, Measured, judge};
 use crate::error::{Code, Context, Error, Result};
+use crate::pipeline::transform::column::{canonical, to_canonical};
+use crate::pipeline::transform::unit;
+use crate::policy::args::Args;
 use crate::policy::release::{Model, ReleaseRules};
 
 /// Takes a table batch by batch. What it holds grows with classes, persons a class and distinct values, not
@@ -77,7 +80,11 @@ impl<'a> Reader<'a> {
                 .iter_mut()
                 .map(|column| column.codes(batch))
                 .collect::<Result<_>>()?,
-            unit: self.unit.as_mut().map(|column| column.persons(batch)).transpose()?,
+            unit: self
+                .unit
+                .as_mut()
+                .map(|column| column.persons(batch, self.beside.persons.as_ref()))
+                .transpose()?,
             sensitive: self
                 .sensitive
                 .iter_mut()
@@ -154,12 +161,20 @@ impl Column {
     }
 
     fn codes(&mut self, batch: &RecordBatch) -> Result<Vec<u32>> {
-        let Some(column) = batch.column_by_name(&self.name) else {
-            return Err(Error::new(
+        let column = self.of(batch)?;
+        self.codes_of(column)
+    }
+
+    fn of<'a>(&self, batch: &'a RecordBatch) -> Result<&'a ArrayRef> {
+        batch.column_by_name(&self.name).ok_or_else(|| {
+            Error::new(
                 Code::SchemaDrift,
                 format!("the table to measure has no column `{}`", self.name),
-            ));
-        };
+            )
+        })
+    }
+
+    fn codes_of(&mut self, column: &ArrayRef) -> Result<Vec<u32>> {
         self.numbers &= is_number(column.data_type());
         let texts = texts(column)?;
         let texts = texts.as_string::<i32>();
@@ -177,9 +192,18 @@ impl Column {
         Ok(codes)
     }
 
-    /// The codes of persons; a null is nobody.
-    fn persons(&mut self, batch: &RecordBatch) -> Result<Vec<u32>> {
-        let mut codes = self.codes(batch)?;
+    /// The codes of persons; a null is nobody, and what the column's rule calls equal is one.
+    ///
+    /// PRIVACY: `Ann` and `ann ` as two would make a class look larger than it is.
+    fn persons(&mut self, batch: &RecordBatch, rule: Option<&Args>) -> Result<Vec<u32>> {
+        let column = self.of(batch)?;
+        let mut codes = match rule.filter(|_| unit::fits(&canonical(column.data_type()))) {
+            Some(rule) => {
+                let named = unit::names(rule).apply(&to_canonical(column)?, &[])?;
+                self.codes_of(&named)?
+            }
+            None => self.codes_of(column)?,
+        };
         if let Some(null) = self.null {
             codes.iter_mut().filter(|code| **code == null).for_each(|code| *code = NOBODY);
         }

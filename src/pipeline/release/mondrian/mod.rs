@@ -54,14 +54,15 @@ pub enum Bounds {
     Members,
 }
 
-/// The classes of Mondrian; loss is the normalized certainty penalty, 0 to 1.
+/// The classes of Mondrian, cut by so many threads; loss is the normalized certainty penalty, 0 to 1.
 pub fn mondrian(
     table: &Table,
     rules: &ReleaseRules,
     guarantees: &Guarantees,
     progress: &dyn Progress,
+    threads: usize,
 ) -> Result<Recoding> {
-    let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    let threads = NonZero::new(threads).unwrap_or(NonZero::<usize>::MIN);
     partition(table, rules, guarantees, progress, Bounds::Cuts, threads)
 }
 

@@ -1,6 +1,6 @@
 //! Reading and writing addresses in every form, and that nothing else passes.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use arrow::array::{BinaryArray, Int64Array, UInt32Array};
 use proptest::prelude::*;

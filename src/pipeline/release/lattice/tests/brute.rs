@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Code;
-use crate::pipeline::release::lattice::{fixed, search};
+use crate::pipeline::release::lattice::{Team, fixed, search, search_by};
 use crate::pipeline::release::model::{ClassCounts, Guarantees};
 use crate::pipeline::release::progress::Unwatched;
 use crate::pipeline::release::recoding::{Cell, Recoding};
@@ -353,6 +353,12 @@ fn the_search_finds_what_looking_at_everything_finds() {
                             "{at}: {loss:?} {plain:?}"
                         );
                         recodes(&table, &guarantees, &ours);
+                        // INVARIANT: the same on any number of threads, of several optima too.
+                        for threads in [2, 7] {
+                            let team = Team { threads, work_min: 0 };
+                            let more = search_by(team, &table, &rules, &guarantees, &Unwatched);
+                            assert_eq!(more.unwrap(), ours, "{at}: {threads} threads");
+                        }
                         found += 1;
                     }
                     (None, Err(error)) => {

@@ -7,7 +7,7 @@ use crate::pipeline::release::progress::Unwatched;
 use crate::policy::release::{
     Aggregate, Distance, Estimator, HierarchyRule, Method, Model, Objective, ReleaseRules,
 };
-use crate::shared::{every_case, shared};
+use crate::shared::{every_case, say, shared};
 
 /// What is not offered, as the configurations name it.
 const NOT_OFFERED: [&str; 5] = [
@@ -68,7 +68,6 @@ fn every_offered_row_has_arx_levels_and_loss() {
         }
         let expected = Expected::read(line);
         if !every && SLOW.iter().any(|name| expected.name.ends_with(name)) {
-            println!("not compared without EVERY=1: {}", expected.name);
             left += 1;
             continue;
         }
@@ -76,6 +75,11 @@ fn every_offered_row_has_arx_levels_and_loss() {
             wrong.push(text);
         }
         compared += 1;
+    }
+    if left > 0 {
+        say(&format!(
+            "ARX's optima on Adult: {compared} rows compared; {left} slow ones are not without EVERY=1"
+        ));
     }
     assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!((compared + left, not_offered, lines.len()), (71, 15, 86));
