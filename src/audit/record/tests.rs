@@ -126,7 +126,10 @@ fn what_was_paid_stands_in_the_close_whoever_makes_it() {
     // Dropped, as by a panic.
     drop(entry);
     let body = world.body(2);
-    assert!(body.contains(r#""paid":{"epsilon":"0.1","delta":"0.000000001","stored":false}"#), "{body}");
+    assert!(
+        body.contains(r#""paid":{"epsilon":"0.1","delta":"0.000000001","stored":false}"#),
+        "{body}"
+    );
     let record = Record::from_body(&body).unwrap();
     assert_eq!((record.version, record.to_body().unwrap()), (4, body));
     assert!(world.body(4).contains(r#""paid":{"epsilon":"0","delta":"0","stored":true}"#));
