@@ -222,7 +222,7 @@ def jobs(custodian: Custodian, rows: int) -> None:
     tool = SHARED / "tools" / "make_jobs.py"
     clear = {"Site": "keep", "Experiment": "keep", "RequestMemory": "keep", "RequestCpus": "keep"}
     five = {**clear, "QDate": "{truncate: hour}"}
-    time_levels = "{column: QDate, time: [day, week, month, quarter]}"
+    time_levels = "{column: QDate, time: [day, month, quarter]}"
     sizes = "{column: RequestMemory, intervals: {from: 0, widths: [2000, 4000, 8000]}}"
     cores = "{column: RequestCpus, intervals: {from: 0, widths: [2, 4, 8]}}"
     hierarchies = ["Site", "Experiment", sizes, cores, time_levels]

@@ -73,6 +73,12 @@ pub enum Code {
     RowsDay,
     /// The partner took as many bytes today as the grant or the settings allow.
     BytesDay,
+    /// What is left of the partner's privacy budget of the dataset is less than the statement costs.
+    PrivacyBudget,
+    /// What is left of the dataset's privacy budget, over all partners, is less than the statement costs.
+    PrivacyCap,
+    /// The same question of the same partner is being answered.
+    QuestionUnderWay,
     /// The statement is not SQL, or names what the partner's catalogue does not hold.
     SqlInvalid,
     /// The statement is SQL that is not answered here: anything but a query over views.
@@ -81,6 +87,8 @@ pub enum Code {
     QueryFailed,
     /// The grant allows aggregates over groups, and this is something else.
     AggregatesOnly,
+    /// The grant allows differentially private aggregates, and this is something else.
+    NoisyOnly,
     /// Parameters are missing, too many, or of another type than the statement needs.
     ParametersInvalid,
     /// The request is malformed.
@@ -128,10 +136,14 @@ impl Code {
         Self::QueryQueue,
         Self::RowsDay,
         Self::BytesDay,
+        Self::PrivacyBudget,
+        Self::PrivacyCap,
+        Self::QuestionUnderWay,
         Self::SqlInvalid,
         Self::SqlRefused,
         Self::QueryFailed,
         Self::AggregatesOnly,
+        Self::NoisyOnly,
         Self::ParametersInvalid,
         Self::RequestInvalid,
         Self::Unsupported,
@@ -169,10 +181,14 @@ impl Code {
             Self::QueryQueue => "L009",
             Self::RowsDay => "L010",
             Self::BytesDay => "L011",
+            Self::PrivacyBudget => "L012",
+            Self::PrivacyCap => "L013",
+            Self::QuestionUnderWay => "L014",
             Self::SqlInvalid => "Q001",
             Self::SqlRefused => "Q002",
             Self::QueryFailed => "Q003",
             Self::AggregatesOnly => "Q004",
+            Self::NoisyOnly => "Q006",
             Self::ParametersInvalid => "Q005",
             Self::RequestInvalid => "R001",
             Self::Unsupported => "R002",
@@ -203,10 +219,14 @@ impl Code {
             | Self::QueriesPartner
             | Self::RowsDay
             | Self::BytesDay
+            | Self::PrivacyBudget
+            | Self::PrivacyCap
+            | Self::QuestionUnderWay
             | Self::SqlInvalid
             | Self::SqlRefused
             | Self::QueryFailed
             | Self::AggregatesOnly
+            | Self::NoisyOnly
             | Self::ParametersInvalid
             | Self::RequestInvalid
             | Self::Unsupported

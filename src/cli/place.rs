@@ -88,6 +88,19 @@ impl Place {
     pub fn log(&self, clock: Arc<dyn Clock>) -> Result<Log> {
         Ok(Log::new(self.open(Arc::clone(&clock))?, clock, self.ring()?))
     }
+
+    /// The audit log, for verbs that may be the first of all: a key beside the state says that the folder is no
+    /// misspelt one.
+    ///
+    /// # Errors
+    /// [`Code::State`] when state cannot be had.
+    pub fn log_or_create(&self, clock: Arc<dyn Clock>, ring: &Arc<KeyRing>) -> Result<Log> {
+        let store = match &self.key {
+            None => self.open_or_create(Arc::clone(&clock))?,
+            Some(_) => self.open(Arc::clone(&clock))?,
+        };
+        Ok(Log::new(store, clock, Arc::clone(ring)))
+    }
 }
 
 /// The master key's file where no other place is named.

@@ -1,6 +1,7 @@
 //! `veilflight risk`: what somebody would find who knows some columns of a person, before and after. Turns
 //! arguments into an [`Assessment`] and writes it; rows are counted in `pipeline/release`.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,12 +13,14 @@ use chrono::DateTime;
 use super::place::Place;
 use super::policy::DONE;
 use super::progress::{Progress, Unit};
+use crate::audit::{Deed, Entry, Outcome, Request};
 use crate::clock::Clock;
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Context, Error, Result};
+use crate::keys::KeyRing;
 use crate::pipeline::release::progress::Progress as Watched;
-use crate::pipeline::release::store::Releases;
-use crate::pipeline::release::survey::{self, Survey};
+use crate::pipeline::release::store::{Releases, SPILL};
+use crate::pipeline::release::survey::{self, Asked, Survey};
 use crate::policy::load::load;
 use crate::policy::{Class, Policy};
 use crate::report::page::Page;
@@ -25,7 +28,7 @@ use crate::report::write::html::framed;
 use crate::report::write::text;
 use crate::risk::assessment::{Assessment, Side};
 use crate::risk::page::{frame, page};
-use crate::risk::{Shapes, THRESHOLD};
+use crate::risk::{Seen, THRESHOLD};
 
 const LONG: &str = "\
 Measure the risk that somebody is found in a dataset: before, from the raw rows under the policy's filter, \
@@ -35,18 +38,20 @@ The columns that an attacker may know are the quasi-identifiers of the policy's 
 `class: quasi`, or those of `--qi`. Where the policy names a unit, persons are counted, not rows.
 
 Told are the risk by prosecutor, journalist and marketer, uniques, sizes of classes, which columns and small \
-sets of columns single rows out, and, with `--population`, how many are unique in the population that the \
-rows are a random sample of.
+sets of columns single rows out, and for each sensitive column how many rows are in classes with one value only: \
+these are known without being found. With `--population`, how many are unique in the population that the rows \
+are a random sample of; with `--weight`, the risk of each row by how many of the population it stands for.
 
-Raw rows are counted on this machine. What is printed and written are names of columns, counts and shares, \
-never a value. It is for the custodian: counts of small classes are not for partners.";
+Raw rows are counted on this machine, and the audit log tells it. What is printed and written are names of \
+columns, counts and shares, never a value. It is for the custodian: counts of small classes are not for partners.";
 
 const EXAMPLES: &str = "\
 Examples:
   veilflight risk adult
   veilflight risk adult --html risk.html --json risk.json
   veilflight risk slurm_jobs --qi submit,nodes,partition --before-only
-  veilflight risk adult --population 250000000 --threshold 0.09";
+  veilflight risk adult --population 250000000 --threshold 0.09
+  veilflight risk survey --weight household_weight --sensitive income,illness";
 
 /// Measure the risk that persons are found, before and after
 #[derive(Debug, clap::Args)]
@@ -62,6 +67,12 @@ pub(super) struct Args {
     /// The columns that an attacker may know [default: the quasi-identifiers of the policy]
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     qi: Vec<String>,
+    /// The columns that somebody would want to know [default: those of `class: sensitive`, and of the release's models]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    sensitive: Vec<String>,
+    /// The column of sampling weights: how many of the population each row stands for
+    #[arg(long, value_name = "COLUMN")]
+    weight: Option<String>,
     /// Only the raw rows
     #[arg(long)]
     before_only: bool,
@@ -92,20 +103,32 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
     }
     let policy = policy(&args.policies, &args.dataset)?;
     let columns = columns(&policy, &args.qi)?;
+    let sensitive = sensitive(&policy, &columns, &args.sensitive)?;
+    if let Some(weight) = args.weight.as_ref().filter(|name| columns.contains(name)) {
+        let what = format!("`{weight}` is a weight and a column that somebody may know: say one");
+        return Err(Error::new(Code::Usage, what).into());
+    }
     let release = policy.release.as_ref();
     let unit = release.and_then(|rules| rules.unit.clone()).or_else(|| policy.unit.clone());
-    let shown = Shown(Progress::start("measuring risk", Unit::Rows));
-    shown.0.message("raw rows");
-    let survey = survey::raw(&policy, &columns, unit.as_deref(), &shown)?;
-    let after = match args.before_only {
-        true => Err("not asked for".to_owned()),
-        false => {
-            shown.0.message("what leaves");
-            after(args, &policy, &columns, unit.as_deref(), &shown)
-        }
+    let spill = args.place.state.join(SPILL);
+    let asked = Asked {
+        spill: &spill,
+        columns: &columns,
+        unit: unit.as_deref(),
+        sensitive: &sensitive,
+        weight: args.weight.as_deref(),
     };
+    let work = Work { args, policy: &policy, asked, ring: args.place.ring()? };
+    let shown = Shown(Progress::start("measuring risk", Unit::Rows));
+    let entry = work.entry(Arc::clone(&clock))?;
+    let done = work.measure(&shown, &*clock);
     shown.0.finish();
-    let found = assessment(args, &policy, columns, unit, &survey, after, &*clock);
+    let outcome =
+        done.as_ref().map_or_else(|error| Outcome::Failed(error.code()), |_| Outcome::Done);
+    // What was measured is told only when it is recorded.
+    let closed = entry.close(outcome, 0, 0);
+    let found = done?;
+    closed?;
     let page = page(&found);
     out.write_all(told(&page, &found).as_bytes())?;
     write(args.json.as_deref(), args.force, || Ok(format!("{:#}\n", found.json())))?;
@@ -113,87 +136,111 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
     Ok(DONE)
 }
 
-fn assessment(
-    args: &Args,
-    policy: &Policy,
-    columns: Vec<String>,
-    unit: Option<String>,
-    survey: &Survey,
-    after: Result<(Side, Guarantees), String>,
-    clock: &dyn Clock,
-) -> Assessment {
-    let (after, guarantees) = match after {
-        Ok((side, guarantees)) => (Ok(side), guarantees),
-        Err(why) => (Err(why), Vec::new()),
-    };
-    Assessment {
-        dataset: policy.dataset.clone(),
-        policy_digest: policy.digest.clone(),
-        version: survey.version.clone(),
-        when: now(clock),
-        columns,
-        unit,
-        population: args.population,
-        before: Side::new("raw rows", &survey.shapes, args.threshold, args.population),
-        after,
-        apart: survey.apart.clone(),
-        special: survey.special.clone(),
-        guarantees,
+/// What is measured, and of which dataset.
+struct Work<'a> {
+    args: &'a Args,
+    policy: &'a Policy,
+    asked: Asked<'a>,
+    ring: Arc<KeyRing>,
+}
+
+impl Work<'_> {
+    /// An entry in the audit log, durable before anything is read.
+    fn entry(&self, clock: Arc<dyn Clock>) -> Result<Entry> {
+        let asked = &self.asked;
+        let columns = asked.columns.iter().chain(asked.sensitive).map(String::as_str);
+        let columns = columns.chain(asked.unit).chain(asked.weight).map(str::to_owned);
+        self.args.place.log_or_create(clock, &self.ring)?.open(Request {
+            id: "command line".to_owned(),
+            peer: "this machine".to_owned(),
+            method: "Risk".to_owned(),
+            dataset: Some(self.policy.dataset.clone()),
+            policy_digest: Some(self.policy.digest.clone()),
+            columns: columns.collect(),
+            deed: Some(Deed::default()),
+            ..Request::default()
+        })
+    }
+
+    fn measure(&self, shown: &Shown, clock: &dyn Clock) -> Result<Assessment> {
+        shown.0.message("raw rows");
+        let survey = survey::raw(self.policy, self.asked, shown)?;
+        let after = match self.args.before_only {
+            true => Err("not asked for".to_owned()),
+            false => {
+                shown.0.message("what leaves");
+                self.after(shown)
+            }
+        };
+        Ok(self.assessment(survey, after, clock))
+    }
+
+    fn assessment(
+        &self,
+        survey: Survey,
+        after: Result<(Side, Guarantees), String>,
+        clock: &dyn Clock,
+    ) -> Assessment {
+        let (after, guarantees) = match after {
+            Ok((side, guarantees)) => (Ok(side), guarantees),
+            Err(why) => (Err(why), Vec::new()),
+        };
+        let asked = &self.asked;
+        Assessment {
+            dataset: self.policy.dataset.clone(),
+            policy_digest: self.policy.digest.clone(),
+            before: self.side("raw rows", &survey.seen),
+            version: survey.version,
+            when: now(clock),
+            columns: asked.columns.to_vec(),
+            unit: asked.unit.map(str::to_owned),
+            sensitive: asked.sensitive.to_vec(),
+            weight: asked.weight.map(str::to_owned),
+            population: self.args.population,
+            after,
+            apart: survey.apart,
+            special: survey.special,
+            guarantees,
+        }
+    }
+
+    fn side(&self, what: &str, seen: &Seen) -> Side {
+        Side::new(what, seen, self.args.threshold, self.args.population)
+    }
+
+    /// What leaves: its risk, and what its release guarantees; or why that cannot be told.
+    fn after(&self, shown: &Shown) -> Result<(Side, Guarantees), String> {
+        let told = |error: Error| error.chain();
+        let what = match self.policy.release {
+            Some(_) => {
+                if let Some((seen, guarantees)) = self.released(shown).map_err(told)? {
+                    return Ok((self.side("the release that is served", &seen), guarantees));
+                }
+                "the columns' own rules; nothing leaves until a release is built"
+            }
+            None => "what the columns' rules leave",
+        };
+        let ruled = survey::ruled(self.policy, self.asked, shown).map_err(told)?;
+        Ok((self.side(what, &ruled), Vec::new()))
+    }
+
+    /// The release that is served, measured again from its files; nothing where there is none.
+    fn released(&self, shown: &Shown) -> Result<Option<(Seen, Guarantees)>> {
+        let dataset = &self.policy.dataset;
+        let releases = Releases::new(&self.args.place.state, Arc::clone(&self.ring));
+        let pins = releases.pins(dataset)?;
+        let Some(note) = pins.current() else { return Ok(None) };
+        let manifest = releases.manifest(dataset, note)?;
+        let paths = releases.files(dataset, &manifest)?;
+        let seen = survey::released(self.policy, &manifest, &paths, self.asked, shown)?;
+        let guarantees = manifest.guarantees.into_iter();
+        let guarantees = guarantees.map(|found| (found.model, found.asked, found.achieved));
+        Ok(Some((seen, guarantees.collect())))
     }
 }
 
 /// What the policy asks of every class, and what was found: model, asked, found.
 type Guarantees = Vec<(String, f64, Option<f64>)>;
-
-/// What leaves: its risk, and what its release guarantees; or why that cannot be told.
-fn after(
-    args: &Args,
-    policy: &Policy,
-    columns: &[String],
-    unit: Option<&str>,
-    shown: &Shown,
-) -> Result<(Side, Guarantees), String> {
-    let side = |what: &str, shapes: &_| Side::new(what, shapes, args.threshold, args.population);
-    let what = match policy.release {
-        Some(_) => {
-            if let Some((shapes, guarantees)) = released(args, policy, columns, unit)? {
-                return Ok((side("the release that is served", &shapes), guarantees));
-            }
-            "the columns' own rules; nothing leaves until a release is built"
-        }
-        None => "what the columns' rules leave",
-    };
-    let ruled = survey::ruled(policy, columns, unit, shown).map_err(|error| error.chain())?;
-    Ok((side(what, &ruled), Vec::new()))
-}
-
-/// The release that is served, measured again from its files; nothing where there is none.
-fn released(
-    args: &Args,
-    policy: &Policy,
-    columns: &[String],
-    unit: Option<&str>,
-) -> Result<Option<(Shapes, Guarantees)>, String> {
-    let told = |error: Error| error.chain();
-    let dataset = &policy.dataset;
-    // Without a key nothing was built, and none is made for a look.
-    if args.place.key.is_none() && !args.place.state.exists() {
-        return Ok(None);
-    }
-    let releases = Releases::new(&args.place.state, args.place.ring().map_err(told)?);
-    let pins = releases.pins(dataset).map_err(told)?;
-    let Some(note) = pins.current() else { return Ok(None) };
-    let manifest = releases.manifest(dataset, note).map_err(told)?;
-    let has = |name: &&String| manifest.columns.iter().any(|column| column.name == **name);
-    let columns: Vec<String> = columns.iter().filter(has).cloned().collect();
-    let unit = unit.filter(|unit| manifest.columns.iter().any(|column| column.name == *unit));
-    let folder = releases.place(dataset, &note.id);
-    let paths: Vec<PathBuf> = manifest.files.iter().map(|part| folder.join(&part.name)).collect();
-    let shapes = survey::released(&paths, &columns, unit).map_err(told)?;
-    let guarantees = manifest.guarantees.into_iter();
-    let guarantees = guarantees.map(|found| (found.model, found.asked, found.achieved));
-    Ok(Some((shapes, guarantees.collect())))
-}
 
 /// For the terminal.
 fn told(page: &Page, found: &Assessment) -> String {
@@ -233,6 +280,26 @@ fn columns(policy: &Policy, said: &[String]) -> Result<Vec<String>> {
         return Err(Error::new(Code::Usage, what));
     }
     Ok(columns)
+}
+
+/// The columns that somebody would want to know.
+fn sensitive(policy: &Policy, columns: &[String], said: &[String]) -> Result<Vec<String>> {
+    if let Some(both) = said.iter().find(|name| columns.contains(name)) {
+        let what =
+            format!("`{both}` is a column that somebody may know, and a sensitive one: say one");
+        return Err(Error::new(Code::Usage, what));
+    }
+    let mut all: Vec<String> = said.to_vec();
+    if said.is_empty() {
+        let named = policy.release.iter().flat_map(|rules| rules.sensitive());
+        let classed = policy.columns.iter().filter(|column| column.class == Some(Class::Sensitive));
+        let classed = classed.map(|column| column.name.as_str());
+        all.extend(named.chain(classed).map(str::to_owned));
+        all.retain(|name| !columns.contains(name));
+    }
+    let mut seen = BTreeSet::new();
+    all.retain(|name| seen.insert(name.clone()));
+    Ok(all)
 }
 
 /// The policy of a dataset.

@@ -16,6 +16,8 @@ mod keep_alive;
 mod learn;
 #[cfg(feature = "server")]
 mod message;
+#[cfg(feature = "server")]
+pub mod noise;
 pub mod profile;
 #[cfg(feature = "server")]
 pub mod query;

@@ -9,8 +9,9 @@ use serde_json::{Value as Json, json};
 use super::args::{Kind, Value};
 use super::explain::class_name;
 use super::load::leaves;
+use super::privacy::DpGrant;
 use super::release::diff::changes;
-use super::{Access, Column, DpGrant, Grant, Limits, Linkage, Nulls, Policy};
+use super::{Access, Column, Grant, Limits, Linkage, Nulls, Policy};
 use crate::pipeline::transform::Change;
 
 /// One change.
@@ -360,11 +361,12 @@ impl Found {
     }
 
     fn dp(&mut self, subject: &str, old: &DpGrant, new: &DpGrant) {
-        for (name, old, new) in
-            [("epsilon", &old.epsilon, &new.epsilon), ("delta", &old.delta, &new.delta)]
-        {
-            let value = |text: &str| text.parse::<f64>().unwrap_or(f64::INFINITY);
-            let change = match value(old).total_cmp(&value(new)) {
+        let totals = [
+            ("epsilon", old.total.epsilon, new.total.epsilon),
+            ("delta", old.total.delta, new.total.delta),
+        ];
+        for (name, old, new) in totals {
+            let change = match old.cmp(&new) {
                 std::cmp::Ordering::Less => Change::Weakens,
                 std::cmp::Ordering::Equal => continue,
                 std::cmp::Ordering::Greater => Change::Strengthens,

@@ -106,16 +106,16 @@ fn grant(grant: &Grant) -> String {
         }
         Access::Dp(dp) => {
             writer.text("dp");
-            writer.text(&dp.epsilon);
-            writer.text(&dp.delta);
+            writer.text(&dp.total.epsilon.to_string());
+            writer.text(&dp.total.delta.to_string());
             writer.text(&dp.unit);
             writer.text(&dp.groups_max.to_string());
             writer.text(&dp.rows_max.to_string());
             writer.count(dp.bounds.len());
-            for (column, (low, high)) in &dp.bounds {
+            for (column, bounds) in &dp.bounds {
                 writer.text(column);
-                writer.number(*low);
-                writer.number(*high);
+                writer.number(bounds.low);
+                writer.number(bounds.high);
             }
         }
     }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 
+use super::privacy::{Bounds, DpGrant, Loss};
 use super::problem::{Problem, Problems};
 use super::raw::{self, RawAccess, RawGrant, RawPolicy, RawView};
 use super::read::Spanned;
 use super::release::{Beside, ReleasePlaces};
 use super::rule::{self, Scope, unknown_column};
 use super::yaml::{self, BYTES_MAX};
-use super::{Access, Column, DpGrant, Grant, Linkage, Nulls, Policy, Rule, Source, View};
+use super::{Access, Column, Grant, Linkage, Nulls, Policy, Rule, Source, View};
 use super::{digest, lint, release};
 use crate::diagnostic::{Diagnostic, Report, SourceFile, Span, did_you_mean};
 
@@ -212,6 +213,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         columns,
         release,
         views,
+        privacy: None,
         grants,
         digest: String::new(),
         path: path.to_owned(),
@@ -306,7 +308,9 @@ fn grant(
             let mut all = std::collections::BTreeMap::new();
             for (column, pair) in bounds {
                 known_column(problems, column, names);
-                all.insert(column.value.clone(), *pair);
+                let (low, high) = *pair;
+                let step = Bounds::step_of(low, high);
+                all.insert(column.value.clone(), Bounds { low, high, step });
             }
             let unit = match (unit, &policy.unit) {
                 (Some(unit), _) => {
@@ -325,13 +329,17 @@ fn grant(
                     return None;
                 }
             };
+            // What is read is a plain decimal in its range; more than 30 digits are none of ours.
+            let total =
+                Loss { epsilon: epsilon.as_ref()?.parse().ok()?, delta: delta.parse().ok()? };
             Access::Dp(DpGrant {
-                epsilon: epsilon.clone()?,
-                delta: delta.clone(),
+                total,
+                query: Loss { epsilon: total.epsilon.over(10), delta: total.delta.over(10) },
                 unit,
                 groups_max: u64::try_from((*groups_max)?).ok()?,
                 rows_max: u64::try_from((*rows_max)?).ok()?,
                 bounds: all,
+                keys: std::collections::BTreeMap::new(),
             })
         }
     };

@@ -4,7 +4,6 @@
 //! A file exists twice: as written (`raw`, with positions) and as resolved here, where nothing is
 //! left to interpret. Only the loader makes a [`Policy`].
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::pipeline::transform::Transform;
 
 pub mod args;
 pub mod check;
+pub mod decimal;
 pub mod diff;
 mod digest;
 pub mod explain;
@@ -22,6 +22,7 @@ pub mod flat;
 pub mod lint;
 pub mod load;
 pub mod plan;
+pub mod privacy;
 pub mod problem;
 pub mod propose;
 mod raw;
@@ -35,6 +36,7 @@ mod tests;
 mod yaml;
 
 use args::{Args, Kind};
+use privacy::{DpGrant, Privacy};
 use release::ReleaseRules;
 
 /// A checked policy.
@@ -62,6 +64,9 @@ pub struct Policy {
     pub release: Option<ReleaseRules>,
     /// What partners are offered beside the dataset, in the order of the file.
     pub views: Vec<View>,
+    /// What all partners together may spend on differentially private answers, and how losses add up. Where
+    /// there is none, losses are summed, and only the grants bound them.
+    pub privacy: Option<Privacy>,
     /// Who may pull, and how.
     pub grants: Vec<Grant>,
     /// SHA-256 over the resolved policy, in lower-case hexadecimal: equal for equal meaning.
@@ -310,21 +315,4 @@ pub enum Access {
     },
     /// Differentially private aggregates. Not served yet.
     Dp(DpGrant),
-}
-
-/// The budget and bounds of a differentially private grant.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DpGrant {
-    /// Total epsilon, as written (a decimal).
-    pub epsilon: String,
-    /// Total delta, as written (a decimal).
-    pub delta: String,
-    /// The column that names the privacy unit.
-    pub unit: String,
-    /// The most groups a unit may contribute to.
-    pub groups_max: u64,
-    /// The most rows a unit may contribute to a group.
-    pub rows_max: u64,
-    /// Clipping bounds by column.
-    pub bounds: BTreeMap<String, (f64, f64)>,
 }

@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 
 use super::columns::Apart;
+use super::individual::Individual;
 use super::population::{self, Estimate};
 use super::uniques::Uniques;
-use super::{Attacker, Risk, Shapes, Span, histogram};
+use super::{Alike, Attacker, Risk, Seen, Span, histogram};
 
 /// One side: the raw rows, or what leaves.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,10 @@ pub struct Side {
     pub histogram: Vec<Span>,
     /// Estimated uniques of the population, where its size is known.
     pub estimate: Option<Estimate>,
+    /// Sensitive columns, and the rows of classes that share one value.
+    pub alike: Vec<Alike>,
+    /// The risk by weights, where there are any.
+    pub individual: Option<Individual>,
 }
 
 /// What was found of a dataset.
@@ -36,6 +41,10 @@ pub struct Assessment {
     pub columns: Vec<String>,
     /// What tells persons apart, where they are counted.
     pub unit: Option<String>,
+    /// The columns that somebody would want to know.
+    pub sensitive: Vec<String>,
+    /// The column of sampling weights, where one was named.
+    pub weight: Option<String>,
     /// Persons in the population that the dataset is a sample of, where that was said.
     pub population: Option<u64>,
     /// The raw rows.
@@ -52,7 +61,9 @@ pub struct Assessment {
 
 impl Side {
     /// Measures classes.
-    pub fn new(what: &str, shapes: &Shapes, threshold: f64, population: Option<u64>) -> Self {
+    pub fn new(what: &str, seen: &Seen, threshold: f64, population: Option<u64>) -> Self {
+        let shapes = &seen.shapes;
+        let weighted = seen.weighted.as_deref();
         let estimate = population.map(|all| {
             let mut sizes = population::Sizes::new();
             for (class, classes) in shapes {
@@ -65,7 +76,16 @@ impl Side {
             risk: Risk::new(shapes, threshold),
             histogram: histogram(shapes),
             estimate,
+            alike: seen.alike.clone(),
+            individual: weighted.map(|classes| Individual::new(classes, threshold)),
         }
+    }
+
+    /// The share of rows whose class has one value of a sensitive column, where that was counted.
+    pub fn share_alike(&self, column: &str) -> Option<f64> {
+        let found = self.alike.iter().find(|alike| alike.column == column)?;
+        let rows = self.risk.rows;
+        Some(if rows == 0 { 0.0 } else { found.rows as f64 / rows as f64 })
     }
 
     fn json(&self) -> Value {
@@ -87,6 +107,22 @@ impl Side {
                 "rows": span.rows,
             })
         };
+        let alike = self.alike.iter().map(|alike| {
+            json!({
+                "column": alike.column,
+                "rows": alike.rows,
+                "share": self.share_alike(&alike.column),
+            })
+        });
+        let individual = self.individual.map(|risk| {
+            json!({
+                "population": risk.population,
+                "highest": risk.highest,
+                "average": risk.average(),
+                "expected_matches": risk.expected,
+                "share_at_risk": risk.at_risk,
+            })
+        });
         json!({
             "what": self.what,
             "rows": risk.rows,
@@ -98,6 +134,8 @@ impl Side {
             "journalist": attacker(&risk.journalist),
             "marketer": risk.marketer,
             "histogram": self.histogram.iter().map(span).collect::<Vec<_>>(),
+            "homogeneity": alike.collect::<Vec<_>>(),
+            "individual": individual,
             "population_uniques": self.estimate.map(|estimate| {
                 json!({ "model": estimate.model.name(), "uniques": estimate.uniques })
             }),
@@ -141,6 +179,8 @@ impl Assessment {
             "made": self.when,
             "quasi_identifiers": self.columns,
             "unit": self.unit,
+            "sensitive": self.sensitive,
+            "weight": self.weight,
             "population": self.population,
             "before": self.before.json(),
             "after": self.after.as_ref().ok().map(Side::json),

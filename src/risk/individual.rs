@@ -67,6 +67,49 @@ pub fn risk(sample: u64, population: f64) -> f64 {
     }
 }
 
+/// The risk of all rows of a weighted sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Individual {
+    /// Rows of the sample.
+    pub rows: u64,
+    /// The population that they stand for: the sum of weights.
+    pub population: f64,
+    /// The highest risk of a row.
+    pub highest: f64,
+    /// How many rows are expected to be matched rightly when all are tried: the sum of their risks.
+    pub expected: f64,
+    /// Share of rows with a risk above the threshold.
+    pub at_risk: f64,
+    /// The threshold.
+    pub threshold: f64,
+}
+
+impl Individual {
+    /// Of classes: rows and the sum of their weights.
+    pub fn new(classes: &[(u64, f64)], threshold: f64) -> Self {
+        let mut all =
+            Self { rows: 0, population: 0.0, highest: 0.0, expected: 0.0, at_risk: 0.0, threshold };
+        let mut above = 0;
+        for (rows, population) in classes.iter().filter(|(rows, _)| *rows > 0) {
+            let risk = risk(*rows, *population);
+            all.rows += rows;
+            all.population += population;
+            all.highest = all.highest.max(risk);
+            all.expected += risk * *rows as f64;
+            above += if risk > threshold { *rows } else { 0 };
+        }
+        if all.rows > 0 {
+            all.at_risk = above as f64 / all.rows as f64;
+        }
+        all
+    }
+
+    /// The mean risk of a row.
+    pub fn average(&self) -> f64 {
+        if self.rows == 0 { 0.0 } else { self.expected / self.rows as f64 }
+    }
+}
+
 /// The same by the approximation that sdcMicro uses for three rows and more.
 pub fn risk_approximate(sample: u64, population: f64) -> f64 {
     let f = sample as f64;
@@ -129,6 +172,32 @@ mod tests {
             assert!((one - exact[at]).abs() < 5e-9, "{at}: {one} {}", exact[at]);
             assert!((other - approximate[at]).abs() < 5e-9, "{at}: {other} {}", approximate[at]);
         }
+    }
+
+    #[test]
+    fn all_rows_together_are_those_of_sdcmicro() {
+        let Some(expected) = expected() else { return };
+        let found = case(&expected["freq_calc"][0], Missing::Category);
+        // By class: three rows of 108, two of 100, and three that are alone.
+        let classes = [(3, 108.0), (1, 45.5), (1, 17.0), (2, 100.0), (1, 123.5), (0, 9.0)];
+        for class in &classes[..5] {
+            assert!(
+                found
+                    .sample
+                    .iter()
+                    .copied()
+                    .zip(found.population.iter().copied())
+                    .any(|row| row == *class)
+            );
+        }
+        let all = Individual::new(&classes, 0.05);
+        let rows = floats(&expected["individual_risk_exact"]["rk"]);
+        assert_eq!((all.rows, all.population), (8, 394.0));
+        assert!((all.expected - rows.iter().sum::<f64>()).abs() < 5e-8, "{all:?}");
+        assert!((all.highest - rows.iter().copied().fold(0.0, f64::max)).abs() < 5e-9);
+        assert!((all.average() - all.expected / 8.0).abs() < 1e-15);
+        assert_eq!(all.at_risk, 2.0 / 8.0, "0.086 and 0.177 are above");
+        assert_eq!(Individual::new(&[], 0.05).average(), 0.0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What it would take to find somebody in a table: re-identification risk from the sizes of classes, which
 //! columns make people unique, and what that says of the population. Knows codes and counts, never a value, a
-//! file or a policy; says nothing about sensitive columns, whose guarantees `pipeline/release/` measures.
+//! file or a policy; of sensitive columns it says whether classes share one value, and their other guarantees
+//! `pipeline/release/` measures.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +43,26 @@ impl Class {
 
 /// How many classes are of each kind.
 pub type Shapes = BTreeMap<Class, u64>;
+
+/// What the classes of a table tell.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    /// The classes.
+    pub shapes: Shapes,
+    /// By sensitive column, of those that can be counted.
+    pub alike: Vec<Alike>,
+    /// By class: its rows, and the sum of their weights, where rows stand for others.
+    pub weighted: Option<Vec<(u64, f64)>>,
+}
+
+/// Homogeneity of a sensitive column: who knows the class of these rows knows their value, without finding any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alike {
+    /// The column.
+    pub column: String,
+    /// Rows of classes in which it has one value only; a missing value is one.
+    pub rows: u64,
+}
 
 /// Where a class counts as at risk: a chance above this to be the right one (ARX's default).
 pub const THRESHOLD: f64 = 0.2;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::assessment::{Assessment, Side};
+use super::individual::Individual;
 use super::{Attacker, Risk, Span};
 use crate::report::page::{Page, Show, Table, thousands};
 use crate::report::plot::{Bar, Plot, Shape};
@@ -27,16 +28,25 @@ pub fn page(found: &Assessment) -> Page {
     page.figure("uniques_before", "Unique before", before.uniques, Show::Count);
     page.figure("highest_before", "Highest risk before", before.prosecutor.highest, Show::Share);
     page.figure("at_risk_before", "Rows at risk before", before.prosecutor.at_risk, Show::Share);
+    if let Some(share) = most_alike(&found.before) {
+        page.figure("alike_before", "Known without finding, before", share, Show::Share);
+    }
     if let Some(after) = after {
         let risk = &after.risk;
         page.figure("rows_after", "Rows after", risk.rows, Show::Count);
         page.figure("uniques_after", "Unique after", risk.uniques, Show::Count);
         page.figure("highest_after", "Highest risk after", risk.prosecutor.highest, Show::Share);
         page.figure("at_risk_after", "Rows at risk after", risk.prosecutor.at_risk, Show::Share);
+        if let Some(share) = most_alike(after) {
+            page.figure("alike_after", "Known without finding, after", share, Show::Share);
+        }
     }
     page.tables.push(risks(found, after));
     if !found.guarantees.is_empty() {
         page.tables.push(guarantees(found));
+    }
+    if !found.before.alike.is_empty() {
+        page.tables.push(alike(found, after));
     }
     page.tables.push(sizes(&found.before, after));
     page.tables.push(columns(found));
@@ -172,6 +182,65 @@ fn risks(found: &Assessment, after: Option<&Side>) -> Table {
             told(&found.before),
             after.map_or(Value::Null, told),
         ]);
+    }
+    if let Some(weight) = &found.weight {
+        let mut row = |name: &str, of: &dyn Fn(&Individual) -> String| {
+            let told = |side: &Side| {
+                side.individual.map_or(Value::Null, |individual| of(&individual).into())
+            };
+            let meaning = format!("rows weighted by {weight}");
+            table.rows.push(vec![
+                name.into(),
+                meaning.into(),
+                told(&found.before),
+                after.map_or(Value::Null, told),
+            ]);
+        };
+        row("Individual, highest", &|risk| share(risk.highest));
+        row("Individual, average", &|risk| share(risk.average()));
+        row("Individual, rows at risk", &|risk| share(risk.at_risk));
+        row("Expected right matches", &|risk| {
+            format!("{} rows", crate::report::page::decimal(risk.expected, 1))
+        });
+    }
+    table
+}
+
+/// The largest share of rows whose class has one value of a sensitive column.
+fn most_alike(side: &Side) -> Option<f64> {
+    let shares = side.alike.iter().filter_map(|alike| side.share_alike(&alike.column));
+    shares.reduce(f64::max)
+}
+
+fn share(share: f64) -> String {
+    Show::Share.text(&json!(share))
+}
+
+/// What is known of rows whose class has one value.
+fn alike(found: &Assessment, after: Option<&Side>) -> Table {
+    let mut table = Table::new(
+        "homogeneity",
+        "Known without finding the row",
+        "Rows whose class has one value only of a sensitive column: who knows the class knows the value. A row that is \
+         alone in its class is one of them; a missing value is a value.",
+        &[
+            ("column", "Sensitive column", Show::Token),
+            ("rows_before", "Rows before", Show::Count),
+            ("share_before", "Share before", Show::Share),
+            ("rows_after", "Rows after", Show::Count),
+            ("share_after", "Share after", Show::Share),
+        ],
+    );
+    let of = |side: Option<&Side>, column: &str| -> [Value; 2] {
+        let rows = side.and_then(|side| side.alike.iter().find(|alike| alike.column == column));
+        let share = side.and_then(|side| side.share_alike(column));
+        [rows.map_or(Value::Null, |alike| json!(alike.rows)), json!(share)]
+    };
+    for alike in &found.before.alike {
+        let mut row = vec![json!(alike.column)];
+        row.extend(of(Some(&found.before), &alike.column));
+        row.extend(of(after, &alike.column));
+        table.rows.push(row);
     }
     table
 }
@@ -336,10 +405,38 @@ fn notes(found: &Assessment) -> Vec<String> {
         "These risks assume an attacker who knows exactly these columns of a person, without error. One who \
          knows other columns too finds more: name them with --qi."
             .to_owned(),
-        "They say nothing of what is learned without finding the row: where all rows of a class have the same \
-         sensitive value, nobody needs to. l-diversity and t-closeness are about that."
-            .to_owned(),
     ];
+    notes.push(match found.sensitive.is_empty() {
+        true => "Whether classes share a sensitive value, so that nobody needs to find the row, was not looked at: no \
+                 column is `class: sensitive`, and --sensitive names none."
+            .to_owned(),
+        false => "Known without finding means certainty. Where most rows of a class have one value, a guess is good all \
+                  the same: t-closeness and beta-likeness bound that."
+            .to_owned(),
+    });
+    let left_out: Vec<&str> = (found.sensitive.iter())
+        .filter(|name| !found.before.alike.iter().any(|alike| alike.column == **name))
+        .map(String::as_str)
+        .collect();
+    if !left_out.is_empty() {
+        notes.push(format!(
+            "Values of {} are no single values and were not counted.",
+            left_out.join(", ")
+        ));
+    }
+    if let Some(weight) = &found.weight {
+        notes.push(format!(
+            "Individual risk is by rows: each stands for as many of the population as `{weight}` says, and the \
+             population's classes are estimated from that (Benedetti and Franconi 1998, the formula without \
+             approximation; sdcMicro). It needs weights of a sample; of a table that holds everybody it says nothing."
+        ));
+        let after = found.after.as_ref().ok();
+        if after.is_some_and(|after| after.individual.is_none()) {
+            notes.push(format!(
+                "`{weight}` is not in what leaves, so the individual risk after cannot be told."
+            ));
+        }
+    }
     if let Some(unit) = &found.unit {
         notes.push(format!(
             "Members of a class are persons (`{unit}`), not rows; distinction, separation and sets of columns are \
@@ -390,12 +487,16 @@ mod tests {
     use crate::report::write::{html, text};
     use crate::risk::columns::apart;
     use crate::risk::uniques::special;
-    use crate::risk::{Class, Coded, Shapes, THRESHOLD};
+    use crate::risk::{Alike, Class, Coded, Seen, Shapes, THRESHOLD};
 
     fn found(after: Result<Side, String>) -> Assessment {
         let table = Coded { columns: &[&[0, 0, 1, 2], &[0, 1, 0, 0]], rows: &[4, 1, 1, 6] };
-        let rows = |sizes: &[(u64, u64)]| -> Shapes {
-            sizes.iter().map(|(rows, classes)| (Class::of_rows(*rows), *classes)).collect()
+        let shapes =
+            [(1, 2), (4, 1), (6, 1)].map(|(rows, classes)| (Class::of_rows(rows), classes));
+        let before = Seen {
+            shapes: shapes.into(),
+            alike: vec![Alike { column: "pay".to_owned(), rows: 6 }],
+            weighted: Some(vec![(1, 10.0), (1, 50.0), (4, 80.0), (6, 60.0)]),
         };
         Assessment {
             dataset: "adult".to_owned(),
@@ -405,7 +506,9 @@ mod tests {
             columns: vec!["age".to_owned(), "<sex>".to_owned()],
             unit: None,
             population: Some(100),
-            before: Side::new("raw rows", &rows(&[(1, 2), (4, 1), (6, 1)]), THRESHOLD, Some(100)),
+            sensitive: vec!["pay".to_owned(), "list".to_owned()],
+            weight: Some("fnlwgt".to_owned()),
+            before: Side::new("raw rows", &before, THRESHOLD, Some(100)),
             after,
             apart: apart(table, 2),
             special: special(table, 2),
@@ -415,7 +518,13 @@ mod tests {
 
     fn released() -> Side {
         let shapes = Shapes::from([(Class::of_rows(6), 2)]);
-        Side::new("the pinned release", &shapes, THRESHOLD, Some(100))
+        let alike = vec![Alike { column: "pay".to_owned(), rows: 0 }];
+        Side::new(
+            "the pinned release",
+            &Seen { shapes, alike, weighted: None },
+            THRESHOLD,
+            Some(100),
+        )
     }
 
     #[test]
@@ -440,6 +549,31 @@ mod tests {
         assert_eq!(json["after"]["prosecutor"]["highest"], 1.0 / 6.0);
         assert_eq!(json["columns"].as_array().unwrap().len(), 3);
         assert_eq!(json["before"]["population_uniques"]["model"], "Zayatz");
+    }
+
+    #[test]
+    fn homogeneity_and_weights_are_in_every_form() {
+        let found = found(Ok(released()));
+        let page = page(&found);
+        let html = html::framed(&page, &frame(&found)).unwrap();
+        let text = text::body(&page);
+        for form in [&html, &text] {
+            // Six of the twelve rows before, none after.
+            for words in
+                ["Known without finding", "50.00 %", "Individual, highest", "Expected right"]
+            {
+                assert!(form.contains(words), "{words} in {form}");
+            }
+        }
+        assert!(page.notes.iter().any(|note| note.contains("Values of list are no single values")));
+        assert!(page.notes.iter().any(|note| note.contains("`fnlwgt` is not in what leaves")));
+        let json = found.json();
+        let pay = json!({ "column": "pay", "rows": 6, "share": 0.5 });
+        assert_eq!(json["before"]["homogeneity"][0], pay);
+        assert_eq!(json["after"]["homogeneity"][0]["share"], 0.0);
+        assert_eq!(json["before"]["individual"]["population"], 200.0);
+        assert_eq!(json["after"]["individual"], Value::Null);
+        assert_eq!((&json["weight"], &json["sensitive"][1]), (&json!("fnlwgt"), &json!("list")));
     }
 
     #[test]

@@ -370,6 +370,7 @@ mod tests {
                 columns: Vec::new(),
                 release: None,
                 views: Vec::new(),
+                privacy: None,
                 grants: Vec::new(),
                 digest: digest.to_owned(),
                 path: path.to_owned(),

@@ -142,6 +142,17 @@ pub const fn sentence(code: Code) -> (Grpc, &'static str) {
             Grpc::ResourceExhausted,
             "You took as many bytes today as you may: come back tomorrow.",
         ),
+        Code::PrivacyBudget => (
+            Grpc::ResourceExhausted,
+            "Your privacy budget of this dataset does not suffice for the statement.",
+        ),
+        Code::PrivacyCap => (
+            Grpc::ResourceExhausted,
+            "The dataset's privacy budget, over all partners, does not suffice for the statement.",
+        ),
+        Code::QuestionUnderWay => {
+            (Grpc::Unavailable, "The same question of yours is being answered just now.")
+        }
         Code::SqlInvalid => (Grpc::InvalidArgument, "The statement cannot be understood."),
         Code::SqlRefused => {
             (Grpc::PermissionDenied, "Only queries over the datasets you are granted are answered.")
@@ -154,6 +165,10 @@ pub const fn sentence(code: Code) -> (Grpc, &'static str) {
         Code::AggregatesOnly => (
             Grpc::PermissionDenied,
             "You are granted aggregates over groups of this dataset, and nothing else.",
+        ),
+        Code::NoisyOnly => (
+            Grpc::PermissionDenied,
+            "You are granted differentially private aggregates of this dataset, and nothing else.",
         ),
         Code::ParametersInvalid => {
             (Grpc::InvalidArgument, "The statement's parameters are missing or do not fit.")
@@ -219,6 +234,14 @@ pub const fn advice(code: Code) -> &'static str {
         Code::RowsDay | Code::BytesDay => {
             "Come back tomorrow (days are in UTC), or ask the custodian for more."
         }
+        Code::PrivacyBudget => {
+            "Ask for a smaller epsilon, ask what was answered before (that is free), or ask the \
+             custodian for more."
+        }
+        Code::PrivacyCap => {
+            "Ask what was answered before (that is free), or ask the custodian for more."
+        }
+        Code::QuestionUnderWay => "Wait a moment and ask again: the stored answer is free.",
         Code::SqlInvalid => {
             "Mend the statement: the hint names the place or the word. `GetTables` and \
              `information_schema` have the names."
@@ -231,6 +254,10 @@ pub const fn advice(code: Code) -> &'static str {
         }
         Code::AggregatesOnly => {
             "Ask for aggregates of groups (`GROUP BY`, `count`, `avg`, ...), not for rows."
+        }
+        Code::NoisyOnly => {
+            "Ask for `COUNT`, `SUM`, `AVG`, `VARIANCE`, `STDDEV` or quantiles, with `WHERE` and \
+             `GROUP BY`; the hint names what is not offered."
         }
         Code::ParametersInvalid => {
             "Bind as many values as the statement has parameters, of the types that preparing it \
@@ -274,10 +301,14 @@ mod tests {
         (Code::QueryQueue, Grpc::ResourceExhausted),
         (Code::RowsDay, Grpc::ResourceExhausted),
         (Code::BytesDay, Grpc::ResourceExhausted),
+        (Code::PrivacyBudget, Grpc::ResourceExhausted),
+        (Code::PrivacyCap, Grpc::ResourceExhausted),
+        (Code::QuestionUnderWay, Grpc::Unavailable),
         (Code::SqlInvalid, Grpc::InvalidArgument),
         (Code::SqlRefused, Grpc::PermissionDenied),
         (Code::QueryFailed, Grpc::InvalidArgument),
         (Code::AggregatesOnly, Grpc::PermissionDenied),
+        (Code::NoisyOnly, Grpc::PermissionDenied),
         (Code::ParametersInvalid, Grpc::InvalidArgument),
         (Code::RequestInvalid, Grpc::InvalidArgument),
         (Code::Unsupported, Grpc::Unimplemented),

@@ -23,7 +23,7 @@ from sql_grammar import Generated, statements
 from support import furnished
 
 STATEMENTS = statements(360, seed=20_260)
-SECONDS_MAX = 90.0
+SECONDS_MAX = 600.0
 # What DataFusion itself plans wrongly or refuses, both in its package and in the server.
 UNPLANNED_MAX = len(STATEMENTS) // 20
 

@@ -2,6 +2,7 @@
 //! end with it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
@@ -271,5 +272,45 @@ async fn tickets_of_a_release_end_with_it() {
     assert_eq!(refused(cern.get(ticket(&info, 0)).await), "T004");
     assert_eq!(refused(cern.describe(path("persons")).await), "D002");
     assert_eq!(refused(cern.all("SELECT day FROM persons").await), "D002");
+    site.stop().await;
+}
+
+/// Changes one byte in the middle of a file, which is a page of values; the footer stays as it was.
+fn flip(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let at = bytes.len() / 3;
+    bytes[at] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_page_of_a_release_is_served_to_nobody() {
+    let site = Site::start_with(persons(), &[]).await;
+    let manifest = built(&site).unwrap();
+    let place = releases(&site).place("persons", &manifest.id);
+    let file = place.join(&manifest.files[0].name);
+    let whole = std::fs::read(&file).unwrap();
+    // Before anything of it was read.
+    flip(&file);
+    let mut cern = Asker::new(&site, "cern").await;
+    let mut desy = Asker::new(&site, "desy").await;
+    assert_eq!(refused(cern.describe(path("persons")).await), "S001");
+    assert_eq!(refused(desy.all("SELECT day FROM persons").await), "S001");
+    // What is mended is served.
+    std::fs::write(&file, &whole).unwrap();
+    later().await;
+    let info = cern.describe(path("persons")).await.unwrap();
+    assert_eq!(cern.pull(&info).await.unwrap().num_rows() as u64, manifest.rows.released);
+    // While it is served: tickets that are there end, and there are no new ones.
+    flip(&file);
+    assert_eq!(refused(cern.get(ticket(&info, 0)).await), "S001");
+    assert_eq!(refused(desy.describe(path("persons")).await), "S001");
+    let why = Withdrawn { date: "2027-01-15T08:00:00Z".to_owned(), reason: "why".to_owned() };
+    let lock = releases(&site).lock("persons").unwrap();
+    releases(&site).withdraw(&lock, &manifest.id, why, false).unwrap();
+    drop(lock);
+    assert_eq!(built(&site).unwrap().files, manifest.files, "built again it is what it was");
+    later().await;
+    assert!(cern.describe(path("persons")).await.is_ok());
     site.stop().await;
 }

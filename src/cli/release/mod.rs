@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::place::Place;
-use crate::audit::{Deed, Entry, Log, Outcome, Request};
+use crate::audit::{Deed, Entry, Outcome, Request};
 use crate::clock::Clock;
 use crate::diagnostic::no_policy_has;
 use crate::error::{Code, Error, Result};
@@ -112,12 +112,7 @@ impl Hand {
 
     /// An entry in the audit log, durable before anything is read.
     fn entry(&self, method: &str, about: About<'_>) -> Result<Entry> {
-        // A key beside the state says that the folder is no misspelt one.
-        let store = match &self.place.key {
-            None => self.place.open_or_create(Arc::clone(&self.clock))?,
-            Some(_) => self.place.open(Arc::clone(&self.clock))?,
-        };
-        let log = Log::new(store, Arc::clone(&self.clock), Arc::clone(&self.ring));
+        let log = self.place.log_or_create(Arc::clone(&self.clock), &self.ring)?;
         let rules = about.policy.and_then(|policy| Some((policy, policy.release.as_ref()?)));
         let columns = rules.map(|(policy, rules)| layout(policy, rules)).unwrap_or_default();
         let reason = about.reason.unwrap_or_default().to_owned();

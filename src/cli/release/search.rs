@@ -73,7 +73,8 @@ impl Search {
         let shown = Shown(Progress::start("looking for generalizations", Unit::Steps));
         shown.0.message("counting");
         let snapshot = source::snapshot(&policy, 1)?;
-        let table = table(rules, &policy, &snapshot, &shown, Means::default())?;
+        let means = Means::spilling_to(hand.releases.spill());
+        let table = table(rules, &policy, &snapshot, &shown, means)?;
         shown.0.message("choosing");
         let (mut ks, mut shares) = (self.k.clone(), self.suppress.clone());
         ks.sort_unstable();

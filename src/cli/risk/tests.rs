@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::Value;
 
 use super::*;
+use crate::audit::show::{Filter, Line, lines};
 use crate::clock::SystemClock;
+use crate::keys::provider::{MasterKeys, create_file};
 
 /// Names, towns, ages; four rows look like nobody else's.
 const ROWS: &str = "who,town,age,illness\n\
@@ -25,7 +27,22 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("stays.csv"), ROWS).unwrap();
         fs::write(folder.path().join("stays.yaml"), policy).unwrap();
+        fs::create_dir(folder.path().join("state")).unwrap();
+        let keys = MasterKeys::generate(0).unwrap();
+        create_file(&folder.path().join("state/master.key"), &keys).unwrap();
         Self(folder)
+    }
+
+    /// Methods, columns and outcomes of the audit log, in order.
+    fn recorded(&self) -> Vec<String> {
+        let place = Place { state: self.0.path().join("state"), key: None };
+        let lines =
+            lines(&*place.open(Arc::new(SystemClock)).unwrap(), &Filter::default()).unwrap();
+        let told = |line: &Line| {
+            let subject = &line.subject;
+            format!("{} {} {}", subject.method, subject.columns.join("+"), line.outcome)
+        };
+        lines.iter().map(told).collect()
     }
 
     fn path(&self, name: &str) -> String {
@@ -118,4 +135,87 @@ fn a_stand_in_tells_rows_apart_as_the_value_does() {
     let found: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
     assert_eq!(found["before"]["uniques"], found["after"]["uniques"]);
     assert_eq!(found["after"]["classes"], 7);
+}
+
+/// INVARIANT: the audit entry opens before the first raw byte is read, and closes with what became of it.
+#[test]
+fn raw_rows_are_read_only_for_the_record() {
+    let scene = Scene::new(POLICY);
+    scene.run(&["stays"]).unwrap();
+    assert_eq!(scene.recorded(), ["Risk town+age+illness done"]);
+    // What cannot be read was on record before it was tried.
+    fs::remove_file(scene.path("stays.csv")).unwrap();
+    assert!(scene.run(&["stays", "--qi", "town"]).is_err());
+    assert_eq!(scene.recorded()[1..], ["Risk town+illness failed"]);
+    // Without a log nothing is looked at: the data are not even missed.
+    fs::remove_dir_all(scene.path("state")).unwrap();
+    let error = scene.run(&["stays"]).unwrap_err().to_string();
+    assert!(!error.contains("stays.csv") && error.contains("key"), "{error}");
+}
+
+#[test]
+fn rows_whose_class_has_one_value_are_known_without_being_found() {
+    let scene = Scene::new(POLICY);
+    let json = scene.path("risk.json");
+    let text = scene.run(&["stays", "--json", &json]).unwrap();
+    let found: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    // The four of Zwettl have two illnesses; four others are alone.
+    let illness = serde_json::json!({ "column": "illness", "rows": 4, "share": 0.5 });
+    assert_eq!(found["before"]["homogeneity"], serde_json::json!([illness]));
+    assert_eq!(found["after"]["homogeneity"], found["before"]["homogeneity"]);
+    assert!(text.contains("Known without finding"), "{text}");
+    // By age alone: 34 (three flu and a cold, and one flu more), 35, 51 and 77 once each.
+    scene.run(&["stays", "--qi", "age", "--json", &json, "--force"]).unwrap();
+    let found: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    assert_eq!(found["before"]["homogeneity"][0]["rows"], 3);
+    // In bands: under 40 flu and cold; gout alone; a cold alone.
+    assert_eq!(found["after"]["homogeneity"][0]["rows"], 2);
+    // Where nothing that leaves tells rows apart, all are one class.
+    let dropped =
+        Scene::new(&POLICY.replace("age: {class: quasi, bucket: {edges: [40, 60]}}", "age: drop"));
+    let json = dropped.path("risk.json");
+    dropped.run(&["stays", "--qi", "age", "--sensitive", "town", "--json", &json]).unwrap();
+    let found: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    assert_eq!((&found["after"]["classes"], &found["sensitive"][0]), (&1.into(), &"town".into()));
+    assert_eq!(found["after"]["homogeneity"][0]["rows"], 0);
+    let both =
+        dropped.run(&["stays", "--qi", "age", "--sensitive", "age"]).unwrap_err().to_string();
+    assert!(both.contains("say one"), "{both}");
+}
+
+#[test]
+fn weights_give_each_row_the_risk_of_what_it_stands_for() {
+    let weighted = POLICY.replace("illness: text}", "illness: text, w: number}");
+    let scene = Scene::new(&weighted.replace("grants:", "  w: drop\ngrants:"));
+    let weights = ["w", "10", "10", "20", "2.5", "10", "1", "300", "40"];
+    let rows: Vec<String> =
+        ROWS.lines().zip(weights).map(|(row, weight)| format!("{row},{weight}\n")).collect();
+    fs::write(scene.path("stays.csv"), rows.concat()).unwrap();
+    let json = scene.path("risk.json");
+    let text = scene.run(&["stays", "--weight", "w", "--json", &json]).unwrap();
+    let found: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    let before = &found["before"]["individual"];
+    assert_eq!(before["population"], 393.5);
+    // Who stands for nobody else is as at risk as in the sample.
+    assert_eq!(before["highest"], 1.0);
+    let classes = [(4, 50.0), (1, 2.5), (1, 1.0), (1, 300.0), (1, 40.0)];
+    let expected: f64 =
+        classes.map(|(n, all)| n as f64 * crate::risk::individual::risk(n, all)).iter().sum();
+    let close = |found: &Value, wanted: f64| (found.as_f64().unwrap() - wanted).abs() < 1e-12;
+    assert!(close(&before["expected_matches"], expected), "{before}");
+    assert_eq!(before["share_at_risk"], 2.0 / 8.0, "2.5 and 1 are above one in five");
+    assert!(
+        text.contains("Individual, highest") && text.contains("Expected right matches"),
+        "{text}"
+    );
+    unsaid(&text);
+    for wrong in ["", "-1", "0", "x"] {
+        let bad = rows.concat().replace(",300\n", &format!(",{wrong}\n"));
+        fs::write(scene.path("stays.csv"), bad).unwrap();
+        let error = scene.run(&["stays", "--weight", "w"]).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(!error.contains("-1") && !error.contains("`x`"), "{error}");
+    }
+    let both = scene.run(&["stays", "--weight", "age"]).unwrap_err().to_string();
+    assert!(both.contains("say one"), "{both}");
 }

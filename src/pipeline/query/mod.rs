@@ -31,7 +31,7 @@ mod patterns;
 mod planned;
 mod prune;
 mod run;
-mod spill;
+pub(in crate::pipeline) mod spill;
 mod statement;
 mod team;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The folder that queries write to what does not fit into memory. It is this process's own, nobody else
+//! The folder that queries, and counts of releases, write to what does not fit into memory. It is this process's own, nobody else
 //! can look into it, and what an earlier process left behind is removed. Writes nothing itself.
 
 use std::fs::{self, DirBuilder, File};
@@ -15,7 +15,7 @@ const LOCK: &str = "lock";
 
 /// A folder below the one that the settings name; removed when dropped.
 #[derive(Debug)]
-pub(super) struct Spill {
+pub(in crate::pipeline) struct Spill {
     folder: PathBuf,
     _lock: File,
 }
@@ -28,8 +28,8 @@ impl Spill {
     ///
     /// # Errors
     /// [`Code::Config`] when it cannot be made.
-    pub(super) fn new(parent: &Path) -> Result<Self> {
-        let shown = || format!("queries cannot spill to `{}`", parent.display());
+    pub(in crate::pipeline) fn new(parent: &Path) -> Result<Self> {
+        let shown = || format!("nothing can be spilled to `{}`", parent.display());
         private().recursive(true).create(parent).context(Code::Config, shown)?;
         sweep(parent).context(Code::Config, shown)?;
         let mut name = [0; 8];
@@ -42,7 +42,7 @@ impl Spill {
     }
 
     /// Where it is.
-    pub(super) fn folder(&self) -> &Path {
+    pub(in crate::pipeline) fn folder(&self) -> &Path {
         &self.folder
     }
 }

@@ -160,7 +160,7 @@ fn assemble(
         Some((table, recoding)) => Found { table, recoding },
         None => {
             job.watch.phase("counting combinations");
-            let table = steps::count(job, rules, snapshot)?;
+            let table = steps::count(job, rules, snapshot, part)?;
             job.watch.phase("choosing classes");
             let recoding = steps::decide(job, rules, verdict, &table)?;
             checkpoint::save(part, &of, &table, &recoding)?;

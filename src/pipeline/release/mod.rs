@@ -35,4 +35,5 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 mod text;
+mod whole;
 mod write;

@@ -44,7 +44,7 @@ impl Scatter {
         Ok(Self { cipher, rows })
     }
 
-    /// The number of each row: AES-128 in CBC-MAC over the length of the row's bytes and these.
+    /// The number of each row: the [`mac`] of its bytes.
     pub(super) fn numbers(&mut self, batch: &RecordBatch) -> Result<Vec<u128>> {
         if batch.num_columns() == 0 {
             // Nothing tells such rows apart.
@@ -52,18 +52,19 @@ impl Scatter {
         }
         let failed = || "rows have no order".to_owned();
         let rows = self.rows.convert_columns(batch.columns()).context(Code::Internal, failed)?;
-        Ok(rows.iter().map(|row| self.mac(row.data())).collect())
+        Ok(rows.iter().map(|row| mac(&self.cipher, row.data())).collect())
     }
+}
 
-    fn mac(&self, text: &[u8]) -> u128 {
-        let mut state: Block<Aes128> = (text.len() as u128).to_be_bytes().into();
-        self.cipher.encrypt_block(&mut state);
-        for part in text.chunks(BLOCK) {
-            state.iter_mut().zip(part).for_each(|(byte, next)| *byte ^= next);
-            self.cipher.encrypt_block(&mut state);
-        }
-        u128::from_be_bytes(state.into())
+/// AES-128 in CBC-MAC over the length of the bytes and these.
+pub(super) fn mac(cipher: &Aes128, text: &[u8]) -> u128 {
+    let mut state: Block<Aes128> = (text.len() as u128).to_be_bytes().into();
+    cipher.encrypt_block(&mut state);
+    for part in text.chunks(BLOCK) {
+        state.iter_mut().zip(part).for_each(|(byte, next)| *byte ^= next);
+        cipher.encrypt_block(&mut state);
     }
+    u128::from_be_bytes(state.into())
 }
 
 /// The bytes of a block.

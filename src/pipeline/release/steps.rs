@@ -17,7 +17,7 @@ use super::{count, lattice, microaggregation, mondrian, suppression};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::source::Snapshot;
 use crate::policy::Policy;
-use crate::policy::release::{Method, Objective, ReleaseRules};
+use crate::policy::release::{Method, Model, Objective, ReleaseRules};
 
 /// What the files were found to give.
 pub(super) struct Measured {
@@ -27,9 +27,23 @@ pub(super) struct Measured {
     pub(super) smallest: u64,
 }
 
-/// Counts the combinations of the rows that the policy lets in.
-pub(super) fn count(job: &Job<'_>, rules: &ReleaseRules, snapshot: &Snapshot) -> Result<Table> {
-    let means = Means { threads: job.threads.max(1), memory_bytes: job.memory_bytes };
+/// Counts the combinations of the rows that the policy lets in. What memory does not hold goes into a folder in
+/// `part`, which is gone afterwards.
+pub(super) fn count(
+    job: &Job<'_>,
+    rules: &ReleaseRules,
+    snapshot: &Snapshot,
+    part: &Path,
+) -> Result<Table> {
+    // Models ask whether there are k persons, never how many more.
+    let k = |model: &Model| if let Model::KAnonymity { k } = model { *k } else { 0 };
+    let k = rules.models.iter().map(k).max().unwrap_or(0);
+    let means = Means {
+        threads: job.threads.max(1),
+        memory_bytes: job.memory_bytes,
+        spill: Some(part),
+        persons_max: Some(usize::try_from(k).unwrap_or(usize::MAX)),
+    };
     count::table(rules, job.policy, snapshot, job.watch, means)
 }
 
@@ -133,8 +147,8 @@ pub(super) fn measure_again(
     paths: &[PathBuf],
 ) -> Result<Option<String>> {
     // Distances to the whole table, and counts of a population, need what only the build had.
-    let alone = |model: &crate::policy::release::Model| {
-        use crate::policy::release::Model::{DistinctL, EntropyL, KAnonymity, RecursiveCl};
+    let alone = |model: &Model| {
+        use Model::{DistinctL, EntropyL, KAnonymity, RecursiveCl};
         matches!(model, KAnonymity { .. } | DistinctL { .. } | EntropyL { .. } | RecursiveCl { .. })
     };
     let models = rules.models.iter().filter(|model| alone(model)).cloned().collect();

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::manifest::{self, Manifest};
 use super::pins::{self, Note, Pins, Withdrawn};
 use super::steps;
+use super::whole::Whole;
 use crate::error::{Code, Context, Error, Result};
 use crate::hashed::sha256;
 use crate::keys::KeyRing;
@@ -20,6 +21,10 @@ use crate::policy::plan::RELEASE_KEY;
 
 /// The folder of releases in the folder of state.
 pub const FOLDER: &str = "releases";
+
+/// The folder in the folder of state where work that builds nothing puts aside what memory does not hold; the
+/// query engine's, unless that was given another.
+pub const SPILL: &str = "spill";
 
 /// What folders of builds that are not complete begin with.
 const PART: &str = ".build-";
@@ -31,7 +36,9 @@ const LOCK: &str = ".lock";
 #[derive(Debug, Clone)]
 pub struct Releases {
     folder: PathBuf,
+    spill: PathBuf,
     ring: Arc<KeyRing>,
+    whole: Arc<Whole>,
 }
 
 /// Something that was compared, and what is wrong with it.
@@ -53,7 +60,12 @@ pub struct Lock {
 impl Releases {
     /// The releases in a folder of state.
     pub fn new(state: &Path, ring: Arc<KeyRing>) -> Self {
-        Self { folder: state.join(FOLDER), ring }
+        Self { folder: state.join(FOLDER), spill: state.join(SPILL), ring, whole: Arc::default() }
+    }
+
+    /// Where counts that build nothing may spill to.
+    pub fn spill(&self) -> &Path {
+        &self.spill
     }
 
     /// The keys that pins are proved with.
@@ -111,8 +123,10 @@ impl Releases {
 
     /// The state of the release that is served for a policy, split into at most `shards_max` shards.
     ///
-    /// INVARIANT: it is the pinned one; its manifest is that whose hash was pinned; its files have the sizes
-    /// and footers that the manifest says; and it was made by the rules of this policy.
+    /// INVARIANT: it is the pinned one; its manifest is that whose hash was pinned; its files are, byte by byte,
+    /// those that the manifest says; and it was made by the rules of this policy. What is written later is
+    /// noticed when a file is opened, by [`Snapshot::is_current`]. Hashes files that this process did not hash
+    /// since they were written: not for an async task.
     ///
     /// # Errors
     /// [`Code::DatasetUnavailable`] when none is built, or the rules changed since; [`Code::State`] and
@@ -152,7 +166,33 @@ impl Releases {
             manifest.files.iter().map(|part| folder.join(&part.name)).collect();
         let witness = self.dataset(dataset).join(pins::FILE);
         let name = [(RELEASE_KEY.to_owned(), note.id.clone())];
-        source::stored(&files, &witness, name.into(), &note.manifest_sha256, shards_max)
+        let snapshot =
+            source::stored(&files, &witness, name.into(), &note.manifest_sha256, shards_max)?;
+        // After they are pinned, so that nothing is served that was written after it was hashed.
+        self.as_built(&folder, &manifest)?;
+        Ok(snapshot)
+    }
+
+    /// The files of a release.
+    ///
+    /// # Errors
+    /// [`Code::SourceUnreadable`] when one is not what was built.
+    pub fn files(&self, dataset: &str, manifest: &Manifest) -> Result<Vec<PathBuf>> {
+        let folder = self.place(dataset, &manifest.id);
+        self.as_built(&folder, manifest)?;
+        Ok(manifest.files.iter().map(|part| folder.join(&part.name)).collect())
+    }
+
+    /// Whether every byte of every file is as it was built.
+    fn as_built(&self, folder: &Path, manifest: &Manifest) -> Result<()> {
+        for part in &manifest.files {
+            let path = folder.join(&part.name);
+            let found = self.whole.sha256(&path);
+            if found.context(Code::SourceUnreadable, || unreadable(&path))? != part.sha256 {
+                return Err(changed(&path));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the files of a release are those that were built. Where `policy` still has its rules, they

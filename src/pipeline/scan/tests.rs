@@ -37,6 +37,7 @@ fn policy(folder: &Path, source: Source, columns: &[&str]) -> Policy {
             .collect(),
         release: None,
         views: Vec::new(),
+        privacy: None,
         grants: vec![Grant {
             partner: "cern".to_owned(),
             access: Access::Rows,

@@ -141,7 +141,7 @@ fn sentence(policy: &Policy, grant: &Grant, today: NaiveDate) -> String {
         Access::Dp(dp) => format!(
             "may ask differentially private questions, epsilon {} and delta {} in all, each `{}` \
              counted in at most {} groups and {} rows a group (not served yet)",
-            dp.epsilon, dp.delta, dp.unit, dp.groups_max, dp.rows_max
+            dp.total.epsilon, dp.total.delta, dp.unit, dp.groups_max, dp.rows_max
         ),
     };
     let until = match grant.until {

@@ -219,6 +219,21 @@ impl Coder {
             + self.count as usize * 16
     }
 
+    /// What a number is given for by its bytes, by code from 1; after that no value is known.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] for values that are no bytes.
+    pub(super) fn numbers(&mut self, number: impl Fn(&[u8]) -> u128) -> Result<Vec<u128>> {
+        let this = std::mem::take(self);
+        let mut numbers = Vec::with_capacity(this.count as usize);
+        for part in &this.parts {
+            let part = part.as_binary_opt::<i32>();
+            let part = part.ok_or_else(|| Error::new(Code::Internal, "persons are no bytes"))?;
+            numbers.extend(part.iter().map(|bytes| number(bytes.unwrap_or_default())));
+        }
+        Ok(numbers)
+    }
+
     /// The values, once no more come.
     pub(super) fn found(&mut self, rows: Vec<u64>) -> Result<Found> {
         let this = std::mem::take(self);

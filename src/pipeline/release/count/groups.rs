@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use arrow::array::ArrayRef;
 
+use super::aside::{Aside, Gather, Person, Value};
 use super::codes::{Coder, Found};
 use crate::error::{Code, Error, Result};
 
@@ -106,6 +107,8 @@ pub(super) struct Groups {
     pub(super) rows: Vec<u64>,
     /// For each sensitive column: rows by combination and code.
     values: Vec<HashMap<u64, u64, Fast>>,
+    /// For each sensitive column: the rows that were put aside, by code.
+    put: Vec<Vec<u64>>,
     /// Combinations and codes of persons.
     units: HashSet<u64, Fast>,
     has_unit: bool,
@@ -127,6 +130,7 @@ impl Groups {
             steps: (1..quasi).map(|_| Pairs::default()).collect(),
             rows: Vec::new(),
             values: (0..sensitive).map(|_| HashMap::default()).collect(),
+            put: vec![Vec::new(); sensitive],
             units: HashSet::default(),
             has_unit,
             leaves: Vec::new(),
@@ -182,13 +186,57 @@ impl Groups {
         Ok(())
     }
 
-    /// About how many bytes it holds.
-    pub(super) fn bytes(&self) -> usize {
-        self.coders.iter().map(Coder::bytes).sum::<usize>()
-            + self.steps.iter().map(Pairs::bytes).sum::<usize>()
-            + self.rows.capacity() * 8
-            + self.values.iter().map(HashMap::capacity).sum::<usize>() * entry_bytes::<u64, u64>()
-            + self.units.capacity() * entry_bytes::<u64, ()>()
+    /// About how many bytes it holds: what stays, and what can be put aside.
+    pub(super) fn bytes(&self) -> Bytes {
+        let kept = self.quasi + self.sensitive;
+        let coders = |coders: &[Coder]| coders.iter().map(Coder::bytes).sum::<usize>();
+        let (stay, persons) = self.coders.split_at_checked(kept).unwrap_or_default();
+        Bytes {
+            stay: coders(stay)
+                + self.steps.iter().map(Pairs::bytes).sum::<usize>()
+                + (self.rows.capacity() + self.put.iter().map(Vec::capacity).sum::<usize>()) * 8,
+            loose: coders(persons)
+                + self.values.iter().map(HashMap::capacity).sum::<usize>()
+                    * entry_bytes::<u64, u64>()
+                + self.units.capacity() * entry_bytes::<u64, ()>(),
+        }
+    }
+
+    /// Puts aside who is behind combinations, and which values they have. Combinations and values stay.
+    #[expect(
+        clippy::iter_over_hash_type,
+        reason = "what is put aside is put in order when it is read"
+    )]
+    pub(super) fn put_aside(&mut self, thread: u32, aside: &Aside) -> Result<()> {
+        for (at, put) in self.put.iter_mut().enumerate() {
+            let Some(values) = self.values.get_mut(at).map(std::mem::take) else { continue };
+            let heap = aside.values.get(at..=at).unwrap_or_default();
+            let mut gather = Gather::new(heap);
+            for (pair, rows) in values {
+                let (combination, code) = (first(pair), second(pair));
+                gather.add(0, Value { thread, combination, code, rows })?;
+                if put.len() <= index(code) {
+                    put.resize(index(code) + 1, 0);
+                }
+                if let Some(sum) = place(put, code) {
+                    *sum += rows;
+                }
+            }
+            gather.finish()?;
+        }
+        let units = std::mem::take(&mut self.units);
+        let Some(coder) = self.coders.get_mut(self.quasi + self.sensitive) else { return Ok(()) };
+        let numbers = coder.numbers(|name| aside.number(name))?;
+        let mut gather = Gather::new(&aside.persons);
+        for pair in units {
+            // Null is nobody.
+            let number = index(second(pair)).checked_sub(1).and_then(|code| numbers.get(code));
+            if let Some(number) = number.copied() {
+                let combination = first(pair);
+                gather.add(aside.part(number), Person { number, thread, combination })?;
+            }
+        }
+        gather.finish()
     }
 
     /// The distinct values of a column, which is not counted any more.
@@ -204,6 +252,10 @@ impl Groups {
                 }
             }
         } else if at - self.quasi < self.sensitive {
+            let put = self.put.get(at - self.quasi);
+            for (rows, put) in rows.iter_mut().zip(put.into_iter().flatten()) {
+                *rows += put;
+            }
             for (_, code, counted) in self.values(at - self.quasi) {
                 if let Some(rows) = place(&mut rows, code) {
                     *rows += counted;
@@ -270,6 +322,19 @@ impl Groups {
     pub(super) fn units(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.units.iter().map(|pair| (first(*pair), second(*pair)))
     }
+}
+
+/// What a thread holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Bytes {
+    /// The table itself: distinct combinations and distinct values.
+    pub(super) stay: usize,
+    /// What can be put aside: who is behind combinations, and which values they have.
+    pub(super) loose: usize,
+}
+
+fn index(code: u32) -> usize {
+    usize::try_from(code).unwrap_or(usize::MAX)
 }
 
 fn first(pair: u64) -> u32 {

@@ -1,10 +1,13 @@
-//! Groups of all threads as one table, in the order of leaves. Counts nothing again.
+//! Groups of all threads as one table, in the order of leaves, with what was put aside. Counts nothing again.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use super::Counted;
+use super::aside::Aside;
+use super::deal::{Deal, Item, keep};
 use super::distinct::NOWHERE;
-use super::groups::Groups;
+use super::groups::{Fast, Groups};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::release::table::{Hierarchy, Lists, Sensitive, Table};
 
@@ -14,15 +17,27 @@ pub(super) struct Parts {
     pub(super) sensitive: Vec<Sensitive>,
     /// By sensitive column, thread, code: the value.
     pub(super) values_of: Vec<Vec<Vec<u32>>>,
-    /// By thread, code: the person.
-    pub(super) units_of: Option<Vec<Vec<u32>>>,
+    /// Persons, where they are counted.
+    pub(super) units: Option<Units>,
+    /// Of each combination at most so many persons are remembered.
+    pub(super) persons_max: Option<usize>,
     pub(super) counted: Counted,
     pub(super) population: Option<Counted>,
 }
 
-/// The table.
-pub(super) fn join(parts: Parts) -> Result<Table> {
-    let Parts { hierarchies, mut sensitive, values_of, units_of, counted, population } = parts;
+/// Where persons are.
+pub(super) enum Units {
+    /// In memory. By thread, code: the person.
+    Here(Vec<Vec<u32>>),
+    /// With what was put aside.
+    Aside,
+}
+
+/// The table. `stop` says whether to end.
+pub(super) fn join(parts: Parts, stop: &dyn Fn() -> Result<()>) -> Result<Table> {
+    let Parts { hierarchies, mut sensitive, values_of, units, persons_max, .. } = parts;
+    let Parts { counted, population, .. } = parts;
+    let aside = counted.aside;
     let own = counted.groups.len();
     let population = population.map(|population| population.groups);
     let is_population = population.is_some();
@@ -64,35 +79,23 @@ pub(super) fn join(parts: Parts) -> Result<Table> {
     let count = rows.len();
     let datasets = all.get(..own).unwrap_or_default();
     for ((at, sensitive), values_of) in sensitive.iter_mut().enumerate().zip(&values_of) {
-        let mut found: Vec<(u32, u32, u64)> = Vec::new();
-        for ((groups, places), values) in datasets.iter().zip(&places).zip(values_of) {
-            found.extend(groups.values(at).map(|(combination, code, rows)| {
-                (of(places, combination), of(values, code), rows)
-            }));
-        }
-        found.sort_unstable();
-        found.dedup_by(|next, before| {
-            let same = (next.0, next.1) == (before.0, before.1);
-            if same {
-                before.2 += next.2;
-            }
-            same
-        });
-        let items =
-            found.into_iter().map(|(combination, value, rows)| (combination, (value, rows)));
-        sensitive.counts = lists(items, count);
+        sensitive.counts = match &aside {
+            Some(aside) => values_aside(aside, at, (&places, values_of), count, stop)?,
+            None => values_here(datasets, at, (&places, values_of), count),
+        };
     }
-    let units = units_of.map(|units_of| {
-        let mut found: Vec<(u32, u32)> = Vec::new();
-        for ((groups, places), units) in datasets.iter().zip(&places).zip(&units_of) {
-            let pairs = groups.units();
-            let pairs = pairs.map(|(combination, code)| (of(places, combination), of(units, code)));
-            found.extend(pairs.filter(|(_, unit)| *unit != NOWHERE));
+    let units = match (units, &aside) {
+        (None, _) => None,
+        (Some(Units::Here(units_of)), _) => {
+            Some(units_here(datasets, (&places, &units_of), count, persons_max))
         }
-        found.sort_unstable();
-        found.dedup();
-        lists(found.into_iter(), count)
-    });
+        (Some(Units::Aside), Some(aside)) => {
+            Some(units_aside(aside, &places, count, persons_max, stop)?)
+        }
+        (Some(Units::Aside), None) => {
+            return Err(Error::new(Code::Internal, "persons are nowhere"));
+        }
+    };
     let population = is_population.then_some(people);
     if let Some(people) = &population {
         let missing = rows.iter().zip(people).filter(|(rows, people)| rows > people).count();
@@ -105,6 +108,112 @@ pub(super) fn join(parts: Parts) -> Result<Table> {
         }
     }
     Ok(Table { hierarchies, leaves, rows, units, sensitive, population })
+}
+
+/// The values of a sensitive column by combination. `places` and `values` are by thread and code.
+fn values_here(
+    datasets: &[Groups],
+    at: usize,
+    (places, values): (&[Vec<u32>], &[Vec<u32>]),
+    count: usize,
+) -> Lists<(u32, u64)> {
+    let mut found: Vec<(u32, u32, u64)> = Vec::new();
+    for ((groups, places), values) in datasets.iter().zip(places).zip(values) {
+        found.extend(
+            groups
+                .values(at)
+                .map(|(combination, code, rows)| (of(places, combination), of(values, code), rows)),
+        );
+    }
+    found.sort_unstable();
+    found.dedup_by(|next, before| {
+        let same = (next.0, next.1) == (before.0, before.1);
+        if same {
+            before.2 += next.2;
+        }
+        same
+    });
+    let items = found.into_iter().map(|(combination, value, rows)| (combination, (value, rows)));
+    lists(items, count)
+}
+
+/// The same of what was put aside.
+fn values_aside(
+    aside: &Aside,
+    at: usize,
+    (places, values): (&[Vec<u32>], &[Vec<u32>]),
+    count: usize,
+    stop: &dyn Fn() -> Result<()>,
+) -> Result<Lists<(u32, u64)>> {
+    let deal = Deal::new(aside.folder(), &format!("values-{at:03}"), count);
+    let mut gather = deal.gather();
+    for heap in aside.values.get(at..=at).unwrap_or_default() {
+        heap.read(|value| {
+            let place = of_thread(places, value.thread, value.combination);
+            let item = of_thread(values, value.thread, value.code);
+            gather.add(deal.part(place), Item { place, item, rows: value.rows })
+        })?;
+        stop()?;
+    }
+    gather.finish()?;
+    deal.lists(None, stop, |item| (item.item, item.rows))
+}
+
+/// The persons behind each combination, at most so many.
+fn units_here(
+    datasets: &[Groups],
+    (places, units): (&[Vec<u32>], &[Vec<u32>]),
+    count: usize,
+    most: Option<usize>,
+) -> Lists<u32> {
+    let mut found: Vec<(u32, u32)> = Vec::new();
+    for ((groups, places), units) in datasets.iter().zip(places).zip(units) {
+        let pairs = groups.units();
+        let pairs = pairs.map(|(combination, code)| (of(places, combination), of(units, code)));
+        found.extend(pairs.filter(|(_, unit)| *unit != NOWHERE));
+    }
+    found.sort_unstable();
+    found.dedup();
+    if let Some(most) = most {
+        keep(&mut found, most, |(place, _)| *place);
+    }
+    lists(found.into_iter(), count)
+}
+
+/// The same of what was put aside. Persons are numbered as they are met there: numbers say who is the same, and
+/// nothing asks for more.
+fn units_aside(
+    aside: &Aside,
+    places: &[Vec<u32>],
+    count: usize,
+    most: Option<usize>,
+    stop: &dyn Fn() -> Result<()>,
+) -> Result<Lists<u32>> {
+    let deal = Deal::new(aside.folder(), "persons", count);
+    let mut gather = deal.gather();
+    let mut next = 0_u32;
+    let mut known: HashMap<u128, u32, Fast> = HashMap::default();
+    for heap in &aside.persons {
+        stop()?;
+        known.clear();
+        heap.read(|person| {
+            let item = *known.entry(person.number).or_insert(next);
+            if item == next {
+                next = next.checked_add(1).filter(|next| *next < NOWHERE).ok_or_else(|| {
+                    Error::new(Code::QueryMemory, "there are too many persons to be numbered")
+                })?;
+            }
+            let place = of_thread(places, person.thread, person.combination);
+            gather.add(deal.part(place), Item { place, item, rows: 0 })
+        })?;
+    }
+    drop(known);
+    gather.finish()?;
+    deal.lists(most, stop, |item| item.item)
+}
+
+fn of_thread(items: &[Vec<u32>], thread: u32, at: u32) -> u32 {
+    items.get(index(thread)).map_or(NOWHERE, |items| of(items, at))
 }
 
 /// The combinations of all threads that were met, in the order of their leaves.

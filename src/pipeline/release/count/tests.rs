@@ -267,12 +267,153 @@ fn memory_has_a_bound_and_work_can_be_ended() {
     let policy = policy(folder.path(), COLUMNS, "", RELEASE);
     let snapshot = source::snapshot(&policy, 1).unwrap();
     let rules = policy.release.as_ref().unwrap();
-    let little = Means { threads: 2, memory_bytes: 20_000 };
+    let little = Means { threads: 2, memory_bytes: 20_000, ..Means::default() };
     let refused = table(rules, &policy, &snapshot, &Unwatched, little).unwrap_err();
     assert_eq!(refused.code(), Code::QueryMemory);
     let ended = std::sync::atomic::AtomicBool::new(true);
     let refused = table(rules, &policy, &snapshot, &ended, Means::default()).unwrap_err();
     assert_eq!(refused.code(), Code::Cancelled);
+}
+
+/// A table as it is whatever persons are called: by person the combinations.
+fn nameless(mut table: Table) -> (Table, Vec<Vec<usize>>) {
+    let mut of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    let units = table.units.take().unwrap();
+    for at in 0..table.len() {
+        assert!(units.of(at).is_sorted_by(|one, other| one < other), "each person once");
+        units.of(at).iter().for_each(|unit| of.entry(*unit).or_default().push(at));
+    }
+    let mut all: Vec<Vec<usize>> = of.into_values().collect();
+    all.sort();
+    (table, all)
+}
+
+/// What watches looks at the folder that is spilled to: its own mode, and those of its files, while they lie
+/// there; whether a name stands in one.
+#[derive(Default)]
+struct Looks {
+    folder: std::path::PathBuf,
+    files: AtomicUsize,
+    end_after: Option<usize>,
+}
+
+impl Progress for Looks {
+    fn at(&self, _done: u64, _of: u64) {}
+
+    fn cancelled(&self) -> bool {
+        use std::os::unix::fs::PermissionsExt;
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+            for file in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+                // Files go while they are looked at.
+                let Ok(bytes) = std::fs::read(file.path()) else { continue };
+                if file.file_name() == "lock" {
+                    continue;
+                }
+                if let Ok(about) = file.metadata() {
+                    assert_eq!(about.permissions().mode() & 0o777, 0o600);
+                }
+                for name in ["somebody-", "exit-"] {
+                    let found = bytes.windows(name.len()).any(|part| part == name.as_bytes());
+                    assert!(!found, "`{name}` stands in a file");
+                }
+                self.files.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.end_after.is_some_and(|files| self.files.load(Ordering::Relaxed) > files)
+    }
+}
+
+/// Many persons and many values in few combinations, so that they are what memory does not hold.
+fn crowded(folder: &Path) -> RecordBatch {
+    let count = 20_000;
+    let of = |name: &str, salt: usize, below: usize| -> StringArray {
+        let one = |row: usize| (row * salt / 7 + row * row) % below;
+        let text = |at: usize| (at > 0).then(|| format!("{name}{at}"));
+        (0..count).map(|row| text(one(row))).collect()
+    };
+    let ages: Int64Array = (0..count).map(|row| Some(i64::try_from(row % 5).unwrap())).collect();
+    let times: TimestampMicrosecondArray = (0..count).map(|_| Some(0)).collect();
+    let costs: Float64Array = (0..count).map(|row| Some((row % 3) as f64)).collect();
+    let all = RecordBatch::try_from_iter_with_nullable([
+        ("site", Arc::new(of("s", 5, 6)) as ArrayRef, true),
+        ("age", Arc::new(ages), true),
+        ("seen", Arc::new(times), true),
+        ("user", Arc::new(of("somebody-", 11, 7_000)), true),
+        ("exit", Arc::new(of("exit-", 13, 40)), true),
+        ("cost", Arc::new(costs), true),
+    ])
+    .unwrap();
+    std::fs::create_dir(folder.join("data")).unwrap();
+    write(&folder.join("data/a.parquet"), &all, 700);
+    all
+}
+
+#[test]
+fn what_memory_does_not_hold_is_put_aside_and_the_table_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = crowded(folder.path());
+    let policy = policy(folder.path(), COLUMNS, "", RELEASE);
+    let whole = counted(&policy, 2).unwrap();
+    let by_hand = by_hand(&all, &["site", "age", "seen"], &["exit", "cost"], |_| true);
+    assert_eq!(said(&whole), by_hand);
+    let snapshot = source::snapshot(&policy, 1).unwrap();
+    let rules = policy.release.as_ref().unwrap();
+    let spill = folder.path().join("spill");
+    for threads in [1, 2, 5] {
+        let looks = Looks { folder: spill.clone(), ..Looks::default() };
+        let little = Means {
+            threads,
+            memory_bytes: 120_000 * threads,
+            spill: Some(&spill),
+            persons_max: None,
+        };
+        let table = table(rules, &policy, &snapshot, &looks, little).unwrap();
+        assert!(looks.files.into_inner() > 20, "nothing was put aside");
+        assert_eq!(said(&table), by_hand);
+        assert_eq!(nameless(table), nameless(whole.clone()));
+        assert_eq!(std::fs::read_dir(&spill).unwrap().count(), 0, "files are left");
+        // As many persons as can make a difference, and no more.
+        let most = Means { persons_max: Some(3), ..little };
+        let cut = super::table(rules, &policy, &snapshot, &Unwatched, most).unwrap();
+        let (units, few) = (whole.units.as_ref().unwrap(), cut.units.as_ref().unwrap());
+        for at in 0..whole.len() {
+            assert_eq!(few.of(at).len(), units.of(at).len().min(3));
+        }
+        // Without a folder it is an error, as it is for a table that is too large by itself.
+        let nowhere = Means { spill: None, ..little };
+        let refused = super::table(rules, &policy, &snapshot, &Unwatched, nowhere).unwrap_err();
+        assert_eq!(refused.code(), Code::QueryMemory);
+        let tiny = Means { memory_bytes: 2_000, ..little };
+        let refused = super::table(rules, &policy, &snapshot, &Unwatched, tiny).unwrap_err();
+        assert_eq!(refused.code(), Code::QueryMemory);
+        assert!(refused.chain().contains("persons need not"), "{}", refused.chain());
+    }
+}
+
+#[test]
+fn nothing_is_left_of_what_was_put_aside_when_counting_ends_early() {
+    let folder = tempfile::tempdir().unwrap();
+    crowded(folder.path());
+    let policy = policy(folder.path(), COLUMNS, "", RELEASE);
+    let snapshot = source::snapshot(&policy, 1).unwrap();
+    let rules = policy.release.as_ref().unwrap();
+    let spill = folder.path().join("spill");
+    let little =
+        Means { threads: 2, memory_bytes: 240_000, spill: Some(&spill), persons_max: None };
+    // While rows are read, and while what was put aside is gathered.
+    for files in [1, 400] {
+        let looks = Looks { folder: spill.clone(), end_after: Some(files), ..Looks::default() };
+        let ended = table(rules, &policy, &snapshot, &looks, little).unwrap_err();
+        assert_eq!(ended.code(), Code::Cancelled);
+        assert_eq!(std::fs::read_dir(&spill).unwrap().count(), 0, "files are left");
+    }
+    // A folder that cannot be used.
+    std::fs::remove_dir(&spill).unwrap();
+    std::fs::write(&spill, "").unwrap();
+    let refused = table(rules, &policy, &snapshot, &Unwatched, little).unwrap_err();
+    assert_eq!(refused.code(), Code::Config);
 }
 
 #[test]

@@ -24,6 +24,7 @@
 //! take hours are refused (see [`combinations_max`]).
 
 mod points;
+mod shell;
 
 use std::collections::BTreeMap;
 
@@ -249,8 +250,7 @@ impl Work<'_> {
             self.look(field, &mut groups, k)?;
         }
         if field.rows >= 2 * k {
-            let centre = field.centre();
-            if let Some(first) = field.points.farthest(&centre) {
+            if let Some(first) = field.outermost() {
                 groups.push(field.around(first, k));
             }
         }
@@ -263,8 +263,7 @@ impl Work<'_> {
 
     /// A group around the point farthest from the mean, and one around the point farthest from it.
     fn look(&mut self, field: &mut Field, groups: &mut Vec<Members>, k: u64) -> Result<()> {
-        let centre = field.centre();
-        let Some(first) = field.points.farthest(&centre) else { return Ok(()) };
+        let Some(first) = field.outermost() else { return Ok(()) };
         let from = field.points.point(first).to_vec();
         let one = field.around(first, k);
         self.tell(&one)?;
@@ -292,10 +291,11 @@ impl Work<'_> {
         while field.rows > 0 {
             // In turns from the mean of all and from the last group's middle.
             let origin = from.take();
-            let Some(point) = field.points.farthest(origin.as_ref().unwrap_or(&field.centre()))
-            else {
-                break;
+            let point = match &origin {
+                Some(origin) => field.points.farthest(origin),
+                None => field.outermost(),
             };
+            let Some(point) = point else { break };
             let middle = field.points.point(point).to_vec();
             let (members, counts) = self.grow(field, combinations, point);
             for (point, rows) in &members {
@@ -419,9 +419,11 @@ impl Field {
         self.points.take(point, rows);
     }
 
+    /// The point farthest from the mean of what is left.
     #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
-    fn centre(&self) -> Vec<f64> {
-        self.sums.iter().map(|sum| sum / self.rows.max(1) as f64).collect()
+    fn outermost(&mut self) -> Option<u32> {
+        let centre: Vec<f64> = self.sums.iter().map(|sum| sum / self.rows.max(1) as f64).collect();
+        self.points.farthest_again(&centre)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]

@@ -69,9 +69,16 @@ fn naive(points: &[Vec<f64>], k: usize) -> Vec<Vec<usize>> {
 
 #[test]
 fn groups_are_those_of_a_naive_mdav() {
-    for (seed, rows, columns, k) in
-        [(1, 7, 1, 3), (2, 100, 2, 3), (3, 301, 3, 4), (4, 250, 5, 7), (5, 5, 2, 5)]
-    {
+    let mut cases =
+        vec![(1, 7, 1, 3), (2, 100, 2, 3), (3, 301, 3, 4), (4, 250, 5, 7), (5, 5, 2, 5)];
+    // Enough rows that those farthest from the mean are put in order again and again.
+    cases.extend([(6, 1500, 3, 3), (7, 1200, 2, 5)]);
+    let mut dice = Dice(11);
+    cases.extend((8..40).map(|seed| {
+        let (rows, columns) = (20 + dice.roll(300) as usize, 1 + dice.roll(6) as usize);
+        (seed, rows, columns, 2 + dice.roll(8))
+    }));
+    for (seed, rows, columns, k) in cases {
         let rows = scattered(seed, rows, columns);
         let table = tabled(&rows);
         assert_eq!(table.len(), rows.cells.len());
@@ -218,26 +225,27 @@ fn what_would_take_hours_is_refused() {
     assert!(error.to_string().contains("at most 141421"), "{error}");
 }
 
-/// The tree finds what a look at all points finds, while points go.
+/// The tree finds what a look at all points finds, while points go, and so does the order of the outermost,
+/// from a place that moves.
 #[test]
 fn nearest_and_farthest_are_those_of_all_points() {
     let mut dice = Dice(5);
-    for width in [1, 2, 6] {
-        let count = 300;
-        // Few different values, so that distances tie.
-        let coordinates: Vec<f64> = (0..count * width).map(|_| dice.roll(9) as f64).collect();
-        let rows: Vec<u64> = (0..count).map(|_| 1 + dice.roll(3)).collect();
+    // Few different values, so that distances tie.
+    for (width, count, values) in [(1, 300, 9), (2, 300, 9), (6, 300, 9), (3, 4000, 40)] {
+        let coordinates: Vec<f64> = (0..count * width).map(|_| dice.roll(values) as f64).collect();
+        let rows: Vec<u64> = (0..count).map(|_| dice.roll(4)).collect();
         let mut points = Points::new(width, coordinates, rows);
+        let middle = values as f64 / 2.0;
+        let mut centre = vec![middle; width];
         for _ in 0..120 {
             let from: Vec<f64> = (0..width).map(|_| dice.roll(90) as f64 / 10.0).collect();
+            assert_eq!(points.farthest(&from), farthest(&points, &from));
+            assert_eq!(points.farthest_again(&centre), farthest(&points, &centre));
             let distance = |point: u32| points::distance(points.point(point), &from);
             let mut all: Vec<u32> = points.all().collect();
             all.sort_by(|one, other| {
                 distance(*one).total_cmp(&distance(*other)).then(one.cmp(other))
             });
-            let most = all.iter().map(|point| distance(*point)).fold(0.0, f64::max);
-            let farthest = all.iter().filter(|point| distance(**point) == most).min();
-            assert_eq!(points.farthest(&from), farthest.copied());
             let (wanted, mut sum) = (1 + dice.roll(20), 0);
             let near = all.iter().take_while(|point| {
                 let enough = sum >= wanted;
@@ -246,8 +254,35 @@ fn nearest_and_farthest_are_those_of_all_points() {
             });
             let near: Vec<u32> = near.copied().collect();
             assert_eq!(points.nearest(&from, wanted), near);
-            let gone = near[0];
-            points.take(gone, 1 + dice.roll(2));
+            let gone = [near[0], points.farthest_again(&centre).unwrap()];
+            for gone in gone {
+                points.take(gone, 1 + dice.roll(3));
+            }
+            // Mostly a little, now and then a lot.
+            let step = if dice.roll(20) == 0 { 1.0 } else { 0.001 };
+            for at in &mut centre {
+                *at += (dice.roll(3) as f64 - 1.0) * step;
+            }
         }
     }
+}
+
+/// The point farthest from here by a look at all, the lowest of several.
+fn farthest(points: &Points, from: &[f64]) -> Option<u32> {
+    let distance = |point: u32| points::distance(points.point(point), from);
+    points.all().reduce(|best, point| if distance(point) > distance(best) { point } else { best })
+}
+
+#[test]
+fn of_more_points_equally_far_away_than_are_put_in_order_the_lowest_is_found() {
+    let width = 11;
+    let corner = |point: usize, axis: usize| if point >> axis & 1 == 0 { -1.0 } else { 1.0 };
+    let coordinates = (0..1 << width).flat_map(|at| (0..width).map(move |axis| corner(at, axis)));
+    let mut points = Points::new(width, coordinates.collect(), vec![1; 1 << width]);
+    let centre = vec![0.0; width];
+    for lowest in 0..1_u32 << width {
+        assert_eq!(points.farthest_again(&centre), Some(lowest));
+        points.take(lowest, 1);
+    }
+    assert_eq!(points.farthest_again(&centre), None);
 }
