@@ -9,9 +9,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use serde_json::Value;
 use veilflight::pipeline::release::measure::{Beside, Measured, release};
 use veilflight::policy::load::load;
-use veilflight::policy::release::{
-    Distance, HierarchyRule, Method, Model, Quasi, ReleaseRules,
-};
+use veilflight::policy::release::{Distance, HierarchyRule, Method, Model, Quasi, ReleaseRules};
 
 use crate::shared::shared;
 
@@ -37,7 +35,8 @@ fn blocks(language: &str) -> Vec<&'static str> {
 
 /// A text without comments and blank lines.
 fn bare(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.trim().starts_with('#'));
+    let lines =
+        text.lines().filter(|line| !line.trim().is_empty() && !line.trim().starts_with('#'));
     lines.map(|line| format!("{line}\n")).collect()
 }
 
@@ -90,7 +89,9 @@ fn every_command_of_the_page_works_as_printed() {
         }
         assert!(!told.contains(value), "{value} in {told}");
     }
-    for words in ["30,162", "14,021", "11,281", "as it should be", "Known without finding", "k-anonymity by"] {
+    for words in
+        ["30,162", "14,021", "11,281", "as it should be", "Known without finding", "k-anonymity by"]
+    {
         assert!(told.contains(words), "{words} in {told}");
     }
     // After a release there is an after.
@@ -129,9 +130,10 @@ fn figures_of_the_page(path: &Path) {
 
 /// Rows of classes: each with the values of its sensitive column.
 fn measured(classes: &[&[&str]], model: Model) -> Measured {
-    let quasi = classes.iter().enumerate().flat_map(|(at, class)| {
-        class.iter().map(move |_| format!("class {at}"))
-    });
+    let quasi = classes
+        .iter()
+        .enumerate()
+        .flat_map(|(at, class)| class.iter().map(move |_| format!("class {at}")));
     let quasi: ArrayRef = Arc::new(StringArray::from_iter_values(quasi));
     let values = classes.iter().flat_map(|class| class.iter());
     let values: ArrayRef = Arc::new(StringArray::from_iter_values(values));

@@ -178,7 +178,10 @@ impl Choices {
         page.plots.push(self.plot(
             "Detail that is lost, by k",
             "Detail lost",
-            &format!("0 %: every value as it is. 100 %: every cell is *. What decides: {}", self.decides),
+            &format!(
+                "0 %: every value as it is. 100 %: every cell is *. What decides: {}",
+                self.decides
+            ),
             |outcome| outcome.share_lost,
         ));
         page.plots.push(self.plot(
@@ -272,8 +275,8 @@ impl Choices {
         shares.dedup();
         let line = |share: &f64| {
             let points = self.points.iter().filter(|point| point.suppress_max == *share);
-            let figures =
-                points.filter_map(|point| Some((point.k as f64, of(point.outcome.as_ref().ok()?)?)));
+            let figures = points
+                .filter_map(|point| Some((point.k as f64, of(point.outcome.as_ref().ok()?)?)));
             let name = match *share {
                 0.0 => "no row left out".to_owned(),
                 share => format!("up to {} % left out", decimal(share * 100.0, 3)),
@@ -356,7 +359,13 @@ mod tests {
         };
         let page = choices.page();
         let html = html::framed(&page, &choices.frame()).unwrap();
-        for words in ["no row left out", "up to 5 % left out", "age: 2, sex: 0", "9.09 %", "weighted (age 2)"] {
+        for words in [
+            "no row left out",
+            "up to 5 % left out",
+            "age: 2, sex: 0",
+            "9.09 %",
+            "weighted (age 2)",
+        ] {
             assert!(html.contains(words), "{words}");
         }
         assert!(!html.contains("NaN") && !html.contains("https://"));

@@ -150,7 +150,9 @@ pub(super) fn tell(manifest: &Manifest, out: &mut dyn Write) -> std::io::Result<
         // What a manifest of another version names is told by its name.
         let name = match measure.as_str() {
             "prosecutor_max" => "highest risk that a row is matched with its person",
-            "marketer" => "average risk, and share of rows that are matched rightly when all are tried",
+            "marketer" => {
+                "average risk, and share of rows that are matched rightly when all are tried"
+            }
             name => name,
         };
         writeln!(out, "{name}: {} %", decimal(risk * 100.0, 4))?;

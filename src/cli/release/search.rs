@@ -12,8 +12,8 @@ use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::release::choice::{choices, objective};
 use crate::pipeline::release::count::{Means, table};
 use crate::pipeline::source;
-use crate::policy::release::{Aggregate, Method, Model, Objective, ReleaseRules};
 use crate::policy::Policy;
+use crate::policy::release::{Aggregate, Method, Model, Objective, ReleaseRules};
 use crate::report::page::Page;
 use crate::report::write::{html, text};
 use crate::risk::THRESHOLD;
@@ -70,8 +70,7 @@ impl Search {
         let policy = hand.policy(&self.dataset)?;
         let none = || Error::new(Code::Usage, "the policy has no release");
         let rules = policy.release.as_ref().ok_or_else(none)?;
-        let about =
-            About { dataset: &self.dataset, policy: Some(&policy), id: None, reason: None };
+        let about = About { dataset: &self.dataset, policy: Some(&policy), id: None, reason: None };
         let entry = hand.entry("ReleaseSearch", about)?;
         let done = self.look(hand, &policy, rules);
         let Looked { version, combinations, points } = closing(entry, done, |_| (0, 0))?;
@@ -163,7 +162,9 @@ fn decides(rules: &ReleaseRules) -> String {
         Objective::Loss { aggregate, .. } => {
             let of = "the share of its column's domain that a cell covers";
             match aggregate {
-                Aggregate::GeometricMean => format!("{of}, columns together by their geometric mean"),
+                Aggregate::GeometricMean => {
+                    format!("{of}, columns together by their geometric mean")
+                }
                 Aggregate::ArithmeticMean => format!("{of}, in the mean over columns"),
                 Aggregate::Sum => format!("{of}, summed over columns"),
                 Aggregate::Maximum => format!("{of}, of the column that loses most"),
@@ -172,7 +173,9 @@ fn decides(rules: &ReleaseRules) -> String {
                 ),
             }
         }
-        Objective::Entropy { .. } => "the information that cells lose, in bits (entropy)".to_owned(),
+        Objective::Entropy { .. } => {
+            "the information that cells lose, in bits (entropy)".to_owned()
+        }
         Objective::Discernibility { .. } => {
             "the sum of squares of the sizes of groups (discernibility)".to_owned()
         }
@@ -189,7 +192,9 @@ fn decides(rules: &ReleaseRules) -> String {
         false => String::new(),
     };
     let gs = match objective {
-        Objective::Loss { gs_factor, .. } | Objective::Entropy { gs_factor, .. } if gs_factor != 0.5 => {
+        Objective::Loss { gs_factor, .. } | Objective::Entropy { gs_factor, .. }
+            if gs_factor != 0.5 =>
+        {
             format!(", gs_factor {gs_factor}")
         }
         _ => String::new(),

@@ -164,8 +164,7 @@ pub fn released(
             .context(Code::State, || format!("`{}` is no path", path.display()))?;
         Ok(path.to_string_lossy().into_owned())
     };
-    policy.source =
-        Source::Parquet { paths: paths.iter().map(whole).collect::<Result<_>>()? };
+    policy.source = Source::Parquet { paths: paths.iter().map(whole).collect::<Result<_>>()? };
     policy.rows = None;
     policy.nulls = Nulls::Keep;
     let policy = Arc::new(policy);

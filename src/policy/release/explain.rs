@@ -3,9 +3,9 @@
 
 use super::{Distance, Estimator, Method, Model, Objective, ReleaseRules};
 use crate::pipeline::transform::Exposure;
-use crate::policy::{Column, Linkage, Policy};
 use crate::policy::load::leaves;
 use crate::policy::problem::listed;
+use crate::policy::{Column, Linkage, Policy};
 
 /// The sentences about a policy's release; none where it has none.
 pub(in crate::policy) fn sentences(policy: &Policy) -> Vec<String> {
@@ -69,7 +69,9 @@ fn model_sentence(rules: &ReleaseRules, model: &Model, quasi: &str) -> String {
         Model::EntropyL { column, l, estimator } => {
             let by = match estimator {
                 Estimator::Shannon => "",
-                Estimator::Grassberger => ", estimated with a correction for small counts (Grassberger 2003)",
+                Estimator::Grassberger => {
+                    ", estimated with a correction for small counts (Grassberger 2003)"
+                }
             };
             format!(
                 "Among rows that are equal in {quasi} the entropy of `{column}` is at least the logarithm of \
@@ -249,7 +251,8 @@ fn not_stopped(policy: &Policy, rules: &ReleaseRules, quasi: &str) -> String {
     }
     if matches!(rules.method, Method::Lattice { .. } | Method::Mondrian { .. }) {
         open.push(
-            "conclusions from the levels or cuts themselves, which were chosen by the data".to_owned(),
+            "conclusions from the levels or cuts themselves, which were chosen by the data"
+                .to_owned(),
         );
     }
     open.push(

@@ -105,7 +105,8 @@ pub(super) fn draw(svg: &mut String, plot: &Lines) -> Drawn {
             sheet.draw(&PathElement::new(path, style)).map_err(told)?;
         }
     }
-    let heights = spread(&ends.iter().map(|end| end.map_or(bottom, |end| end.1)).collect::<Vec<_>>());
+    let heights =
+        spread(&ends.iter().map(|end| end.map_or(bottom, |end| end.1)).collect::<Vec<_>>());
     for ((line, end), height) in plot.lines.iter().zip(ends).zip(heights) {
         let Some((across, up)) = end else { continue };
         let to = (right + LEADER - 4, height);
@@ -134,9 +135,7 @@ fn spread(wanted: &[i32]) -> Vec<i32> {
         }
         runs.push(run);
     }
-    let placed = runs.into_iter().flat_map(|run| {
-        (0..run.1).map(move |nth| top(run) + nth * APART)
-    });
+    let placed = runs.into_iter().flat_map(|run| (0..run.1).map(move |nth| top(run) + nth * APART));
     let mut heights = vec![0; wanted.len()];
     for (at, height) in order.into_iter().zip(placed) {
         if let Some(place) = heights.get_mut(at) {
@@ -163,8 +162,10 @@ mod tests {
         assert_eq!(spread(&[100, 100, 101]), [80, 100, 120]);
         assert_eq!(spread(&[300, 100, 110, 105]), [300, 85, 125, 105]);
         assert!(spread(&[]).is_empty());
-        let names: Vec<String> = (0..4).map(|n| format!("up to {n}2.75 % of rows left out")).collect();
-        let line = |name: &String| Line { name: name.clone(), points: vec![(2.0, 0.3), (9.0, 0.3)] };
+        let names: Vec<String> =
+            (0..4).map(|n| format!("up to {n}2.75 % of rows left out")).collect();
+        let line =
+            |name: &String| Line { name: name.clone(), points: vec![(2.0, 0.3), (9.0, 0.3)] };
         let text = svg(names.iter().map(line).collect());
         let texts: Vec<(i32, i32, usize)> = text
             .split("<text ")

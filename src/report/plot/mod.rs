@@ -316,7 +316,8 @@ mod tests {
         let time = plot(Shape::Time { points: vec![(0, 1.0), (86_400, 7.0)], span: 86_400 });
         assert!(time.contains("01-01 00:00") && !time.contains("NaN"), "{time}");
         let bars = Shape::Bars(vec![bar("one")]);
-        let file = Plot { title: "A & B".to_owned(), alt: "c".to_owned(), shape: bars }.file().unwrap();
+        let file =
+            Plot { title: "A & B".to_owned(), alt: "c".to_owned(), shape: bars }.file().unwrap();
         assert!(file.contains("A &amp; B</text>") && file.matches("</svg>").count() == 1, "{file}");
         for empty in [Shape::Bars(vec![]), Shape::Time { points: vec![], span: 0 }] {
             assert!(plot(empty).starts_with("<svg"));
