@@ -23,6 +23,7 @@ mod building;
 mod choosing;
 mod models;
 mod persons;
+mod spilling;
 mod threads;
 mod versions;
 

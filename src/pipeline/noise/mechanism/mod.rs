@@ -155,3 +155,6 @@ fn kept(key: &ArrayRef, mask: &BooleanArray) -> Result<ArrayRef> {
         _ => key,
     })
 }
+
+#[cfg(test)]
+mod tests;
