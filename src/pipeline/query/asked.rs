@@ -82,7 +82,7 @@ pub(in crate::pipeline) fn hear(
 }
 
 /// The columns that statements see, and the unit's name behind them where it is none of them.
-fn seen(table: &Table, unit: &str) -> SchemaRef {
+pub(super) fn seen(table: &Table, unit: &str) -> SchemaRef {
     let schema = logical::counted_columns(&table.provider.schema());
     if schema.field_with_name(unit).is_ok() {
         return schema;

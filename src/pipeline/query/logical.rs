@@ -174,7 +174,14 @@ pub(super) fn whole(name: &str) -> Result<Statement> {
 /// Those of [`plan`], but [`Code::AggregatesOnly`].
 pub(super) fn described(name: &str, tables: &[Table], state: &SessionState) -> Result<SchemaRef> {
     let statement = whole(name)?;
-    let catalogue = Catalogue::new(&statement, tables, &[], state)?;
+    let noisy = tables.iter().find_map(|table| match table.plan.access() {
+        Access::Dp(grant) => Some((table, grant)),
+        Access::Rows | Access::Aggregates { .. } => None,
+    });
+    let catalogue = match noisy {
+        Some((table, grant)) => Catalogue::noisy(table, asked::seen(table, &grant.unit), state),
+        None => Catalogue::new(&statement, tables, &[], state)?,
+    };
     let views = Views::of(&statement, &catalogue)?;
     let none = || Error::new(Code::Internal, "a view that was planned is not there");
     views.schema(name).cloned().ok_or_else(none)

@@ -43,7 +43,10 @@ pub use engine::Engine;
 pub use faults::{Fault, check_views, faults};
 pub use functions::names as function_names;
 pub use information::Described;
+#[cfg(test)]
+pub(in crate::pipeline) use memory::Memory;
 pub use planned::Query;
+pub(in crate::pipeline) use run::{inward, streams};
 pub use statement::Statement;
 
 pub(in crate::pipeline) use aggregates::{bare, widens};
