@@ -20,7 +20,7 @@ use crate::policy::privacy::Accounting;
 ///
 /// # Errors
 /// [`Code::NoisyOnly`] where epsilon is zero.
-pub(in crate::pipeline::noise) fn shares(question: &Question) -> Result<Vec<RBig>> {
+fn shares(question: &Question) -> Result<Vec<RBig>> {
     let epsilon = fraction(question.loss.epsilon);
     if epsilon.is_zero() {
         return Err(Error::new(Code::NoisyOnly, "a statement of no epsilon has no answer"));

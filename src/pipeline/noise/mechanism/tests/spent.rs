@@ -8,7 +8,8 @@ use crate::state::Sqlite;
 #[test]
 fn noise_is_made_for_the_loss_that_was_spent_and_for_no_other() {
     let clock = Arc::new(ManualClock::new(0));
-    let ledger = Ledger::new(Arc::new(Sqlite::in_memory(clock.clone()).unwrap()), clock);
+    let store = Sqlite::in_memory(Arc::<ManualClock>::clone(&clock)).unwrap();
+    let ledger = Ledger::new(Arc::new(store), clock);
     let account = Account {
         partner: "cern".to_owned(),
         dataset: "jobs".to_owned(),
@@ -19,7 +20,7 @@ fn noise_is_made_for_the_loss_that_was_spent_and_for_no_other() {
     let asked = simple(vec![Measure::Rows], "0.2");
     let generator = Generator::start().unwrap();
     let answer = |question: &str, loss| {
-        let spent = ledger.spend(&account, question, loss).unwrap();
+        let spent = ledger.spend(&account, question, "rows of jobs", loss).unwrap();
         let exact = exact(vec![], vec![Measured::Numbers(vec![5])]);
         measure(&asked, exact, &spent, &generator).map(|noisy| noisy.groups)
     };

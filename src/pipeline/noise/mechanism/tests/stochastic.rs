@@ -69,15 +69,15 @@ fn tokens(text: &str) -> Vec<String> {
     for line in text.lines() {
         let mut rest = line.split('#').next().unwrap().trim_start();
         while let Some(first) = rest.chars().next() {
+            let ends = |c: char| c.is_whitespace() || "{}[]:,".contains(c);
             let length = match first {
-                '"' => rest[1..].find('"').unwrap() + 2,
+                '"' => rest.match_indices('"').nth(1).unwrap().0 + 1,
                 '{' | '}' | '[' | ']' | ':' | ',' => 1,
-                _ => rest
-                    .find(|c: char| c.is_whitespace() || "{}[]:,".contains(c))
-                    .unwrap_or(rest.len()),
+                _ => rest.find(ends).unwrap_or(rest.len()),
             };
-            tokens.push(rest[..length].trim_matches('"').to_owned());
-            rest = rest[length..].trim_start();
+            let (token, after) = rest.split_at(length);
+            tokens.push(token.trim_matches('"').to_owned());
+            rest = after.trim_start();
         }
     }
     tokens
@@ -178,7 +178,7 @@ impl Privacy {
     /// The chances of each cell, for answers at zero and at `distance`.
     fn chances(&self, noise: &Noise, distance: i128) -> Vec<(f64, f64)> {
         let below = |cell: i128, at: i128| {
-            super::distribution::below(noise, 1.0, (cell * self.width - 1 - at) as f64)
+            distribution::below(noise, 1.0, (cell * self.width - 1 - at) as f64)
         };
         let chance = |cell, at| (below(cell + 1, at) - below(cell, at)).max(0.0);
         (-80..=80 + distance / self.width)
@@ -207,7 +207,7 @@ impl Privacy {
 }
 
 fn normal(at: f64) -> f64 {
-    super::distribution::below(
+    distribution::below(
         &Noise::Gaussian { variance: RBig::from(1_000_000) },
         1.0,
         (at * 1_000.0).clamp(-7_000.0, 7_000.0).round(),
