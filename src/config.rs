@@ -122,6 +122,8 @@ pub static SETTINGS: &[Setting] = settings! {
         "Threads that work at statements; 0 for as many as processors";
     QUERIES "sql_bytes_max" "sql-bytes-max" "SQL_BYTES_MAX" "BYTES" "65536"
         "The size that the text of a statement does not pass";
+    QUERIES "noise_tick_ms" "noise-tick-ms" "NOISE_TICK_MS" "MILLISECONDS" "250"
+        "Answers of `access: dp` leave at multiples of this time, so that the rows do not show in it";
     OTHER "reload_seconds" "reload-seconds" "RELOAD_SECONDS" "SECONDS" "2"
         "How often policies and certificates are looked at for changes; SIGHUP does so at once";
     OTHER "grace_seconds" "grace-seconds" "GRACE_SECONDS" "SECONDS" "30"
@@ -239,6 +241,8 @@ pub struct Settings {
     pub quotas: Quotas,
     /// What statements may use of the machine.
     pub query: QueryLimits,
+    /// At multiples of which time answers with noise leave.
+    pub noise_tick: Duration,
     /// Connections in all.
     pub connections_max: usize,
     /// Endpoints of a dataset.
@@ -311,6 +315,7 @@ impl Written {
             advertise: self.advertise()?,
             quotas: self.quotas()?,
             query: self.query(&state)?,
+            noise_tick: self.milliseconds("noise_tick_ms", 60_000)?,
             state,
             connections_max: self.count("connections_max", 1, 1_000_000)?,
             shards_max: u32::try_from(self.count("shards_max", 1, 4_096)?).unwrap_or(1),
@@ -435,6 +440,11 @@ impl Written {
     fn seconds(&self, name: &'static str, unit_seconds: u64) -> Result<Duration> {
         let units = self.count(name, 1, 10_000_000)?;
         Ok(Duration::from_secs(u64::try_from(units).unwrap_or(1).saturating_mul(unit_seconds)))
+    }
+
+    fn milliseconds(&self, name: &'static str, max: usize) -> Result<Duration> {
+        let units = self.count(name, 1, max)?;
+        Ok(Duration::from_millis(u64::try_from(units).unwrap_or(1)))
     }
 
     /// A path; relative ones from a file start from the file's folder.

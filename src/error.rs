@@ -89,6 +89,8 @@ pub enum Code {
     AggregatesOnly,
     /// The grant allows differentially private aggregates, and this is something else.
     NoisyOnly,
+    /// A differentially private answer could not be made after its loss was spent, whatever the reason.
+    AnswerFailed,
     /// Parameters are missing, too many, or of another type than the statement needs.
     ParametersInvalid,
     /// The request is malformed.
@@ -144,6 +146,7 @@ impl Code {
         Self::QueryFailed,
         Self::AggregatesOnly,
         Self::NoisyOnly,
+        Self::AnswerFailed,
         Self::ParametersInvalid,
         Self::RequestInvalid,
         Self::Unsupported,
@@ -189,6 +192,7 @@ impl Code {
             Self::QueryFailed => "Q003",
             Self::AggregatesOnly => "Q004",
             Self::NoisyOnly => "Q006",
+            Self::AnswerFailed => "Q007",
             Self::ParametersInvalid => "Q005",
             Self::RequestInvalid => "R001",
             Self::Unsupported => "R002",
@@ -237,6 +241,7 @@ impl Code {
             | Self::StreamsTotal
             | Self::QueryQueue
             | Self::RowTooLarge
+            | Self::AnswerFailed
             | Self::ShuttingDown
             | Self::Keys
             | Self::State

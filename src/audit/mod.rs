@@ -19,7 +19,7 @@ pub mod show;
 mod tests;
 pub mod verify;
 
-pub use self::record::{Deed, Read, Statement};
+pub use self::record::{Deed, Payment, Read, Statement};
 
 /// What a request asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,6 +93,7 @@ impl Log {
             opened_micros,
             rows: 0,
             bytes: 0,
+            paid: None,
             closed: false,
         })
     }
@@ -148,6 +149,7 @@ impl Log {
                 rows: None,
                 bytes: None,
                 duration_ms: None,
+                paid: None,
             }))?;
         }
         Ok(unclosed.len())
@@ -192,6 +194,7 @@ pub struct Entry {
     opened_micros: i64,
     rows: u64,
     bytes: u64,
+    paid: Option<Payment>,
     closed: bool,
 }
 
@@ -205,6 +208,11 @@ impl Entry {
     pub fn note(&mut self, rows: u64, bytes: u64) {
         self.rows = rows;
         self.bytes = bytes;
+    }
+
+    /// Notes what was paid for the answer, for the close, whoever makes it.
+    pub fn note_payment(&mut self, payment: Payment) {
+        self.paid = Some(payment);
     }
 
     /// Closes the entry.
@@ -232,6 +240,7 @@ impl Entry {
                 rows: Some(self.rows),
                 bytes: Some(self.bytes),
                 duration_ms: Some(u64::try_from(micros / 1000).unwrap_or(0)),
+                paid: self.paid.clone(),
             }))
             .map(drop)
     }

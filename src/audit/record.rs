@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::chain::hex;
 use super::{Outcome, Request};
 use crate::error::{Code, Context, Error, Result};
+use crate::policy::privacy::Loss;
 
 /// A record: its place in the chain, the time, and what happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,6 +226,35 @@ pub struct Close {
     /// How long it took; unknown after an interruption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// What was paid of a privacy budget (from version 4 on); unknown after an interruption, where the ledger
+    /// alone knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid: Option<Payment>,
+}
+
+/// What a differentially private answer was paid with. A loss that was spent stays spent, whatever the outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payment {
+    /// Epsilon, as a decimal; 0 for a stored answer.
+    pub epsilon: String,
+    /// Delta, as a decimal; 0 for a stored answer.
+    pub delta: String,
+    /// Whether the answer was there already.
+    pub stored: bool,
+}
+
+impl Payment {
+    /// Nothing, for a stored answer.
+    pub fn stored() -> Self {
+        Self { stored: true, ..Self::of(Loss::default()) }
+    }
+
+    /// A loss that was spent.
+    pub fn of(loss: Loss) -> Self {
+        let (epsilon, delta) = (loss.epsilon.to_string(), loss.delta.to_string());
+        Self { epsilon, delta, stored: false }
+    }
 }
 
 /// The word for an end.
@@ -275,6 +305,7 @@ impl Event {
     /// The first version of records that has all fields which this event uses.
     pub const fn version(&self) -> u32 {
         let subject = match self {
+            Self::Close(Close { paid: Some(_), .. }) => return 4,
             Self::Close(_) => return 1,
             Self::Open(subject) => subject,
             Self::Refuse(refuse) => &refuse.subject,

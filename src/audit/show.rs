@@ -7,7 +7,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::chain::hex;
-use super::record::{Deed, Event, Record, Subject};
+use super::record::{Deed, Event, Payment, Record, Subject};
 use crate::error::{Code, Context, Result};
 use crate::state::Store;
 
@@ -44,6 +44,9 @@ pub struct Line {
     pub bytes: Option<u64>,
     /// How long it took.
     pub duration_ms: Option<u64>,
+    /// What was paid of a privacy budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paid: Option<Payment>,
     /// How many refusals stand in this line.
     pub count: u64,
 }
@@ -67,6 +70,7 @@ pub fn lines(store: &dyn Store, filter: &Filter) -> Result<Vec<Line>> {
             rows: None,
             bytes: None,
             duration_ms: None,
+            paid: None,
             count: 1,
         };
         let line = match record.event {
@@ -77,6 +81,7 @@ pub fn lines(store: &dyn Store, filter: &Filter) -> Result<Vec<Line>> {
                     line.rows = close.rows;
                     line.bytes = close.bytes;
                     line.duration_ms = close.duration_ms;
+                    line.paid = close.paid;
                 }
                 return Ok(());
             }
@@ -127,6 +132,11 @@ pub fn write_table(lines: &[Line], out: &mut dyn Write) -> Result<()> {
             let mut outcome = line.outcome.to_owned();
             if let Some(code) = &line.code {
                 outcome = format!("{outcome} {code}");
+            }
+            match &line.paid {
+                Some(paid) if paid.stored => outcome.push_str(" stored"),
+                Some(paid) => outcome = format!("{outcome} epsilon={}", paid.epsilon),
+                None => {}
             }
             if line.count > 1 {
                 outcome = format!("{outcome} x{}", line.count);

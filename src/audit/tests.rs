@@ -376,6 +376,7 @@ fn a_close_without_an_open_is_found() {
             rows: None,
             bytes: None,
             duration_ms: None,
+            paid: None,
         }))
         .unwrap();
     assert_eq!(world.findings(), [(7, Fault::Unpaired { closes: 3 })]);

@@ -12,6 +12,7 @@ use crate::identity::Partner;
 use crate::policy::Allowance;
 use crate::state::Store;
 
+pub mod accounting;
 pub mod ledger;
 mod line;
 mod meter;

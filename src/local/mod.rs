@@ -27,7 +27,7 @@ use crate::policy::plan::{Plan, access, plan};
 use crate::policy::{Access, Policy};
 use crate::server::loader;
 use crate::wire::catalog::Catalog;
-use crate::wire::sql::statement::{all_of, named};
+use crate::wire::sql::statement::{all_of, means, named};
 
 mod pull;
 #[cfg(test)]
@@ -159,7 +159,8 @@ impl Local {
     /// The policy of a dataset, or of a view, of which `partner` may have something.
     ///
     /// # Errors
-    /// [`Code::DatasetUnknown`] when there is no such name or no grant. The custodian is told which.
+    /// [`Code::DatasetUnknown`] when there is no such name or no grant: the custodian is told which;
+    /// [`Code::NoisyOnly`] where the grant is for answers with noise.
     pub fn granted(&self, partner: &str, name: &str) -> Result<Arc<Policy>> {
         let policies = self.rooms.catalog.policies();
         let of_view = || policies.values().find(|policy| policy.view(name).is_some());
@@ -170,10 +171,11 @@ impl Local {
                 no_policy_has("dataset or view", name, names),
             ));
         };
-        if access(policy, partner, self.rooms.clock.today()).is_none() {
-            return Err(Error::new(Code::DatasetUnknown, ungranted(policy, partner)));
+        match access(policy, partner, self.rooms.clock.today()) {
+            Some(Access::Rows | Access::Aggregates { .. }) => Ok(Arc::clone(policy)),
+            Some(Access::Dp(_)) => Err(noisy(policy, partner)),
+            None => Err(Error::new(Code::DatasetUnknown, ungranted(policy, partner))),
         }
-        Ok(Arc::clone(policy))
     }
 
     /// All rows of a dataset or a view, as `partner` would pull them: of a dataset, in the order of its files.
@@ -241,6 +243,13 @@ impl Local {
         let policies = self.rooms.catalog.policies();
         let granted = policies.values().filter(|it| access(it, partner.name(), today).is_some());
         let policies = named(&statement, granted.cloned().collect())?;
+        let asked = |policy: &Policy| statement.tables().iter().any(|word| means(word, policy));
+        let with_noise = |policy: &&Arc<Policy>| {
+            asked(policy) && matches!(access(policy, partner.name(), today), Some(Access::Dp(_)))
+        };
+        if let Some(policy) = policies.iter().find(with_noise) {
+            return Err(noisy(policy, partner.name()));
+        }
         let reads = policies.iter().map(|policy| Read {
             dataset: policy.dataset.clone(),
             policy_digest: policy.digest.clone(),
@@ -424,14 +433,24 @@ fn leaving(policy: &Policy) -> Vec<String> {
     leave.map(|column| column.name.clone()).collect()
 }
 
+/// Answers with noise cost their partner, who alone asks for them, over the wire.
+fn noisy(policy: &Policy, partner: &str) -> Error {
+    let what = format!(
+        "`{partner}` is granted differentially private answers of `{}`, and no rows: they are asked for over \
+         the wire, where the budget is kept",
+        policy.dataset
+    );
+    Error::new(Code::NoisyOnly, what)
+}
+
 /// Why a partner gets nothing, for the custodian, who may know all grants.
 fn ungranted(policy: &Policy, partner: &str) -> String {
     let mut names: Vec<&str> = policy.grants.iter().map(|grant| grant.partner.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let what = format!("`{partner}` has no grant for rows or aggregates of `{}`", policy.dataset);
+    let what = format!("`{partner}` has no grant for `{}`", policy.dataset);
     if names.contains(&partner) {
-        format!("{what} today: it ended, or is of a kind that is not served")
+        format!("{what} today: it ended")
     } else if names.is_empty() {
         format!("{what}: its policy grants nobody anything")
     } else {

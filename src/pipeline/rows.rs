@@ -166,8 +166,11 @@ fn lanes(
 
 /// The lane that numbers privacy units.
 fn unit_lane(pipeline: &Pipeline, plan: &Plan, epoch: u32) -> Result<Lane> {
-    let name = plan.policy().unit.clone().ok_or_else(|| {
-        Error::new(Code::DatasetUnavailable, "the policy names no unit, and units were asked for")
+    let name = plan.unit().map(str::to_owned).ok_or_else(|| {
+        Error::new(
+            Code::DatasetUnavailable,
+            "neither policy nor grant names a unit, and units were asked for",
+        )
     })?;
     // Its own rule says which values are one: also where that rule lets nothing out.
     let rule = plan.policy().columns.iter().find(|column| column.name == name);

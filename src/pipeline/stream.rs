@@ -21,7 +21,7 @@ use super::rows::{Pick, Rows};
 use super::seal::{Sealed, Sealer};
 use super::source::Snapshot;
 use super::transform::TokenMap;
-use crate::audit::{Entry, Outcome};
+use crate::audit::{Entry, Outcome, Payment};
 use crate::budget::Reservation;
 use crate::error::{Code, Error, Result};
 use crate::identity::Partner;
@@ -100,9 +100,8 @@ impl Pipeline {
     ) -> Result<SealedStream> {
         let refused = if pull.plan.partner() != partner.name() {
             Some(Error::new(Code::DatasetUnknown, "the plan was made for another partner"))
-        } else if *pull.plan.access() != Access::Rows {
-            // PRIVACY: rows of a dataset that is granted as aggregates are for the query engine alone.
-            Some(Error::new(Code::AggregatesOnly, "the plan gives aggregates, not rows"))
+        } else if let Some(refused) = rowless(pull.plan.access()) {
+            Some(refused)
         } else if pull.snapshot.shard(pull.shard).is_none() {
             Some(Error::new(Code::TicketStale, format!("there is no shard {}", pull.shard)))
         } else {
@@ -137,6 +136,21 @@ impl Pipeline {
 
     pub(super) const fn limits(&self) -> Limits {
         self.limits
+    }
+}
+
+/// Why a grant gives no rows, where it gives none.
+///
+/// PRIVACY: rows of a dataset that is granted as aggregates or with noise are for the query engine alone.
+pub(super) fn rowless(access: &Access) -> Option<Error> {
+    match access {
+        Access::Rows => None,
+        Access::Aggregates { .. } => {
+            Some(Error::new(Code::AggregatesOnly, "the plan gives aggregates, not rows"))
+        }
+        Access::Dp(_) => {
+            Some(Error::new(Code::NoisyOnly, "the plan gives noisy answers, not rows"))
+        }
     }
 }
 
@@ -289,6 +303,11 @@ impl Outlet {
     /// The place that the stream holds, for work that goes on after it ended.
     pub(super) fn place(&self) -> Arc<Reservation> {
         Arc::clone(&self.place)
+    }
+
+    /// Notes what was paid for the answer, for the record.
+    pub(super) fn note_payment(&mut self, payment: Payment) {
+        self.entry.note_payment(payment);
     }
 
     /// How long a statement may be worked at.

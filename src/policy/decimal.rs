@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Digits behind the point.
-const PLACES: usize = 30;
+pub const PLACES: usize = 30;
 /// One, in units of the last place.
 const ONE: u128 = 10_u128.pow(PLACES as u32);
 

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use super::args::{Kind, Value};
 use super::explain::class_name;
 use super::load::leaves;
-use super::privacy::DpGrant;
+use super::privacy;
 use super::release::diff::changes;
 use super::{Access, Column, Grant, Limits, Linkage, Nulls, Policy};
 use crate::pipeline::transform::Change;
@@ -32,6 +32,9 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Difference> {
     found.columns(old, new);
     found.release(old, new);
     found.views(old, new);
+    for (change, reason) in privacy::privacy_changes(old.privacy.as_ref(), new.privacy.as_ref()) {
+        found.add("privacy", change, reason);
+    }
     found.grants(&old.grants, &new.grants);
     found.0.sort_by_key(|difference| std::cmp::Reverse(difference.change));
     found.0
@@ -325,7 +328,11 @@ impl Found {
                 (Access::Aggregates { group_min: old }, Access::Aggregates { group_min: new }) => {
                     self.count(&format!("{subject}, group_min"), *old, *new)
                 }
-                (Access::Dp(old), Access::Dp(new)) => self.dp(&subject, old, new),
+                (Access::Dp(old), Access::Dp(new)) => {
+                    for (change, reason) in privacy::changes(old, new) {
+                        self.add(&subject, change, reason);
+                    }
+                }
                 _ => {}
             }
         }
@@ -357,29 +364,6 @@ impl Found {
                 }
                 (Some(_), Some(_)) => {}
             }
-        }
-    }
-
-    fn dp(&mut self, subject: &str, old: &DpGrant, new: &DpGrant) {
-        let totals = [
-            ("epsilon", old.total.epsilon, new.total.epsilon),
-            ("delta", old.total.delta, new.total.delta),
-        ];
-        for (name, old, new) in totals {
-            let change = match old.cmp(&new) {
-                std::cmp::Ordering::Less => Change::Weakens,
-                std::cmp::Ordering::Equal => continue,
-                std::cmp::Ordering::Greater => Change::Strengthens,
-            };
-            self.add(subject, change, format!("{name} was {old}, is {new}"));
-        }
-        if old.unit != new.unit {
-            self.add(subject, Change::Moves, "another unit is protected");
-        }
-        if (old.groups_max, old.rows_max, &old.bounds)
-            != (new.groups_max, new.rows_max, &new.bounds)
-        {
-            self.add(subject, Change::Moves, "other bounds: other noise for the same budget");
         }
     }
 }

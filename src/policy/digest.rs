@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::args::{Kind, Value};
 use super::load::leaves;
+use super::privacy::{Accounting, Privacy};
 use super::release::{Distance, Estimator, HierarchyRule, Method, Model, Objective, ReleaseRules};
 use super::{Access, Class, FieldType, Grant, Limits, Linkage, Nulls, Policy, Rule, Source, View};
 
@@ -53,6 +54,23 @@ pub(super) fn digest(policy: &Policy) -> String {
             writer.text(name);
             writer.text(description);
             writer.text(sql);
+        }
+    }
+    if let Some(Privacy { accounting, cap }) = policy.privacy {
+        writer.text("privacy");
+        writer.text(match accounting {
+            Accounting::Pure => "pure",
+            Accounting::Zcdp => "zcdp",
+        });
+        writer.text(&cap.epsilon.to_string());
+        writer.text(&cap.delta.to_string());
+    }
+    if !policy.key_files.is_empty() {
+        writer.text("keys");
+        writer.count(policy.key_files.len());
+        for path in &policy.key_files {
+            writer.text(path);
+            writer.option(file(&policy.folder().join(path)).as_deref());
         }
     }
     HEXLOWER.encode(&writer.0.finalize())
@@ -116,6 +134,14 @@ fn grant(grant: &Grant) -> String {
                 writer.text(column);
                 writer.number(bounds.low);
                 writer.number(bounds.high);
+                writer.number(bounds.step);
+            }
+            writer.text(&dp.query.epsilon.to_string());
+            writer.text(&dp.query.delta.to_string());
+            writer.count(dp.keys.len());
+            for (column, values) in &dp.keys {
+                writer.text(column);
+                writer.texts(values);
             }
         }
     }

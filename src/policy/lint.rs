@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use super::load::{Loaded, leaves};
 use super::problem::{Problem, Problems, listed};
-use super::{Access, Class, Column, Linkage, Rule};
+use super::{Class, Column, Linkage, Rule};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::pipeline::transform::Exposure;
 
@@ -16,15 +16,6 @@ pub fn lint(problems: &mut Problems, loaded: &Loaded) {
         problems
             .add(Problem::GrantMissing, places.columns, "the policy has no grants: nobody may pull")
             .help("add {partner: name, access: rows} under `grants`");
-    }
-    for (grant, span) in policy.grants.iter().zip(&places.grants) {
-        match grant.access {
-            Access::Rows | Access::Aggregates { .. } => {}
-            Access::Dp(_) => {
-                let message = "this version checks `access: dp` but does not serve it";
-                problems.add(Problem::AccessNotServed, *span, message);
-            }
-        }
     }
     if policy.linkage == Linkage::Shared {
         problems

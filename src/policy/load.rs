@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 
-use super::privacy::{Bounds, DpGrant, Loss};
+use super::privacy::{self, Accounting, DpPlaces};
 use super::problem::{Problem, Problems};
 use super::raw::{self, RawAccess, RawGrant, RawPolicy, RawView};
 use super::read::Spanned;
@@ -49,6 +49,10 @@ pub struct Places {
     pub views: Vec<Span>,
     /// Each grant, in the order of the policy.
     pub grants: Vec<Span>,
+    /// What stands in each grant, in the order of the policy, where it is one of differentially private answers.
+    pub dp: Vec<Option<DpPlaces>>,
+    /// The key `privacy`, where there is one.
+    pub privacy: Option<Span>,
     /// The value of `linkage`, where it is written.
     pub linkage: Option<Span>,
     /// The release, where there is one.
@@ -181,10 +185,24 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         delimited_columns(problems, source, &raw);
     }
     let views = views(problems, raw.dataset.as_ref(), &raw.views);
-    let mut grants = Vec::new();
+    let privacy = raw.privacy.as_ref().and_then(|written| privacy::privacy(problems, written));
+    let beside = privacy::Beside {
+        names: &names,
+        columns: &columns,
+        unit: raw.unit.as_ref(),
+        release: raw.release.is_some(),
+        accounting: raw.privacy.as_ref().map_or(Accounting::Pure, |written| written.accounting),
+        folder,
+    };
+    let (mut grants, mut dp_places, mut key_files) = (Vec::new(), Vec::new(), Vec::new());
     for written in &raw.grants {
-        grants.extend(grant(problems, written, &raw, &names));
+        let Some((grant, places, files)) = grant(problems, written, &beside) else { continue };
+        grants.push(grant);
+        dp_places.push(places);
+        key_files.extend(files);
     }
+    key_files.sort();
+    key_files.dedup();
     grants_together(problems, &raw.grants);
     if problems.any_error() {
         return None;
@@ -198,6 +216,8 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         rules: rule_spans,
         views: raw.views.iter().filter_map(|view| Some(view.sql.as_ref()?.span)).collect(),
         grants: raw.grants.iter().map(|grant| grant.span).collect(),
+        dp: dp_places,
+        privacy: raw.privacy.as_ref().map(|privacy| privacy.span),
         linkage: raw.linkage.as_ref().map(|linkage| linkage.span),
         release: release_places,
     };
@@ -213,8 +233,9 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         columns,
         release,
         views,
-        privacy: None,
+        privacy,
         grants,
+        key_files,
         digest: String::new(),
         path: path.to_owned(),
     };
@@ -283,16 +304,17 @@ fn delimited_columns(problems: &mut Problems, source: &raw::RawSource, raw: &Raw
     }
 }
 
+/// A grant, where things of a differentially private one stand, and the files that it names.
 fn grant(
     problems: &mut Problems,
     raw: &RawGrant,
-    policy: &RawPolicy,
-    names: &[&str],
-) -> Option<Grant> {
+    beside: &privacy::Beside<'_>,
+) -> Option<(Grant, Option<DpPlaces>, Vec<String>)> {
+    let (mut places, mut files) = (None, Vec::new());
     let access = match raw.access.as_ref()? {
         RawAccess::Rows => Access::Rows,
         RawAccess::Aggregates { group_min } => {
-            if policy.unit.is_none() {
+            if beside.unit.is_none() {
                 problems
                     .add(
                         Problem::MissingKey,
@@ -304,51 +326,19 @@ fn grant(
             }
             Access::Aggregates { group_min: u64::try_from((*group_min)?).ok()? }
         }
-        RawAccess::Dp { epsilon, delta, unit, groups_max, rows_max, bounds } => {
-            let mut all = std::collections::BTreeMap::new();
-            for (column, pair) in bounds {
-                known_column(problems, column, names);
-                let (low, high) = *pair;
-                let step = Bounds::step_of(low, high);
-                all.insert(column.value.clone(), Bounds { low, high, step });
-            }
-            let unit = match (unit, &policy.unit) {
-                (Some(unit), _) => {
-                    known_column(problems, unit, names);
-                    unit.value.clone()
-                }
-                (None, Some(unit)) => unit.value.clone(),
-                (None, None) => {
-                    problems
-                        .add(
-                            Problem::MissingKey,
-                            raw.span,
-                            "a grant with `access: dp` needs the key `unit`",
-                        )
-                        .help("name the column that tells people apart, here or as the policy's `unit`");
-                    return None;
-                }
-            };
-            // What is read is a plain decimal in its range; more than 30 digits are none of ours.
-            let total =
-                Loss { epsilon: epsilon.as_ref()?.parse().ok()?, delta: delta.parse().ok()? };
-            Access::Dp(DpGrant {
-                total,
-                query: Loss { epsilon: total.epsilon.over(10), delta: total.delta.over(10) },
-                unit,
-                groups_max: u64::try_from((*groups_max)?).ok()?,
-                rows_max: u64::try_from((*rows_max)?).ok()?,
-                bounds: all,
-                keys: std::collections::BTreeMap::new(),
-            })
+        RawAccess::Dp(dp) => {
+            let (grant, at, named) = privacy::grant(problems, dp, raw.span, beside)?;
+            (places, files) = (Some(at), named);
+            Access::Dp(grant)
         }
     };
-    Some(Grant {
+    let grant = Grant {
         partner: raw.partner.as_ref()?.value.clone(),
         access,
         until: raw.until.as_ref().map(|until| until.value),
         limits: raw.limits,
-    })
+    };
+    Some((grant, places, files))
 }
 
 /// The views. A statement can name each, and the dataset, so each needs a name of its own.
@@ -398,27 +388,36 @@ fn grants_together(problems: &mut Problems, grants: &[RawGrant]) {
                     .help("keep one of them, with the later `until`");
                 continue;
             }
-            let both = matches!(
-                (access, other_access),
-                (RawAccess::Rows, RawAccess::Dp { .. }) | (RawAccess::Dp { .. }, RawAccess::Rows)
-            );
-            if both && !later.dangerous_rows_and_dp && !earlier.dangerous_rows_and_dp {
-                problems
-                    .add(
-                        Problem::GrantRowsAndDp,
-                        partner.span,
-                        format!(
-                            "`{}` has rows and differentially private answers of the same table",
-                            partner.value
-                        ),
-                    )
-                    .label("the second grant")
-                    .other(other.span, "the first grant")
-                    .help(
-                        "noise protects nobody from a partner who has the rows; remove one, or write \
-                         `dangerous_rows_and_dp: true`",
-                    );
-            }
+            let allowed = |of: fn(&RawGrant) -> bool| of(later) || of(earlier);
+            let (what, word) = match (access, other_access) {
+                (RawAccess::Rows, RawAccess::Dp(_)) | (RawAccess::Dp(_), RawAccess::Rows)
+                    if !allowed(|grant| grant.dangerous_rows_and_dp) =>
+                {
+                    ("rows", "dangerous_rows_and_dp")
+                }
+                (RawAccess::Aggregates { .. }, RawAccess::Dp(_))
+                | (RawAccess::Dp(_), RawAccess::Aggregates { .. })
+                    if !allowed(|grant| grant.dangerous_aggregates_and_dp) =>
+                {
+                    ("exact aggregates", "dangerous_aggregates_and_dp")
+                }
+                _ => continue,
+            };
+            problems
+                .add(
+                    Problem::GrantRowsAndDp,
+                    partner.span,
+                    format!(
+                        "`{}` has {what} and differentially private answers of the same table",
+                        partner.value
+                    ),
+                )
+                .label("the second grant")
+                .other(other.span, "the first grant")
+                .help(format!(
+                    "noise protects nobody from a partner who has the {what}; remove one, or write \
+                     `{word}: true`"
+                ));
         }
     }
 }

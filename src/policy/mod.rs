@@ -69,6 +69,8 @@ pub struct Policy {
     pub privacy: Option<Privacy>,
     /// Who may pull, and how.
     pub grants: Vec<Grant>,
+    /// The files of public values that grants name, relative to the policy's folder, each once.
+    pub key_files: Vec<String>,
     /// SHA-256 over the resolved policy, in lower-case hexadecimal: equal for equal meaning.
     pub digest: String,
     /// The file.
@@ -87,8 +89,11 @@ impl Policy {
         })
     }
 
-    /// Whether a rule or the release names a file, such as a hierarchy.
+    /// Whether a rule, the release or a grant names a file, such as a hierarchy or public values.
     pub fn names_files(&self) -> bool {
+        if !self.key_files.is_empty() {
+            return true;
+        }
         let by_rule = self.columns.iter().any(|column| {
             let params = column.rule.transform.spec().params;
             params.iter().any(|param| param.kind == Kind::Path)
@@ -313,6 +318,6 @@ pub enum Access {
         /// The least number of distinct units in a group.
         group_min: u64,
     },
-    /// Differentially private aggregates. Not served yet.
+    /// Differentially private aggregates.
     Dp(DpGrant),
 }

@@ -84,9 +84,18 @@ impl Plan {
         &self.partner
     }
 
-    /// What the partner may have: rows, or aggregates where no grant gives rows.
+    /// What the partner may have: rows, or aggregates where no grant gives rows, or answers with noise where none
+    /// gives aggregates either.
     pub const fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// The column that names the privacy unit: the grant's own where answers come with noise, else the policy's.
+    pub fn unit(&self) -> Option<&str> {
+        match &self.access {
+            Access::Dp(grant) => Some(&grant.unit),
+            Access::Rows | Access::Aggregates { .. } => self.policy.unit.as_deref(),
+        }
     }
 
     /// The columns that leave, in the order of the policy.
@@ -114,11 +123,11 @@ impl Plan {
 }
 
 /// Plans what `partner` gets of a dataset whose raw columns are `raw`. Of several grants the one for rows
-/// counts.
+/// counts, then the one for aggregates.
 ///
 /// # Errors
-/// [`Code::DatasetUnknown`] without a grant for rows or aggregates, [`Code::DatasetUnavailable`] where the
-/// policy asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
+/// [`Code::DatasetUnknown`] without a grant, [`Code::DatasetUnavailable`] where the policy lacks what its
+/// grant needs, [`Code::SchemaDrift`] where columns and rules do not match.
 pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate) -> Result<Plan> {
     let grant = grant(policy, partner, today)?;
     if matches!(grant.access, Access::Aggregates { .. }) && policy.unit.is_none() {
@@ -142,7 +151,7 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
 /// What [`Plan::allowance`] will be, before the data are looked at.
 ///
 /// # Errors
-/// [`Code::DatasetUnknown`] without a grant for rows or aggregates.
+/// [`Code::DatasetUnknown`] without a grant.
 pub fn allowance(policy: &Policy, partner: &str, today: NaiveDate) -> Result<Allowance> {
     Ok(grant(policy, partner, today)?.limits.of(&policy.dataset))
 }
@@ -152,20 +161,20 @@ pub fn access<'a>(policy: &'a Policy, partner: &str, today: NaiveDate) -> Option
     grant(policy, partner, today).ok().map(|grant| &grant.access)
 }
 
-/// The grant that is planned under: rows before aggregates, of aggregates the largest groups.
+/// The grant that is planned under: rows before aggregates, of aggregates the largest groups, and noise last: it
+/// protects nobody from who has more.
 fn grant<'a>(policy: &'a Policy, partner: &str, today: NaiveDate) -> Result<&'a Grant> {
     let valid = policy
         .grants
         .iter()
         .filter(|grant| grant.partner == partner && grant.until.is_none_or(|until| today <= until));
-    let served = valid.filter_map(|grant| match grant.access {
-        Access::Rows => Some((u64::MAX, grant)),
-        Access::Aggregates { group_min } => Some((group_min, grant)),
-        Access::Dp(_) => None,
-    });
-    served.max_by_key(|(rank, _)| *rank).map(|(_, grant)| grant).ok_or_else(|| {
-        let what =
-            format!("`{partner}` has no grant for rows or aggregates of `{}`", policy.dataset);
+    let rank = |grant: &&Grant| match &grant.access {
+        Access::Rows => (2, 0),
+        Access::Aggregates { group_min } => (1, *group_min),
+        Access::Dp(_) => (0, 0),
+    };
+    valid.max_by_key(rank).ok_or_else(|| {
+        let what = format!("`{partner}` has no grant for `{}`", policy.dataset);
         Error::new(Code::DatasetUnknown, what)
     })
 }
@@ -376,7 +385,14 @@ mod tests {
         let others = "{partner: desy, access: rows}";
         assert_eq!(planned("unit: a", others).unwrap_err().code(), Code::DatasetUnknown);
         let noise = "{partner: cern, access: dp, epsilon: 1.0, groups_max: 1, rows_max: 1}";
-        assert_eq!(planned("unit: a", noise).unwrap_err().code(), Code::DatasetUnknown);
+        let alone = planned("unit: a", noise).unwrap();
+        assert!(matches!(alone.access(), Access::Dp(grant) if grant.rows_max == 1));
+        let own = noise.replace("groups_max", "unit: a, groups_max");
+        assert_eq!(planned("", &own).unwrap().unit(), Some("a"));
+        assert_eq!(planned("", ROWS).unwrap().unit(), None);
+        for both in [format!("{noise}, {AGGREGATES}"), format!("{AGGREGATES}, {noise}")] {
+            assert_eq!(*planned("unit: a", &both).unwrap().access(), aggregates);
+        }
     }
 
     #[test]

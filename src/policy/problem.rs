@@ -88,7 +88,7 @@ problems! {
     NothingLeaves = "P036", Error;
     /// Two grants for the same partner and the same access.
     GrantOverlap = "P040", Error;
-    /// Rows and differentially private answers of the same table for the same partner.
+    /// Rows or exact aggregates, and differentially private answers of the same table for the same partner.
     GrantRowsAndDp = "P041", Error;
     /// Two tables of one name: a dataset's, a view's.
     ViewName = "P042", Error;
@@ -110,8 +110,6 @@ problems! {
     More = "P099", Error;
     /// A grant that has expired.
     GrantExpired = "P101", Warning;
-    /// Access that this version checks but does not serve.
-    AccessNotServed = "P103", Warning;
     /// Columns that leave and do not say what they are.
     ClassMissing = "P104", Warning;
     /// Quasi-identifiers that leave and that no release covers.

@@ -44,6 +44,7 @@ pub fn schema() -> Value {
                 "type": "array", "maxItems": raw::VIEWS_MAX, "items": { "$ref": "#/$defs/view" },
                 "description": "What partners are offered beside the dataset, as tables.",
             },
+            "privacy": super::privacy::schema(),
             "grants": {
                 "type": "array", "items": { "$ref": "#/$defs/grant" },
                 "description": "Who may pull, and how.",
@@ -165,6 +166,11 @@ fn grant() -> Value {
                 "type": "boolean",
                 "description": "Allows rows beside differentially private answers, which protects nobody.",
             },
+            "dangerous_aggregates_and_dp": {
+                "type": "boolean",
+                "description":
+                    "Allows exact aggregates beside differentially private answers, which protects nobody.",
+            },
             "limits": {
                 "description": "How much of it; the server's settings may say less.",
                 "type": "object", "additionalProperties": false,
@@ -176,17 +182,14 @@ fn grant() -> Value {
                 },
             },
             "group_min": count(2),
-            "epsilon": { "type": "number", "exclusiveMinimum": 0, "maximum": 20 },
-            "delta": { "type": "number", "minimum": 0, "maximum": 1e-5 },
             "unit": text("The column that tells people apart."),
-            "groups_max": count(1),
-            "rows_max": count(1),
-            "bounds": {
-                "type": "object",
-                "additionalProperties": {
-                    "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2,
-                },
-            },
+            "groups_max": described(count(1), "The most groups that one unit counts in."),
+            "rows_max": described(count(1), "The most rows of a group that one unit counts with."),
+            "epsilon": super::privacy::epsilon("What the partner may spend in all."),
+            "delta": super::privacy::delta("The chance that the promise fails, in all."),
+            "bounds": super::privacy::bounds(),
+            "keys": super::privacy::keys(),
+            "query": super::privacy::query(),
         },
         "oneOf": [
             kind("rows", raw::LIMITED_KEYS, &[]),

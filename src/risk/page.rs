@@ -353,6 +353,7 @@ fn size_plot(title: &str, side: &Side, found: &Assessment) -> Plot {
         let at_risk = (span.from as f64) < least;
         let value = span.rows as f64;
         let share = if side.risk.rows == 0 { 0.0 } else { value * 100.0 / side.risk.rows as f64 };
+        let who = if span.to == Some(1) { who.trim_end_matches('s') } else { who };
         Bar {
             name: format!("{} {who}", span_name(span)),
             value,

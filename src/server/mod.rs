@@ -19,12 +19,14 @@ pub mod tls;
 
 use crate::audit::Log;
 use crate::budget::Admission;
+use crate::budget::ledger::Ledger;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::diagnostic::{Diagnostic, render};
 use crate::error::{Code, Context, Result};
 use crate::identity::Identity;
 use crate::keys::KeyRing;
+use crate::pipeline::noise::curator::Curator;
 use crate::pipeline::query::{Engine, check_views, faults};
 use crate::pipeline::release::store::Releases;
 use crate::pipeline::stream::Pipeline;
@@ -119,11 +121,13 @@ impl Server {
         };
         let tokens = Arc::<dyn Store>::clone(&store);
         let sessions = Sessions::new(&ring)?;
+        let ledger = Ledger::new(Arc::clone(&store), Arc::clone(&clock));
         let admission = Admission::new(settings.quotas.clone(), store, Arc::clone(&clock));
         let handles = Handles::new(&ring)?;
         let tickets = Tickets::new(&ring)?;
         let pipeline = Arc::new(Pipeline::new(ring, tokens, settings.limits));
         let engine = Arc::new(Engine::new(Arc::clone(&pipeline), settings.query.clone())?);
+        let curator = Curator::new(Arc::clone(&engine), ledger, settings.noise_tick)?;
         let flights = Arc::new(Flights {
             catalog: Arc::new(catalog),
             tickets,
@@ -132,6 +136,7 @@ impl Server {
             advertise: settings.advertise.clone(),
             pipeline,
             engine,
+            curator,
             admission,
             register: Arc::default(),
             clock,

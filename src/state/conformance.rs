@@ -12,11 +12,17 @@ use crate::keys::{KeyRing, Secret};
 use crate::pipeline::transform::Counted;
 
 mod originals;
+mod privacy;
 
 use originals::{
     another_key_for_originals_opens_all_and_the_old_one_none,
     another_master_key_numbers_nothing_once_originals_are_sealed,
     sealing_changes_no_number_and_only_the_private_key_opens,
+};
+use privacy::{
+    a_refused_entry_changes_nothing, answers_belong_to_questions_that_were_paid,
+    concurrent_entries_see_each_other, entries_are_summed_exactly_by_partner_and_dataset,
+    sums_that_cannot_be_counted_are_refused,
 };
 
 /// Runs the suite. Each call of `open` opens the same state again, as another process would; `fresh`
@@ -47,6 +53,11 @@ pub(crate) fn all(fresh: &dyn Fn() -> Opener) {
     what_is_given_back_goes_down_to_nothing_and_no_further(&*fresh()());
     what_is_forgotten_is_that_of_one_partner(&*fresh()());
     concurrent_claims_never_pass_a_limit(&fresh());
+    entries_are_summed_exactly_by_partner_and_dataset(&fresh());
+    a_refused_entry_changes_nothing(&*fresh()());
+    sums_that_cannot_be_counted_are_refused(&*fresh()());
+    answers_belong_to_questions_that_were_paid(&fresh());
+    concurrent_entries_see_each_other(&fresh());
 }
 
 /// Opens the same state, each time anew.

@@ -14,8 +14,12 @@ use crate::pipeline::transform::TokenMap;
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod privacy;
 pub mod sqlite;
 
+pub use privacy::{
+    Decide, NewPrivacyEntry, PrivacyAccount, PrivacyEntry, PrivacyState, PrivacySums,
+};
 pub use sqlite::Sqlite;
 
 /// What the rooms need to remember.
@@ -201,6 +205,60 @@ pub trait Store: TokenMap + Send + Sync + Debug {
     /// # Errors
     /// [`crate::error::Code::State`] when the store cannot be read or written.
     fn forget_usage(&self, partner: &str) -> Result<()>;
+
+    /// Appends one entry to the account book of privacy losses, in one step: `decide` gets the sums of all
+    /// entries before, and says what is written or that nothing is. `question` is the digest of the question
+    /// that is paid for; nothing for what is granted by hand. Returns the entry's number.
+    ///
+    /// Nothing comes between the sums and the entry, from any thread or process. Entries are never changed
+    /// and never removed.
+    ///
+    /// # Errors
+    /// What `decide` returns, and [`crate::error::Code::State`] when the entry cannot be made durable or the
+    /// sums are larger than decimals hold.
+    fn privacy_append(
+        &self,
+        account: PrivacyAccount<'_>,
+        question: Option<&str>,
+        at_seconds: i64,
+        decide: &mut Decide<'_>,
+    ) -> Result<u64>;
+
+    /// Keeps the answer to the question of an entry. The first answer to a question is the one that is given
+    /// again; an entry has one.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when there is no such question, when it has an answer, or when the
+    /// answer cannot be made durable.
+    fn privacy_keep(&self, entry: u64, answer: &[u8]) -> Result<()>;
+
+    /// The first answer to a question of a partner.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn privacy_answer(
+        &self,
+        account: PrivacyAccount<'_>,
+        question: &str,
+    ) -> Result<Option<Vec<u8>>>;
+
+    /// The sums of all entries; `answered` is false.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::State`] when the store cannot be read.
+    fn privacy_sums(&self, account: PrivacyAccount<'_>) -> Result<PrivacyState>;
+
+    /// Shows `visit` the entries of one partner or of all, of one dataset or of all, in the order in which
+    /// they were written.
+    ///
+    /// # Errors
+    /// What `visit` returns, and [`crate::error::Code::State`] when the store cannot be read.
+    fn privacy_entries(
+        &self,
+        partner: Option<&str>,
+        dataset: Option<&str>,
+        visit: &mut dyn FnMut(PrivacyEntry) -> Result<()>,
+    ) -> Result<()>;
 }
 
 /// Says which row and head follow a head.

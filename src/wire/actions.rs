@@ -11,18 +11,19 @@ use arrow_flight::{
 };
 use bytes::Bytes;
 use prost::Message;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tonic::metadata::{Ascii, MetadataValue};
 
 use super::authenticate::Call;
 use super::flights::Flights;
 use super::record::Record;
-use super::session;
-use super::sql::{command, prepared};
+use super::sql::{command, prepared, statement};
+use super::{privacy, session};
+use crate::budget::ledger::Account;
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::transform::Exposure;
 use crate::policy::Access;
-use crate::policy::plan::Plan;
+use crate::policy::plan::{Plan, access};
 
 const CANCEL: &str = "CancelFlightInfo";
 const CANCEL_QUERY: &str = "CancelQuery";
@@ -31,9 +32,11 @@ const PREPARE: &str = "CreatePreparedStatement";
 const CLOSE_PREPARED: &str = "ClosePreparedStatement";
 const SERVER_INFO: &str = "veilflight.server_info";
 const POLICY_INFO: &str = "veilflight.policy_info";
+const PRIVACY_COST: &str = "veilflight.privacy_cost";
+const PRIVACY_BUDGET: &str = "veilflight.privacy_budget";
 
 /// What is offered beside the session's own.
-const ACTIONS: [(&str, &str); 7] = [
+const ACTIONS: [(&str, &str); 9] = [
     (CANCEL, "Stop the streams of a flight and void its tickets. Body: CancelFlightInfoRequest."),
     (CANCEL_QUERY, "The same, as older clients say it. Body: ActionCancelQueryRequest."),
     (RENEW, "Get a ticket with a later expiry. Body: RenewFlightEndpointRequest."),
@@ -50,6 +53,16 @@ const ACTIONS: [(&str, &str); 7] = [
         POLICY_INFO,
         "What was done to each column of a dataset, and what can still be learned from it, as JSON. \
          Body: the dataset's name.",
+    ),
+    (
+        PRIVACY_COST,
+        "What a statement over a dataset that is granted with noise costs, and how large the noise is, as \
+         JSON; nothing is spent. Body: the statement.",
+    ),
+    (
+        PRIVACY_BUDGET,
+        "What you may spend, have spent and have left of each dataset that you are granted with noise, as \
+         JSON. No body.",
     ),
 ];
 
@@ -107,6 +120,8 @@ pub async fn act(
         }
         SERVER_INFO => server_info(),
         POLICY_INFO => policy_info(flights, call, body, record).await?,
+        PRIVACY_COST => privacy_cost(flights, call, body, record).await?,
+        PRIVACY_BUDGET => privacy_budget(flights, call, record).await?,
         session::SET | session::GET | session::CLOSE => {
             let session::Answer { body, cookie } = session::act(call, action)?;
             return Ok(Acted { body: Some(body), cookie });
@@ -185,14 +200,49 @@ async fn policy_info(
     record.about(&policy);
     record.open().await?;
     let (plan, _) = flights.planned(call.partner().name(), &policy).await?;
-    Ok(describe(&plan).to_string().into())
+    let mut told = describe(&plan);
+    if let Access::Dp(grant) = plan.access() {
+        let mut terms = privacy::granted(grant);
+        let account = Account::new(&policy, plan.partner(), grant);
+        terms.extend(privacy::account(&account, &flights.curator.balance(&account).await?));
+        told.insert("privacy".to_owned(), terms.into());
+    }
+    Ok(Value::Object(told).to_string().into())
+}
+
+async fn privacy_cost(
+    flights: &Flights,
+    call: &Call,
+    body: &Bytes,
+    record: &mut Record,
+) -> Result<Bytes> {
+    let sql = std::str::from_utf8(body)
+        .context(Code::RequestInvalid, || "a statement that is not text".to_owned())?;
+    command::statement_fits(sql)?;
+    let asked = statement::asked(call, sql.to_owned());
+    let planned = statement::plan(flights, call, record, &asked).await?;
+    Ok(planned.told()?.to_string().into())
+}
+
+async fn privacy_budget(flights: &Flights, call: &Call, record: &mut Record) -> Result<Bytes> {
+    record.open().await?;
+    let (partner, today) = (call.partner().name(), flights.clock.today());
+    let mut datasets = Vec::new();
+    for policy in flights.all_granted(partner) {
+        if let Some(Access::Dp(grant)) = access(&policy, partner, today) {
+            let account = Account::new(&policy, partner, grant);
+            let balance = flights.curator.balance(&account).await?;
+            datasets.push(Value::Object(privacy::account(&account, &balance)));
+        }
+    }
+    Ok(json!({ "datasets": datasets }).to_string().into())
 }
 
 /// A plan in words for the partner it was made for.
 ///
 /// PRIVACY: the words are the registry's own; nothing that the author wrote is told but names and the
 /// description, and columns that do not leave are not mentioned.
-fn describe(plan: &Plan) -> Value {
+fn describe(plan: &Plan) -> Map<String, Value> {
     let columns: Vec<Value> = plan
         .columns()
         .iter()
@@ -213,18 +263,21 @@ fn describe(plan: &Plan) -> Value {
     let (access, group_min) = match plan.access() {
         Access::Rows => ("rows", None),
         Access::Aggregates { group_min } => ("aggregates", Some(group_min)),
-        // Not planned; it would say too much to say anything.
-        Access::Dp(_) => ("none", None),
+        Access::Dp(_) => ("dp", None),
     };
-    json!({
-        "dataset": plan.dataset(),
-        "access": access,
-        "group_min": group_min,
-        "description": plan.policy().description,
-        "policy_digest": plan.policy().digest,
-        "linkage": if plan.audience().is_some() { "per_partner" } else { "shared" },
-        "columns": columns,
-    })
+    let linkage = if plan.audience().is_some() { "per_partner" } else { "shared" };
+    [
+        ("dataset", plan.dataset().into()),
+        ("access", access.into()),
+        ("group_min", group_min.copied().into()),
+        ("description", plan.policy().description.as_str().into()),
+        ("policy_digest", plan.policy().digest.as_str().into()),
+        ("linkage", linkage.into()),
+        ("columns", columns.into()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
 }
 
 const fn exposure(exposure: Exposure) -> &'static str {

@@ -371,6 +371,7 @@ mod tests {
                 release: None,
                 views: Vec::new(),
                 privacy: None,
+                key_files: Vec::new(),
                 grants: Vec::new(),
                 digest: digest.to_owned(),
                 path: path.to_owned(),

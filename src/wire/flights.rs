@@ -24,6 +24,7 @@ use super::ticket::{Seen, Subject, Ticket, Tickets, new_plan_id};
 use crate::budget::Admission;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Hint, Result};
+use crate::pipeline::noise::curator::Curator;
 use crate::pipeline::query::Engine;
 use crate::pipeline::seal::{schema_encapsulated, schema_message};
 use crate::pipeline::source::Snapshot;
@@ -54,6 +55,8 @@ pub struct Flights {
     pub pipeline: Arc<Pipeline>,
     /// Plans and opens statements.
     pub engine: Arc<Engine>,
+    /// Answers statements with noise.
+    pub curator: Arc<Curator>,
     /// Counts open streams.
     pub admission: Arc<Admission>,
     /// The streams under way.
@@ -68,7 +71,7 @@ pub struct Flights {
 pub(super) type Opened = (Bytes, SealedStream);
 
 impl Flights {
-    /// The policy of a dataset of which `partner` may have something: rows, or aggregates.
+    /// The policy of a dataset of which `partner` may have something: rows, aggregates, or answers with noise.
     ///
     /// # Errors
     /// [`Code::DatasetUnknown`] when there is none, or the partner has no grant. The two are not told
@@ -83,10 +86,10 @@ impl Flights {
     /// The policy of a dataset whose rows `partner` may pull.
     ///
     /// # Errors
-    /// As [`Self::granted`], and [`Code::AggregatesOnly`].
+    /// As [`Self::granted`], [`Code::AggregatesOnly`] and [`Code::NoisyOnly`].
     pub fn granted_rows(&self, partner: &str, dataset: &str) -> Result<Arc<Policy>> {
         let policy = self.granted(partner, dataset)?;
-        if self.may_pull(partner, &policy) { Ok(policy) } else { Err(aggregates_only()) }
+        self.pullable(partner, &policy).map(|()| policy)
     }
 
     /// The policy of a view that `partner` may ask.
@@ -106,9 +109,24 @@ impl Flights {
         policies.values().filter(|policy| self.may_ask(partner, policy)).cloned().collect()
     }
 
+    /// Whether `partner` finds a dataset among the flights: where its rows may be pulled; and where answers come
+    /// with noise, as a flight without endpoints.
+    pub fn is_flight(&self, partner: &str, policy: &Policy) -> bool {
+        let access = access(policy, partner, self.clock.today());
+        matches!(access, Some(Access::Rows | Access::Dp(_)))
+    }
+
     /// Whether `partner` may pull the rows of a dataset.
-    pub fn may_pull(&self, partner: &str, policy: &Policy) -> bool {
-        access(policy, partner, self.clock.today()) == Some(&Access::Rows)
+    ///
+    /// # Errors
+    /// [`Code::AggregatesOnly`], [`Code::NoisyOnly`].
+    fn pullable(&self, partner: &str, policy: &Policy) -> Result<()> {
+        match access(policy, partner, self.clock.today()) {
+            Some(Access::Rows) => Ok(()),
+            Some(Access::Aggregates { .. }) => Err(aggregates_only()),
+            Some(Access::Dp(_)) => Err(noisy_only()),
+            None => Err(unknown(partner, &policy.dataset)),
+        }
     }
 
     fn may_ask(&self, partner: &str, policy: &Policy) -> bool {
@@ -150,15 +168,15 @@ impl Flights {
         Ok((plan, snapshot))
     }
 
-    /// The answer that describes a planned dataset: one endpoint a shard.
+    /// The answer that describes a planned dataset: one endpoint a shard, and none where rows cannot be pulled.
     ///
     /// # Errors
     /// Those of `Self::answer`.
     pub fn info(&self, call: &Call, plan: &Plan, snapshot: &Snapshot) -> Result<FlightInfo> {
         let seen = Seen::of(plan, snapshot);
-        let subjects = (0..snapshot.shards())
-            .map(|shard| Subject::Dataset { seen: seen.clone(), shard })
-            .collect();
+        let shards = if *plan.access() == Access::Rows { snapshot.shards() } else { 0 };
+        let subjects =
+            (0..shards).map(|shard| Subject::Dataset { seen: seen.clone(), shard }).collect();
         let info = self.answer(
             call,
             FlightDescriptor::new_path(vec![plan.dataset().to_owned()]),
@@ -313,10 +331,8 @@ impl Flights {
     ) -> Result<Opened> {
         record.of_shard(shard);
         let policy = self.policy_of(&ticket.partner, seen)?;
-        if !self.may_pull(&ticket.partner, &policy) {
-            // A grant is part of the policy's digest, but its last day is not a change of the policy.
-            return Err(aggregates_only());
-        }
+        // A grant is part of the policy's digest, but its last day is not a change of the policy.
+        self.pullable(&ticket.partner, &policy)?;
         record.about(&policy);
         let allowance = allowance(&policy, &ticket.partner, self.clock.today())?;
         let reservation = self.admission.reserve(call.partner(), &[allowance])?;
@@ -349,6 +365,11 @@ fn unknown(partner: &str, name: &str) -> Error {
 fn aggregates_only() -> Error {
     let hint = Hint::new("ask in SQL, with GROUP BY or with aggregates alone");
     Error::new(Code::AggregatesOnly, "a pull of rows").hinting(hint)
+}
+
+fn noisy_only() -> Error {
+    let hint = Hint::new("ask in SQL: aggregates, with WHERE and GROUP BY");
+    Error::new(Code::NoisyOnly, "a pull of rows").hinting(hint)
 }
 
 fn stale(what: &str) -> Error {

@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod encode;
 pub mod flights;
 pub mod outgoing;
+mod privacy;
 pub mod record;
 pub mod service;
 pub mod session;

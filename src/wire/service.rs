@@ -133,7 +133,7 @@ impl Service {
         let partner = begun.call.partner().name();
         let mut infos = Vec::new();
         for policy in self.flights.all_granted(partner) {
-            if policy.dataset.starts_with(prefix) && self.flights.may_pull(partner, &policy) {
+            if policy.dataset.starts_with(prefix) && self.flights.is_flight(partner, &policy) {
                 infos.extend(self.list_dataset(&begun.call, &policy).await);
             }
             for view in policy.views.iter().filter(|view| view.name.starts_with(prefix)) {
@@ -172,7 +172,7 @@ impl Service {
         match info {
             Ok(info) => return Some(info),
             // One may ask for aggregates of it; all of it cannot be pulled.
-            Err(error) if error.code() == Code::AggregatesOnly => {}
+            Err(error) if matches!(error.code(), Code::AggregatesOnly | Code::NoisyOnly) => {}
             Err(error) => tracing::error!(
                 dataset = policy.dataset,
                 view,

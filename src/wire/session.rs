@@ -20,6 +20,7 @@ use crate::error::{Code, Context, Error, Hint, Result};
 use crate::keys::KeyRing;
 use crate::keys::envelope::Envelope;
 use crate::pipeline::format::{Compression, Format, Strings};
+use crate::policy::decimal::Decimal;
 
 mod message;
 
@@ -34,8 +35,8 @@ pub const CLOSE: &str = "CloseSession";
 pub const ACTIONS: [(&str, &str); 3] = [
     (
         SET,
-        "Choose how answers travel: string_type, dictionary, compression, time_zone, locations. The \
-         answer's cookie carries the choice. Body: SetSessionOptionsRequest.",
+        "Choose how answers travel: string_type, dictionary, compression, time_zone, epsilon, locations. \
+         The answer's cookie carries the choice. Body: SetSessionOptionsRequest.",
     ),
     (GET, "Tell the options in force. Body: GetSessionOptionsRequest."),
     (CLOSE, "Forget the session's options. Body: CloseSessionRequest."),
@@ -48,6 +49,8 @@ pub struct Options {
     pub format: Format,
     /// The session's time zone; UTC where there is none.
     pub time_zone: Option<String>,
+    /// What a statement that is answered with noise may cost; what the grant says where there is none.
+    pub epsilon: Option<Decimal>,
     /// Whether endpoints say `arrow-flight-reuse-connection://?` instead of nothing.
     pub reuse_connection: bool,
 }
@@ -319,6 +322,19 @@ const SETTINGS: &[Setting] = &[
             Some(())
         },
         show: |options| Value::text(options.time_zone.as_deref().unwrap_or("UTC")),
+    },
+    Setting {
+        option: "epsilon",
+        header: "veilflight-epsilon",
+        takes: "a decimal above 0 such as 0.1 or 1e-3, without a sign",
+        apply: |options, text| {
+            let epsilon: Decimal = text.trim().parse().ok()?;
+            options.epsilon = Some(epsilon).filter(|epsilon| !epsilon.is_zero());
+            options.epsilon.map(|_| ())
+        },
+        show: |options| {
+            Value::text(&options.epsilon.map_or(String::new(), |epsilon| epsilon.to_string()))
+        },
     },
     Setting {
         option: "locations",

@@ -170,6 +170,11 @@ pub const fn sentence(code: Code) -> (Grpc, &'static str) {
             Grpc::PermissionDenied,
             "You are granted differentially private aggregates of this dataset, and nothing else.",
         ),
+        Code::AnswerFailed => (
+            Grpc::Internal,
+            "The answer could not be made, and what it costs stays spent: tell the custodian the number of \
+             the request.",
+        ),
         Code::ParametersInvalid => {
             (Grpc::InvalidArgument, "The statement's parameters are missing or do not fit.")
         }
@@ -259,6 +264,10 @@ pub const fn advice(code: Code) -> &'static str {
             "Ask for `COUNT`, `SUM`, `AVG`, `VARIANCE`, `STDDEV` or quantiles, with `WHERE` and \
              `GROUP BY`; the hint names what is not offered."
         }
+        Code::AnswerFailed => {
+            "Tell the custodian the number of the request. The code says nothing of why: that could tell of the \
+             data. The same question costs again."
+        }
         Code::ParametersInvalid => {
             "Bind as many values as the statement has parameters, of the types that preparing it \
              told."
@@ -309,6 +318,7 @@ mod tests {
         (Code::QueryFailed, Grpc::InvalidArgument),
         (Code::AggregatesOnly, Grpc::PermissionDenied),
         (Code::NoisyOnly, Grpc::PermissionDenied),
+        (Code::AnswerFailed, Grpc::Internal),
         (Code::ParametersInvalid, Grpc::InvalidArgument),
         (Code::RequestInvalid, Grpc::InvalidArgument),
         (Code::Unsupported, Grpc::Unimplemented),

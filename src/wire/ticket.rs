@@ -12,6 +12,7 @@ use crate::keys::KeyRing;
 use crate::keys::envelope::Envelope;
 use crate::pipeline::format::{Compression, Format, Strings};
 use crate::pipeline::source::Snapshot;
+use crate::policy::decimal::Decimal;
 use crate::policy::plan::Plan;
 
 /// No genuine ticket is longer, in bytes: the longest statement, the longest parameters, and the names
@@ -19,7 +20,7 @@ use crate::policy::plan::Plan;
 pub const TICKET_BYTES_MAX: usize = STATEMENT_BYTES_MAX + PARAMETERS_BYTES_MAX + (256 << 10);
 
 /// The layout of the sealed bytes.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// One answer to "what flights are there", which all its tickets share.
 pub type PlanId = [u8; 16];
@@ -103,6 +104,8 @@ pub struct Asked {
     pub parameters: Bytes,
     /// The time zone of the session in which it was asked.
     pub time_zone: Option<String>,
+    /// What it may cost where it is answered with noise.
+    pub epsilon: Option<Decimal>,
 }
 
 impl Ticket {
@@ -233,6 +236,7 @@ impl Asked {
         put(bytes, &self.parameters);
         // No time zone has an empty name.
         put(bytes, self.time_zone.as_deref().unwrap_or_default().as_bytes());
+        bytes.extend_from_slice(&self.epsilon.unwrap_or_default().units().to_be_bytes());
     }
 
     /// Reads it from bytes that were sealed.
@@ -241,6 +245,9 @@ impl Asked {
             sql: text(rest)?,
             parameters: Bytes::copy_from_slice(bytes_of(rest)?),
             time_zone: Some(text(rest)?).filter(|name| !name.is_empty()),
+            // Nothing costs nothing.
+            epsilon: Some(Decimal::of_units(u128::from_be_bytes(*take(rest)?)))
+                .filter(|epsilon| !epsilon.is_zero()),
         })
     }
 }
@@ -415,6 +422,7 @@ mod tests {
             sql: sql.to_owned(),
             parameters: vec![1, 2, 3].into(),
             time_zone: Some("Europe/Zurich".to_owned()),
+            epsilon: "0.25".parse().ok(),
         };
         let reads = vec![read("jobs"), Read { columns: Vec::new(), ..read("users") }];
         let subject = Subject::Query { asked, reads, shard: 3 };
@@ -523,8 +531,11 @@ mod tests {
         fn any_ticket_survives_and_any_bytes_are_safe_to_decode(
             partner in ".{0,40}", dataset in ".{0,40}", sql in ".{0,200}", shard: u32,
             zone in "[A-Za-z/]{1,20}", parameters: Vec<u8>, expires_seconds: i64, noise: Vec<u8>,
+            epsilon: u128,
         ) {
-            let asked = Asked { sql, parameters: parameters.into(), time_zone: Some(zone) };
+            let epsilon = Some(Decimal::of_units(epsilon.max(1)));
+            let asked =
+                Asked { sql, parameters: parameters.into(), time_zone: Some(zone), epsilon };
             for subject in [
                 Subject::Dataset { seen: seen(&dataset), shard },
                 Subject::Query { asked, reads: vec![read(&dataset)], shard },

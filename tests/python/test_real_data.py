@@ -22,7 +22,7 @@ from support import PARTNERS, client_of, furnished
 
 POLICIES = {
     "slurm-accounting.yaml": "slurm/pozidriv.log",
-    "adult.yaml": "adult/adult.csv",
+    "adult-rows.yaml": "adult/adult.csv",
     "traffic-stops.yaml": "parquet/carData_MplsStops.parquet",
 }
 TYPES = {

@@ -304,7 +304,7 @@ fn the_policies_we_ship_fit_their_real_data() {
     if shared("data").is_none() {
         return;
     }
-    let names = ["adult", "adult-release", "slurm-accounting", "slurm-release", "traffic-stops"];
+    let names = ["adult", "adult-rows", "slurm-accounting", "slurm-jobs", "traffic-stops"];
     for name in names {
         let loaded = load(&root.join(format!("policies/{name}.yaml"))).unwrap();
         let found = check_data(&loaded, NaiveDate::from_ymd_opt(2026, 3, 1).unwrap());

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use indicatif::{HumanBytes, HumanCount};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{About, Hand, Policies, closing, reason};
+use super::{About, Hand, closing, reason};
 use crate::cli::progress::{Progress, Unit};
 use crate::error::{Code, Context, Result};
 use crate::pipeline::release::build::{Built, Job, Watch, build};
-use crate::pipeline::release::manifest::Manifest;
+use crate::pipeline::release::manifest::{Manifest, RANK};
 use crate::pipeline::release::progress::Progress as Watched;
+use crate::policy::{Policy, Source};
+use crate::report::page::decimal;
 
 const LONG: &str = "\
 Build the release that a policy asks for, and serve it from then on.
@@ -42,8 +44,6 @@ Examples:
 pub(super) struct Build {
     /// The dataset
     dataset: String,
-    #[command(flatten)]
-    policies: Policies,
     /// Why; it stands in the manifest and in the audit log
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: Option<String>,
@@ -63,13 +63,13 @@ pub(super) struct Build {
 
 impl Build {
     pub(super) fn run(&self, hand: &Hand, out: &mut dyn Write) -> anyhow::Result<u8> {
-        let policy = hand.policy(&self.policies, &self.dataset)?;
+        let policy = hand.policy(&self.dataset)?;
         let lock = hand.releases.lock(&self.dataset)?;
         let reason = self.reason.as_deref();
         let about = About { dataset: &self.dataset, policy: Some(&policy), id: None, reason };
         let entry = hand.entry("ReleaseBuild", about)?;
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-        let shown = Shown::start();
+        let shown = Shown::start(&policy);
         let job = Job {
             policy: &policy,
             releases: &hand.releases,
@@ -137,11 +137,25 @@ pub(super) fn tell(manifest: &Manifest, out: &mut dyn Write) -> std::io::Result<
         let found = guarantee.achieved.map_or("no rows".to_owned(), |found| format!("{found}"));
         writeln!(out, "{}: asked {}, measured {found}", guarantee.model, guarantee.asked)?;
     }
-    for (measure, loss) in &manifest.loss {
+    let (ranked, single): (Vec<_>, Vec<_>) =
+        manifest.loss.iter().partition(|(name, _)| name.starts_with(RANK));
+    for (measure, loss) in single {
         writeln!(out, "{measure}: {loss}")?;
     }
+    if !ranked.is_empty() {
+        let figures: Vec<String> = ranked.iter().map(|(_, loss)| loss.to_string()).collect();
+        writeln!(out, "loss by column, the column that loses most first: {}", figures.join(", "))?;
+    }
     for (measure, risk) in &manifest.risk {
-        writeln!(out, "{measure}: {risk}")?;
+        // What a manifest of another version names is told by its name.
+        let name = match measure.as_str() {
+            "prosecutor_max" => "highest risk that a row is matched with its person",
+            "marketer" => {
+                "average risk, and share of rows that are matched rightly when all are tried"
+            }
+            name => name,
+        };
+        writeln!(out, "{name}: {} %", decimal(risk * 100.0, 4))?;
     }
     let files = manifest.files.len();
     writeln!(
@@ -151,6 +165,14 @@ pub(super) fn tell(manifest: &Manifest, out: &mut dyn Write) -> std::io::Result<
         short(&manifest.data_version),
         short(&manifest.release_digest)
     )
+}
+
+/// What a scan of the source counts: rows where files tell them, else bytes.
+pub(in crate::cli) const fn unit_of(policy: &Policy) -> Unit {
+    match policy.source {
+        Source::Parquet { .. } => Unit::Rows,
+        Source::Delimited { .. } => Unit::Bytes,
+    }
 }
 
 fn short(digest: &str) -> &str {
@@ -165,8 +187,8 @@ struct Shown {
 }
 
 impl Shown {
-    fn start() -> Self {
-        let progress = Progress::start("building", Unit::Rows);
+    fn start(policy: &Policy) -> Self {
+        let progress = Progress::start("building", unit_of(policy));
         Self { progress, of: AtomicU64::new(0), cancelled: Arc::default() }
     }
 

@@ -1,6 +1,7 @@
 //! `veilflight release`: whole-table releases by hand: built, looked at, verified, withdrawn. One file a verb;
 //! what they do is in `pipeline/release`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use super::place::Place;
 use crate::audit::{Deed, Entry, Outcome, Request};
 use crate::clock::Clock;
-use crate::diagnostic::no_policy_has;
+use crate::diagnostic::{did_you_mean, no_policy_has};
 use crate::error::{Code, Error, Result};
 use crate::keys::KeyRing;
 use crate::pipeline::release::pins::{Note, Pins};
@@ -27,6 +28,8 @@ mod tests;
 mod verify;
 mod withdraw;
 
+pub(super) use build::unit_of;
+
 /// Build, list, verify and withdraw releases
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -43,6 +46,15 @@ rows. A running server serves it from the next request on.")]
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,
+    /// The folder of policies
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        default_value = "policies",
+        env = "VEILFLIGHT_POLICIES"
+    )]
+    policies: PathBuf,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -57,14 +69,6 @@ enum Verb {
     Withdraw(withdraw::Withdraw),
 }
 
-/// Where policies are.
-#[derive(Debug, clap::Args)]
-pub(super) struct Policies {
-    /// The folder of policies
-    #[arg(long, value_name = "FOLDER", default_value = "policies", env = "VEILFLIGHT_POLICIES")]
-    policies: PathBuf,
-}
-
 /// Runs the verb and returns the exit code.
 ///
 /// # Errors
@@ -72,7 +76,7 @@ pub(super) struct Policies {
 pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
     let ring = args.place.ring()?;
     let releases = Releases::new(&args.place.state, Arc::clone(&ring));
-    let hand = Hand { place: args.place, clock, ring, releases };
+    let hand = Hand { place: args.place, policies: args.policies, clock, ring, releases };
     match args.verb {
         Verb::Build(build) => build.run(&hand, out),
         Verb::List(list) => list.run(&hand, out),
@@ -83,18 +87,35 @@ pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> any
     }
 }
 
+/// Policies by the name of their dataset.
+type Policies = Arc<BTreeMap<String, Arc<Policy>>>;
+
 /// What works by hand needs.
 struct Hand {
     place: Place,
+    policies: PathBuf,
     clock: Arc<dyn Clock>,
     ring: Arc<KeyRing>,
     releases: Releases,
 }
 
 impl Hand {
+    fn catalog(&self) -> Result<Catalog> {
+        Catalog::open(&self.policies, 1, self.releases.clone(), loader())
+    }
+
+    /// All policies, and whether they could be loaded. What was built outlives its policy, so that verbs that look
+    /// at releases go on without.
+    fn policies_if_any(&self) -> (Policies, bool) {
+        match self.policies.is_dir().then(|| self.catalog()).transpose() {
+            Ok(catalog) => (catalog.map(|all| all.policies()).unwrap_or_default(), true),
+            Err(_) => (Policies::default(), false),
+        }
+    }
+
     /// The policy of a dataset that has a release.
-    fn policy(&self, policies: &Policies, dataset: &str) -> Result<Arc<Policy>> {
-        let catalog = Catalog::open(&policies.policies, 1, self.releases.clone(), loader())?;
+    fn policy(&self, dataset: &str) -> Result<Arc<Policy>> {
+        let catalog = self.catalog()?;
         let Some(policy) = catalog.policy(dataset) else {
             let all = catalog.policies();
             let names = all.keys().map(String::as_str);
@@ -139,13 +160,30 @@ impl Hand {
         let Some(note) = found.cloned() else {
             let what = match id {
                 Some(id) => format!("`{dataset}` has no release `{id}`"),
-                None => format!(
-                    "no release of `{dataset}` is built; `veilflight release build {dataset}` builds it"
-                ),
+                None if pins.history.is_empty() => self.unbuilt(dataset),
+                None => format!("`{dataset}` has no release"),
             };
             return Err(Error::new(Code::Usage, what));
         };
         Ok((pins, note))
+    }
+
+    /// Why a dataset has no release: it may be misspelt, or its release not built.
+    fn unbuilt(&self, dataset: &str) -> String {
+        let (policies, _) = self.policies_if_any();
+        let asks = |name: &str| policies.get(name).is_some_and(|policy| policy.release.is_some());
+        if asks(dataset) || policies.is_empty() {
+            return format!(
+                "no release of `{dataset}` is built; `veilflight release build {dataset}` builds it"
+            );
+        }
+        let mut what = format!("`{dataset}` has no release");
+        let built = self.releases.datasets().unwrap_or_default();
+        let known = policies.keys().map(String::as_str).filter(|name| asks(name));
+        if let Some(near) = did_you_mean(dataset, known.chain(built.iter().map(String::as_str))) {
+            what.push_str(&format!("; did you mean `{near}`?"));
+        }
+        what
     }
 }
 
@@ -169,11 +207,13 @@ fn closing<T>(entry: Entry, done: Result<T>, rows: impl Fn(&T) -> (u64, u64)) ->
     closed.map(|()| done)
 }
 
-/// Whether a release is served, in a word.
-fn state(pins: &Pins, note: &Note) -> &'static str {
+/// Whether a release is served, in a few words. `policy` is the dataset's, where it is known.
+fn state(pins: &Pins, note: &Note, policy: Option<&Policy>) -> &'static str {
     let served = pins.current().is_some_and(|current| current == note);
+    let other = |policy: &Policy| policy.release_digest().as_ref() != Some(&note.release_digest);
     match (&note.withdrawn, served) {
         (Some(_), _) => "withdrawn",
+        (None, true) if policy.is_some_and(other) => "stale (the policy has other rules now)",
         (None, true) => "served",
         (None, false) => "replaced",
     }

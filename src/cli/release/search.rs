@@ -3,19 +3,21 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::{Hand, Policies};
+use super::{About, Hand, closing};
 use crate::cli::progress::{Progress, Unit};
 use crate::cli::risk::{Shown, now, refuse, write};
 use crate::error::{Code, Context, Error, Result};
-use crate::pipeline::release::choice::choices;
+use crate::pipeline::release::choice::{choices, objective};
 use crate::pipeline::release::count::{Means, table};
 use crate::pipeline::source;
-use crate::policy::release::Model;
+use crate::policy::Policy;
+use crate::policy::release::{Aggregate, Method, Model, Objective, ReleaseRules};
 use crate::report::page::Page;
 use crate::report::write::{html, text};
 use crate::risk::THRESHOLD;
-use crate::risk::choice::Choices;
+use crate::risk::choice::{Choices, Point};
 
 const LONG: &str = "\
 Look for the optimal generalization at several k and several limits of suppression, so that somebody can \
@@ -38,8 +40,6 @@ Examples:
 pub(super) struct Search {
     /// The dataset
     dataset: String,
-    #[command(flatten)]
-    policies: Policies,
     /// Each k
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_values_t = [2, 5, 10, 25, 50],
         value_parser = clap::value_parser!(u64).range(1..))]
@@ -67,32 +67,24 @@ impl Search {
         for path in [&self.json, &self.html].into_iter().flatten() {
             refuse(path, self.force)?;
         }
-        let policy = hand.policy(&self.policies, &self.dataset)?;
+        let policy = hand.policy(&self.dataset)?;
         let none = || Error::new(Code::Usage, "the policy has no release");
         let rules = policy.release.as_ref().ok_or_else(none)?;
-        let shown = Shown(Progress::start("looking for generalizations", Unit::Steps));
-        shown.0.message("counting");
-        let snapshot = source::snapshot(&policy, 1)?;
-        let means = Means::spilling_to(hand.releases.spill());
-        let table = table(rules, &policy, &snapshot, &shown, means)?;
-        shown.0.message("choosing");
-        let (mut ks, mut shares) = (self.k.clone(), self.suppress.clone());
-        ks.sort_unstable();
-        ks.dedup();
-        shares.sort_by(f64::total_cmp);
-        shares.dedup();
-        let points = choices(&table, rules, &ks, &shares, THRESHOLD, &shown)?;
-        shown.0.finish();
+        let about = About { dataset: &self.dataset, policy: Some(&policy), id: None, reason: None };
+        let entry = hand.entry("ReleaseSearch", about)?;
+        let done = self.look(hand, &policy, rules);
+        let Looked { version, combinations, points } = closing(entry, done, |_| (0, 0))?;
         let others = rules.models.iter().filter(|model| !matches!(model, Model::KAnonymity { .. }));
         let quasi = rules.quasi_identifiers.iter();
         let found = Choices {
             dataset: policy.dataset.clone(),
             policy_digest: policy.digest.clone(),
-            version: snapshot.version().to_owned(),
+            version,
             when: now(&*hand.clock),
             columns: quasi.map(|quasi| quasi.column.clone()).collect(),
             unit: rules.unit.clone(),
-            combinations: table.len() as u64,
+            combinations,
+            decides: decides(rules),
             models: others.map(model).collect(),
             points,
         };
@@ -102,6 +94,25 @@ impl Search {
         write(self.html.as_deref(), self.force, || html::framed(&page, &found.frame()))?;
         self.draw(&page)?;
         Ok(crate::cli::policy::DONE)
+    }
+
+    /// Reads and searches.
+    fn look(&self, hand: &Hand, policy: &Arc<Policy>, rules: &ReleaseRules) -> Result<Looked> {
+        let shown = Shown(Progress::start("looking for generalizations", Unit::Steps));
+        shown.0.message("counting");
+        let snapshot = source::snapshot(policy, 1)?;
+        let means = Means::spilling_to(hand.releases.spill());
+        let table = table(rules, policy, &snapshot, &shown, means)?;
+        shown.0.message("choosing");
+        let (mut ks, mut shares) = (self.k.clone(), self.suppress.clone());
+        ks.sort_unstable();
+        ks.dedup();
+        shares.sort_by(f64::total_cmp);
+        shares.dedup();
+        let points = choices(&table, rules, &ks, &shares, THRESHOLD, &shown)?;
+        shown.0.finish();
+        let version = snapshot.version().to_owned();
+        Ok(Looked { version, combinations: table.len() as u64, points })
     }
 
     fn draw(&self, page: &Page) -> Result<()> {
@@ -115,6 +126,13 @@ impl Search {
         }
         Ok(())
     }
+}
+
+/// What was found.
+struct Looked {
+    version: String,
+    combinations: u64,
+    points: Vec<Point>,
 }
 
 /// A model in a few words.
@@ -135,6 +153,57 @@ fn model(model: &Model) -> String {
             format!("beta-likeness of {column} with beta = {beta}")
         }
     }
+}
+
+/// What decides between levels, in a sentence.
+fn decides(rules: &ReleaseRules) -> String {
+    let objective = objective(rules);
+    let what = match &objective {
+        Objective::Loss { aggregate, .. } => {
+            let of = "the share of its column's domain that a cell covers";
+            match aggregate {
+                Aggregate::GeometricMean => {
+                    format!("{of}, columns together by their geometric mean")
+                }
+                Aggregate::ArithmeticMean => format!("{of}, in the mean over columns"),
+                Aggregate::Sum => format!("{of}, summed over columns"),
+                Aggregate::Maximum => format!("{of}, of the column that loses most"),
+                Aggregate::Rank => format!(
+                    "{of}, of the column that loses most; between equals the next column decides, and so on"
+                ),
+            }
+        }
+        Objective::Entropy { .. } => {
+            "the information that cells lose, in bits (entropy)".to_owned()
+        }
+        Objective::Discernibility { .. } => {
+            "the sum of squares of the sizes of groups (discernibility)".to_owned()
+        }
+        Objective::ClassSize => "the mean size of groups".to_owned(),
+        Objective::Precision { .. } => "the mean of level over last level (precision)".to_owned(),
+        Objective::Height => "the sum of levels".to_owned(),
+    };
+    let by_column = !matches!(objective, Objective::Discernibility { .. } | Objective::ClassSize);
+    let weights = rules.quasi_identifiers.iter().filter(|quasi| quasi.weight != 1.0);
+    let weights: Vec<String> =
+        weights.map(|quasi| format!("{} {}", quasi.column, quasi.weight)).collect();
+    let weights = match by_column && !weights.is_empty() {
+        true => format!(", weighted ({}, others 1)", weights.join(", ")),
+        false => String::new(),
+    };
+    let gs = match objective {
+        Objective::Loss { gs_factor, .. } | Objective::Entropy { gs_factor, .. }
+            if gs_factor != 0.5 =>
+        {
+            format!(", gs_factor {gs_factor}")
+        }
+        _ => String::new(),
+    };
+    let other = match &rules.method {
+        Method::Lattice { .. } => String::new(),
+        method => format!(" The policy's `{}` decides by something else.", method.name()),
+    };
+    format!("{what}{weights}{gs}.{other}")
 }
 
 fn told(page: &Page, found: &Choices) -> String {

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{About, Hand, Policies, closing};
+use super::{About, Hand, closing};
 use crate::cli::progress::{Progress, Unit};
 use crate::error::Result;
 use crate::pipeline::release::store::Check;
@@ -21,8 +21,6 @@ pub(super) struct Verify {
     dataset: String,
     /// The release; the one that is served where nothing is said
     id: Option<String>,
-    #[command(flatten)]
-    policies: Policies,
 }
 
 /// The exit code when something differs.
@@ -32,7 +30,7 @@ impl Verify {
     pub(super) fn run(&self, hand: &Hand, out: &mut dyn Write) -> anyhow::Result<u8> {
         let (_, note) = hand.note(&self.dataset, self.id.as_deref())?;
         // A release outlives its policy; without it, hashes are compared all the same.
-        let policy = hand.policy(&self.policies, &self.dataset).ok();
+        let policy = hand.policy(&self.dataset).ok();
         let policy = policy.as_deref();
         let id = Some(note.id.as_str());
         let about = About { dataset: &self.dataset, policy, id, reason: None };

@@ -7,5 +7,6 @@
 
 mod ask;
 mod bound;
+pub mod curator;
 mod mechanism;
 mod question;

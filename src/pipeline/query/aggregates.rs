@@ -27,6 +27,7 @@ mod columns;
 mod conditions;
 
 pub(super) use casts::cannot_fail;
+pub(in crate::pipeline) use casts::widens;
 use conditions::{computes, having};
 
 const ALONE: &str =
@@ -220,7 +221,7 @@ fn units(unit: Expr, holds: Option<Expr>) -> Expr {
 }
 
 /// An expression without the names it is given.
-fn bare(mut expr: &Expr) -> &Expr {
+pub(in crate::pipeline) fn bare(mut expr: &Expr) -> &Expr {
     while let Expr::Alias(alias) = expr {
         expr = &alias.expr;
     }

@@ -16,7 +16,7 @@ use datafusion::prelude::SessionConfig;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 
-use super::logical::Logical;
+use super::logical::{Logical, Table};
 use super::memory::Memory;
 use super::planned::{Planned, Query, Shape, Work, answer, is_ordered, reads};
 use super::spill::Spill;
@@ -24,8 +24,10 @@ use super::statement::{CATALOGUE, SCHEMA};
 use super::team::{STACK_BYTES, Teams};
 use super::{Described, QueryLimits, Statement, Terms, View, catalogue, functions, logical};
 use crate::error::{Code, Context, Error, Hint, Result};
-use crate::pipeline::stream::Pipeline;
+use crate::keys::ColumnKeys;
+use crate::pipeline::stream::{Limits, Pipeline};
 use crate::pipeline::transform::column::canonical;
+use crate::policy::plan::Plan;
 
 /// How long planning may take: it reads no row.
 const PLANNING_MAX: Duration = Duration::from_secs(30);
@@ -120,6 +122,26 @@ impl Engine {
         self.in_time(async move { Ok(engine.described(&view, &Terms::default()).await) }).await
     }
 
+    /// Looks at a statement over one view on the engine's threads, where statements are planned: `look` gets the
+    /// view as a table and a session for it.
+    ///
+    /// # Errors
+    /// Those of `look`, [`Code::QueryTime`].
+    pub(in crate::pipeline) async fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        terms: &Terms,
+        view: View,
+        look: impl FnOnce(&Table, &SessionState) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (engine, state) = (Arc::clone(self), self.session(terms));
+        self.in_time(async move {
+            let tables = catalogue::tables(&engine.pipeline, std::slice::from_ref(&view));
+            let none = || Error::new(Code::Internal, "a view that is no table");
+            look(tables.first().ok_or_else(none)?, &state)
+        })
+        .await
+    }
+
     /// Plans on the engine's threads, for as long as planning may take.
     async fn in_time<T: Send + 'static>(
         &self,
@@ -169,7 +191,7 @@ impl Engine {
         match self.planned(&statement, terms, vec![view.clone()], &[]).await {
             Ok(query) => Ok(Arc::clone(query.schema())),
             // Its rows are not given; what can be asked of them is.
-            Err(error) if error.code() == Code::AggregatesOnly => {
+            Err(error) if matches!(error.code(), Code::AggregatesOnly | Code::NoisyOnly) => {
                 let tables = catalogue::tables(&self.pipeline, std::slice::from_ref(view));
                 Ok(told(&logical::described(name, &tables, &self.session(terms))?))
             }
@@ -244,11 +266,24 @@ impl Engine {
         options
     }
 
+    /// The keys by which the rows of each unit are chosen, where there are more than a grant takes.
+    pub(in crate::pipeline) fn sample_keys(&self, plan: &Plan) -> ColumnKeys {
+        let ring = self.pipeline.ring();
+        let epoch = plan.policy().epoch.unwrap_or_else(|| ring.newest());
+        let domain = format!("sample:{}", plan.dataset());
+        ColumnKeys::new(Arc::clone(ring), &domain, plan.audience(), epoch)
+    }
+
+    /// The bounds of each stream.
+    pub(in crate::pipeline) fn stream_limits(&self) -> Limits {
+        self.pipeline.limits()
+    }
+
     /// Where the engine works.
     ///
     /// # Errors
     /// [`Code::ShuttingDown`] when it is being dropped.
-    pub(super) fn runtime(&self) -> Result<&Handle> {
+    pub(in crate::pipeline) fn runtime(&self) -> Result<&Handle> {
         let runtime = self.runtime.as_ref();
         runtime
             .map(Runtime::handle)
@@ -307,7 +342,7 @@ pub(super) async fn physical(
 }
 
 /// What went wrong where a checked plan could not be made one that runs.
-fn unplanned(error: &DataFusionError) -> Error {
+pub(super) fn unplanned(error: &DataFusionError) -> Error {
     let code = match error.find_root() {
         DataFusionError::NotImplemented(_) => Code::SqlRefused,
         DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => Code::SqlInvalid,

@@ -14,12 +14,12 @@ use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Error, Hint};
 
 /// An error whose words the partner may hear.
-pub(super) fn error(code: Code, text: &str) -> Error {
+pub(in crate::pipeline) fn error(code: Code, text: &str) -> Error {
     Error::new(code, text).hinting(Hint::new(text))
 }
 
 /// A piece of the partner's own text, cut to what fits into a sentence.
-pub(super) fn short(text: &str) -> String {
+pub(in crate::pipeline) fn short(text: &str) -> String {
     const CHARS_MAX: usize = 60;
     let mut cut: String = text.chars().take(CHARS_MAX).collect();
     if cut.len() < text.len() {

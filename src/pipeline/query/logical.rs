@@ -24,7 +24,7 @@ use super::expand::{self, Views};
 use super::functions::Functions;
 use super::information::Described;
 use super::statement::{INFORMATION_SCHEMA, Statement, quoted};
-use super::{Terms, aggregates, bounds, functions, hint, information, names, parameters};
+use super::{Terms, aggregates, asked, bounds, functions, hint, information, names, parameters};
 use crate::error::{Code, Error, Result};
 use crate::policy::plan::Plan;
 use crate::policy::{Access, Policy};
@@ -33,16 +33,16 @@ use crate::policy::{Access, Policy};
 /// aggregates.
 ///
 /// PRIVACY: no statement can name it: the schema that statements are planned against does not have it.
-pub(super) const UNIT_COLUMN: &str = "\u{0}unit";
+pub(in crate::pipeline) const UNIT_COLUMN: &str = "\u{0}unit";
 
 /// A dataset as a statement reads it.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub(in crate::pipeline) struct Table {
     /// What leaves.
-    pub(super) plan: Plan,
+    pub(in crate::pipeline) plan: Plan,
     /// Gives the policy's output, under the plan's names. With [`UNIT_COLUMN`] last where the plan gives
-    /// aggregates only.
-    pub(super) provider: Arc<dyn TableProvider>,
+    /// aggregates only, noisy ones or not.
+    pub(in crate::pipeline) provider: Arc<dyn TableProvider>,
 }
 
 /// A planned statement.
@@ -70,27 +70,15 @@ pub(super) fn plan(
     described: &[Described],
     state: &SessionState,
 ) -> Result<Logical> {
-    functions::check(statement.query())?;
     let catalogue = Catalogue::new(statement, tables, described, state)?;
-    let views = Views::of(statement, &catalogue)?;
-    let schemas = catalogue.schemas(statement, &views);
-    let query = names::resolve(statement.query(), &schemas);
-    // PRIVACY: hints are made of the partner's own words, so of the query before views are written out.
-    let words = hint::Words::new(&query, &schemas);
-    let explain = |error: DataFusionError| hint::planning(error, &words);
-
-    let query = views.written_out(statement, query)?;
-    let plan = planned(query, &catalogue).map_err(explain)?;
-    allowed(&plan, &catalogue)?;
-    bounds::check(&plan)?;
-    let bound = parameters::bind(plan, statement, &terms.parameters)?;
+    let Said { words, views, bound } = said(statement, terms, &catalogue)?;
     // PRIVACY: from here on the library's words may quote values of parameters, which are kept out of the log:
     // the audit log has their hash alone. A statement's own text stands there anyway.
     let discreet = |error: Error| match terms.parameters.is_empty() {
         true => error,
         false => error.without_cause(),
     };
-    let explain = |error: DataFusionError| discreet(explain(error));
+    let explain = |error: DataFusionError| discreet(hint::planning(error, &words));
     let counted = catalogue.counted();
     let plan = match &counted {
         Some(counted) => {
@@ -110,6 +98,41 @@ pub(super) fn plan(
     allowed(&plan, &catalogue).map_err(discreet)?;
     let views_ask_the_time = views.ask_the_time();
     Ok(Logical { plan, parameters: bound.schema, open: bound.open, views_ask_the_time })
+}
+
+/// What a statement says, before types are made to fit.
+pub(super) struct Said {
+    /// What hints are made of.
+    pub(super) words: hint::Words,
+    /// The views that it names.
+    pub(super) views: Views,
+    /// The plan, with parameters.
+    pub(super) bound: parameters::Bound,
+}
+
+/// Plans a statement as it stands: views written out, functions and nodes checked, parameters put in.
+///
+/// # Errors
+/// [`Code::SqlInvalid`], [`Code::SqlRefused`], [`Code::ParametersInvalid`], [`Code::SchemaDrift`].
+pub(super) fn said(
+    statement: &Statement,
+    terms: &Terms,
+    catalogue: &Catalogue<'_>,
+) -> Result<Said> {
+    functions::check(statement.query())?;
+    let views = Views::of(statement, catalogue)?;
+    let schemas = catalogue.schemas(statement, &views);
+    let query = names::resolve(statement.query(), &schemas);
+    // PRIVACY: hints are made of the partner's own words, so of the query before views are written out.
+    let words = hint::Words::new(&query, &schemas);
+    let explain = |error: DataFusionError| hint::planning(error, &words);
+
+    let query = views.written_out(statement, query)?;
+    let plan = planned(query, catalogue).map_err(explain)?;
+    allowed(&plan, catalogue)?;
+    bounds::check(&plan)?;
+    let bound = parameters::bind(plan, statement, &terms.parameters)?;
+    Ok(Said { words, views, bound })
 }
 
 /// A query as the planner has it.
@@ -151,7 +174,14 @@ pub(super) fn whole(name: &str) -> Result<Statement> {
 /// Those of [`plan`], but [`Code::AggregatesOnly`].
 pub(super) fn described(name: &str, tables: &[Table], state: &SessionState) -> Result<SchemaRef> {
     let statement = whole(name)?;
-    let catalogue = Catalogue::new(&statement, tables, &[], state)?;
+    let noisy = tables.iter().find_map(|table| match table.plan.access() {
+        Access::Dp(grant) => Some((table, grant)),
+        Access::Rows | Access::Aggregates { .. } => None,
+    });
+    let catalogue = match noisy {
+        Some((table, grant)) => Catalogue::noisy(table, asked::seen(table, &grant.unit), state),
+        None => Catalogue::new(&statement, tables, &[], state)?,
+    };
     let views = Views::of(&statement, &catalogue)?;
     let none = || Error::new(Code::Internal, "a view that was planned is not there");
     views.schema(name).cloned().ok_or_else(none)
@@ -214,9 +244,8 @@ impl<'a> Catalogue<'a> {
                 Access::Rows => Arc::clone(&counted),
                 // PRIVACY: statements are planned against the plan's columns; that of units is not there.
                 Access::Aggregates { .. } => Arc::new(Named(counted_columns(&counted.schema()))),
-                Access::Dp(_) => {
-                    return Err(Error::new(Code::Internal, "a plan for noise reached the engine"));
-                }
+                // PRIVACY: rows and counts without noise are not to be had of it, whoever plans.
+                Access::Dp(_) => return Err(asked::alone()),
             };
             shown.push(Shown { table, source, counted });
         }
@@ -231,6 +260,17 @@ impl<'a> Catalogue<'a> {
             .map(|(name, provider)| (name, provider_as_source(provider)))
             .collect();
         Ok(Self { tables: shown, information, functions: functions::allowed(), state })
+    }
+
+    /// The one table of a statement that is answered with noise: its columns as statements see them.
+    pub(super) fn noisy(table: &'a Table, seen: SchemaRef, state: &'a SessionState) -> Self {
+        let shown = Shown {
+            table,
+            source: Arc::new(Named(seen)),
+            counted: provider_as_source(Arc::clone(&table.provider)),
+        };
+        let functions = functions::allowed();
+        Self { tables: vec![shown], information: Vec::new(), functions, state }
     }
 
     /// The tables that the statement names, by name and schema.
@@ -297,7 +337,7 @@ impl TableSource for Named {
 }
 
 /// The columns without that of units.
-fn counted_columns(schema: &SchemaRef) -> SchemaRef {
+pub(super) fn counted_columns(schema: &SchemaRef) -> SchemaRef {
     let fields = schema.fields().iter().filter(|field| field.name() != UNIT_COLUMN);
     Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
 }

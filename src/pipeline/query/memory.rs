@@ -11,7 +11,7 @@ use datafusion::execution::memory_pool::{
 /// A fair pool that sorts and groupings do not fill: where they did, the merge of what they sorted would
 /// find nothing left and the statement would fail instead of spilling.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(in crate::pipeline) struct Memory {
     fair: FairSpillPool,
     /// How much may be taken when something that can be spilled asks for more.
     filled_max: usize,
@@ -19,7 +19,7 @@ pub(super) struct Memory {
 
 impl Memory {
     /// A pool of so many bytes.
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(in crate::pipeline) fn new(bytes: usize) -> Self {
         Self { fair: FairSpillPool::new(bytes), filled_max: bytes - bytes / 4 }
     }
 }

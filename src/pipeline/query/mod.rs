@@ -11,6 +11,7 @@ use super::source::Snapshot;
 use crate::policy::plan::Plan;
 
 mod aggregates;
+mod asked;
 mod bounds;
 mod brake;
 mod catalogue;
@@ -42,8 +43,18 @@ pub use engine::Engine;
 pub use faults::{Fault, check_views, faults};
 pub use functions::names as function_names;
 pub use information::Described;
+#[cfg(test)]
+pub(in crate::pipeline) use memory::Memory;
 pub use planned::Query;
+pub(in crate::pipeline) use run::{inward, streams};
 pub use statement::Statement;
+
+pub(in crate::pipeline) use aggregates::{bare, widens};
+pub(in crate::pipeline) use asked::{hear, refused};
+pub(in crate::pipeline) use hint::short;
+pub(in crate::pipeline) use logical::{Table, UNIT_COLUMN};
+#[cfg(test)]
+pub(in crate::pipeline) use testing::session as test_session;
 
 /// One dataset as one partner's statements see it: what the plan lets out of these files.
 #[derive(Debug, Clone)]

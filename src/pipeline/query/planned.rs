@@ -16,8 +16,8 @@ use super::View;
 use super::logical::Logical;
 use super::view::ViewTable;
 use crate::error::{Code, Error, Result};
+use crate::pipeline::stream::rowless;
 use crate::pipeline::transform::column::canonical;
-use crate::policy::Access;
 
 /// The one key of metadata that leaves.
 const PROTECTION: &str = "veilflight.protection";
@@ -109,7 +109,8 @@ impl Shape {
     /// other, and would not agree.
     ///
     /// # Errors
-    /// [`Code::AggregatesOnly`] where each row would be made from one row of what is granted as aggregates.
+    /// [`Code::AggregatesOnly`] and [`Code::NoisyOnly`] where each row would be made from one row of what is
+    /// granted as aggregates or with noise.
     pub(super) fn of(plan: &LogicalPlan, asks_the_time: bool) -> Result<Self> {
         let shape = if let Some((view, columns)) = direct(plan) {
             Self::Direct { view: Box::new(view), columns }
@@ -118,13 +119,13 @@ impl Shape {
         } else {
             Self::Whole
         };
-        match shape {
+        if let Self::Direct { view, .. } | Self::ByRow { view } = &shape
+            && let Some(refused) = rowless(view.plan.access())
+        {
             // PRIVACY: the guard lets no such plan through. This is the last door before the rows.
-            Self::Direct { view, .. } | Self::ByRow { view }
-                if *view.plan.access() != Access::Rows =>
-            {
-                Err(Error::new(Code::AggregatesOnly, "rows of what is granted as aggregates"))
-            }
+            return Err(refused);
+        }
+        match shape {
             Self::ByRow { .. } if asks_the_time => Ok(Self::Whole),
             shape => Ok(shape),
         }

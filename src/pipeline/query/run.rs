@@ -1,25 +1,29 @@
 //! One query under way: the batches that its team makes, sealed under the answer's schema and handed to
 //! the network side, within the time that the statement has. Ends its streams as plain pulls do.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::DataFusionError;
-use datafusion::execution::TaskContext;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::execution::context::SessionState;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use futures::FutureExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout};
 
 use super::brake;
-use super::engine::Engine;
+use super::engine::{Engine, unplanned};
 use super::planned::{Planned, Query, Work};
-use super::team::{Labour, Teams};
+use super::team::{Errand, Labour, Teams};
 use super::view::ViewScan;
 use crate::audit::{Entry, Outcome};
 use crate::budget::Reservation;
@@ -33,7 +37,8 @@ use crate::pipeline::stream::{Outlet, Pull, SealedStream, Watch, panicked};
 /// batch after batch without a pause.
 #[derive(Debug)]
 pub(super) struct Stop {
-    watch: Watch,
+    /// Where it matters whether the partner is still there.
+    watch: Option<Watch>,
     until: Instant,
     /// Held by the run as long as it wants batches.
     wanted: Weak<()>,
@@ -47,7 +52,7 @@ impl Stop {
 
     /// Whether the partner is gone or the time is over.
     pub(super) fn is_asked(&self) -> bool {
-        self.watch.is_gone() || Instant::now() >= self.until
+        self.watch.as_ref().is_some_and(Watch::is_gone) || Instant::now() >= self.until
     }
 }
 
@@ -93,14 +98,55 @@ impl Engine {
         let (outlet, stream) =
             Outlet::open(limits, Arc::clone(&schema), format, reservation, entry, subject)?;
         let sealer = Sealer::new(schema, format, limits.message_bytes, limits.message_bytes_max);
-        let left = outlet.query_time();
-        let stop =
-            Stop { watch: outlet.watch(), until: Instant::now() + left, wanted: Weak::new() };
-        let teams = Arc::clone(&self.teams);
-        let run = Run { teams, plan, query, stop, sealer, left };
+        let state = query.0.state.clone();
+        let run = Run::new(Arc::clone(&self.teams), plan, state, sealer, &outlet);
         // A runtime that is being shut down drops what it is given: then the outlet says so.
         self.runtime()?.spawn(run.work(outlet));
         Ok(stream)
+    }
+
+    /// Works a plan over what may leave anyway, and sends its rows: what stands above an answer that noise was
+    /// added to. On one thread, so that the same answer gives the same bytes.
+    ///
+    /// # Errors
+    /// As for statements, from planning to sending.
+    pub(in crate::pipeline) async fn send(
+        &self,
+        plan: &LogicalPlan,
+        mut state: SessionState,
+        schema: SchemaRef,
+        format: Format,
+        outlet: &mut Outlet,
+    ) -> Result<()> {
+        state.config_mut().options_mut().execution.target_partitions = 1;
+        let plan = state.create_physical_plan(plan).await.map_err(|error| unplanned(&error))?;
+        let limits = self.pipeline.limits();
+        let sealer = Sealer::new(schema, format, limits.message_bytes, limits.message_bytes_max);
+        Run::new(Arc::clone(&self.teams), plan, state, sealer, outlet).run(outlet).await
+    }
+
+    /// Has a team of its own do some work that ends with a value: on its threads, in `place`, within `left`. It
+    /// goes on when the partner is gone, and stops where its time is over or this is dropped.
+    ///
+    /// # Errors
+    /// [`Code::QueryTime`], [`Code::Internal`] where it panicked, and its own.
+    pub(in crate::pipeline) async fn errand<T, W>(
+        &self,
+        mut state: SessionState,
+        place: Arc<Reservation>,
+        left: Duration,
+        work: impl FnOnce(SessionState) -> W,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        let wanted = Arc::new(());
+        let until = Instant::now() + left;
+        let stop = Stop { watch: None, until, wanted: Arc::downgrade(&wanted) };
+        state.config_mut().set_extension(Arc::new(stop));
+        let mut errand = Errand::start(&self.teams, Handle::current(), work(state), place)?;
+        timeout(left, errand.done()).await.map_err(|_| too_long())?
     }
 }
 
@@ -135,13 +181,26 @@ fn of_shard(plan: Arc<dyn ExecutionPlan>, shard: u32) -> Result<Arc<dyn Executio
 struct Run {
     teams: Arc<Teams>,
     plan: Arc<dyn ExecutionPlan>,
-    query: Query,
+    state: SessionState,
     stop: Stop,
     sealer: Sealer,
     left: Duration,
 }
 
 impl Run {
+    fn new(
+        teams: Arc<Teams>,
+        plan: Arc<dyn ExecutionPlan>,
+        state: SessionState,
+        sealer: Sealer,
+        outlet: &Outlet,
+    ) -> Self {
+        let left = outlet.query_time();
+        let watch = Some(outlet.watch());
+        let stop = Stop { watch, until: Instant::now() + left, wanted: Weak::new() };
+        Self { teams, plan, state, stop, sealer, left }
+    }
+
     async fn work(self, mut outlet: Outlet) {
         // After a panic nothing of the run is used but the outlet's counts, for the entry.
         let result = AssertUnwindSafe(self.run(&mut outlet)).catch_unwind().await;
@@ -156,9 +215,8 @@ impl Run {
         self.stop.wanted = Arc::downgrade(&wanted);
         let stop = Arc::new(self.stop);
         let plan = brake::fitted(self.plan, &stop).map_err(|error| inward(&error))?;
-        let mut state = self.query.0.state.clone();
-        state.config_mut().set_extension(stop);
-        let context: Arc<TaskContext> = state.task_ctx();
+        self.state.config_mut().set_extension(stop);
+        let context: Arc<TaskContext> = self.state.task_ctx();
         let (supervisor, place) = (Handle::current(), outlet.place());
         let mut labour = Labour::start(&self.teams, supervisor, plan, context, place)?;
         // INVARIANT: the time that the partner takes to read is not the statement's.
@@ -191,6 +249,25 @@ impl Run {
     }
 }
 
+/// The streams of a plan that was checked, one for each thread of the session. Where the session knows when
+/// to stop, they do.
+///
+/// # Errors
+/// What the engine says.
+pub(in crate::pipeline) async fn streams(
+    plan: &LogicalPlan,
+    state: &SessionState,
+) -> Result<Vec<SendableRecordBatchStream>> {
+    let streams = async {
+        let mut plan = state.create_physical_plan(plan).await?;
+        if let Some(stop) = state.config().get_extension::<Stop>() {
+            plan = brake::fitted(plan, &stop)?;
+        }
+        execute_stream_partitioned(plan, state.task_ctx())
+    };
+    streams.await.map_err(|error| inward(&error))
+}
+
 fn too_long() -> Error {
     Error::new(Code::QueryTime, "the statement was worked at for too long")
 }
@@ -199,7 +276,7 @@ fn too_long() -> Error {
 ///
 /// PRIVACY: the library's words may hold values. Of its own errors only the kind is kept; ours, from the
 /// scan of a view, hold no value and come through as they were made.
-pub(super) fn inward(error: &DataFusionError) -> Error {
+pub(in crate::pipeline) fn inward(error: &DataFusionError) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
         if let Some(ours) = inner.downcast_ref::<Error>() {

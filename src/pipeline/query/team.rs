@@ -4,6 +4,7 @@
 //!
 //! Teams are kept for the next statement, since fresh threads have to fetch all their memory again.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -171,12 +172,20 @@ impl Drop for Labour {
         if let Some(task) = &self.task {
             task.abort();
         }
-        let Some(after) = self.after.take() else { return };
-        let supervisor = after.supervisor.clone();
+        if let Some(after) = self.after.take() {
+            after.go_home();
+        }
+    }
+}
+
+impl After {
+    /// Waits for the last task, elsewhere.
+    fn go_home(self) {
+        let supervisor = self.supervisor.clone();
         // Where the engine is being dropped, this is dropped too, and the threads end by themselves.
         supervisor.spawn(async move {
             // Taken apart in here, so that the place is kept as long as this waits.
-            let After { team, teams, place, .. } = after;
+            let Self { team, teams, place, .. } = self;
             let mut pause = LOOK_FIRST;
             while team.is_at_work() {
                 tokio::time::sleep(pause).await;
@@ -185,6 +194,47 @@ impl Drop for Labour {
             teams.keep(team);
             drop(place);
         });
+    }
+}
+
+/// Work that ends with a value, on a team of its own. Dropping it stops the work at its next pause.
+pub(super) struct Errand<T> {
+    task: JoinHandle<Result<T>>,
+    after: Option<After>,
+}
+
+impl<T: Send + 'static> Errand<T> {
+    /// Sets to work. `supervisor` is where the end is waited for.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] when the system has no threads.
+    pub(super) fn start(
+        teams: &Arc<Teams>,
+        supervisor: Handle,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        place: Arc<Reservation>,
+    ) -> Result<Self> {
+        let team = teams.take()?;
+        let task = team.handle()?.spawn(work);
+        let after = After { team, teams: Arc::clone(teams), place, supervisor };
+        Ok(Self { task, after: Some(after) })
+    }
+
+    /// What came of it. To be asked once.
+    ///
+    /// # Errors
+    /// Its own, [`Code::Internal`] where it panicked.
+    pub(super) async fn done(&mut self) -> Result<T> {
+        (&mut self.task).await.unwrap_or_else(|_| panicked())
+    }
+}
+
+impl<T> Drop for Errand<T> {
+    fn drop(&mut self) {
+        self.task.abort();
+        if let Some(after) = self.after.take() {
+            after.go_home();
+        }
     }
 }
 

@@ -173,7 +173,7 @@ fn table(policy: &str, raw: &Schema, mut columns: Vec<ArrayRef>, units: Vec<Opti
 }
 
 /// A session as the engine has them.
-pub(super) fn session() -> SessionState {
+pub(in crate::pipeline) fn session() -> SessionState {
     let mut config = SessionConfig::new();
     config.options_mut().execution.target_partitions = 2;
     let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();

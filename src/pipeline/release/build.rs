@@ -160,9 +160,11 @@ fn assemble(
         Some((table, recoding)) => Found { table, recoding },
         None => {
             job.watch.phase("counting combinations");
-            let table = steps::count(job, rules, snapshot, part)?;
+            let mut table = steps::count(job, rules, snapshot, part)?;
             job.watch.phase("choosing classes");
             let recoding = steps::decide(job, rules, verdict, &table)?;
+            // Who is behind combinations was for choosing alone.
+            table.units = None;
             checkpoint::save(part, &of, &table, &recoding)?;
             Found { table, recoding }
         }

@@ -1,12 +1,14 @@
 //! What a build that was broken off had found out: the table of combinations and the recoding, in one file
 //! of the build's folder. Good for the same release only; anything else about it is as if it were not there.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::recoding::{Cell, Part, Recoding};
-use super::store::write_private;
+use super::store::write_private_by;
 use super::table::{Hierarchy, Lists, Sensitive, Table};
 use crate::error::Result;
 
@@ -22,14 +24,14 @@ const MAGIC: &[u8] =
 /// # Errors
 /// When it cannot be written.
 pub(super) fn save(folder: &Path, of: &str, table: &Table, recoding: &Recoding) -> Result<()> {
-    let mut out = Out(Vec::new());
-    out.bytes(MAGIC);
-    out.bytes(of.as_bytes());
-    out.table(table);
-    out.recoding(recoding);
-    let hash = Sha256::digest(&out.0);
-    out.0.extend_from_slice(&hash);
-    write_private(folder, FILE, &out.0)
+    write_private_by(folder, FILE, |file| {
+        let mut out = Out { to: file, bytes: Vec::new(), hash: Sha256::new(), ended: Ok(()) };
+        out.bytes(MAGIC);
+        out.bytes(of.as_bytes());
+        out.table(table);
+        out.recoding(recoding);
+        out.finish()
+    })
 }
 
 /// What was found out about the release that `of` names; nothing where that is not to be had whole.
@@ -54,19 +56,49 @@ pub(super) fn remove(folder: &Path) {
     let _ = std::fs::remove_file(folder.join(FILE));
 }
 
-struct Out(Vec<u8>);
+/// How many bytes are gathered before they are written: what was found out is large, and is not held twice.
+const GATHERED_BYTES: usize = 1 << 20;
 
-impl Out {
+struct Out<'a> {
+    to: &'a mut File,
+    bytes: Vec<u8>,
+    hash: Sha256,
+    ended: std::io::Result<()>,
+}
+
+impl Out<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() >= GATHERED_BYTES {
+            self.write();
+        }
+    }
+
+    /// Nothing more is written after an error, which is told at the end.
+    fn write(&mut self) {
+        self.hash.update(&self.bytes);
+        if self.ended.is_ok() {
+            self.ended = self.to.write_all(&self.bytes);
+        }
+        self.bytes.clear();
+    }
+
+    fn finish(mut self) -> std::io::Result<()> {
+        self.write();
+        self.ended?;
+        self.to.write_all(&self.hash.finalize())
+    }
+
     fn count(&mut self, count: usize) {
         self.number(count as u64);
     }
 
     fn number(&mut self, number: u64) {
-        self.0.extend_from_slice(&number.to_le_bytes());
+        self.put(&number.to_le_bytes());
     }
 
     fn small(&mut self, number: u32) {
-        self.0.extend_from_slice(&number.to_le_bytes());
+        self.put(&number.to_le_bytes());
     }
 
     fn float(&mut self, number: f64) {
@@ -75,11 +107,11 @@ impl Out {
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
-        self.0.extend_from_slice(bytes);
+        self.put(bytes);
     }
 
     fn option<T>(&mut self, value: Option<&T>, write: impl Fn(&mut Self, &T)) {
-        self.0.push(u8::from(value.is_some()));
+        self.put(&[u8::from(value.is_some())]);
         if let Some(value) = value {
             write(self, value);
         }
@@ -136,16 +168,16 @@ impl Out {
         self.list(classes, |out, cells| {
             out.list(cells, |out, cell| match cell {
                 Cell::Group { level, group } => {
-                    out.0.push(0);
+                    out.put(&[0]);
                     out.small(*level);
                     out.small(*group);
                 }
                 Cell::Label(label) => {
-                    out.0.push(1);
+                    out.put(&[1]);
                     out.label(label);
                 }
                 Cell::Number(number) => {
-                    out.0.push(2);
+                    out.put(&[2]);
                     out.option(number.as_ref(), |out, number| out.float(*number));
                 }
             });

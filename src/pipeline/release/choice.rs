@@ -3,12 +3,13 @@
 
 use super::lattice;
 use super::model::Guarantees;
+use super::objective::{Loss, Measure, Tally};
 use super::progress::Progress;
 use super::recoding::{Cell, Recoding};
 use super::table::{Hierarchy, Table};
 use crate::error::{Code, Result};
 use crate::policy::release::{Method, Model, Objective, ReleaseRules};
-use crate::risk::choice::{Outcome, Point};
+use crate::risk::choice::{Outcome, Point, Scale};
 use crate::risk::{Class, Risk, Shapes};
 
 /// Every choice, limits of suppression first, each with every k. A choice that nothing satisfies says so.
@@ -24,6 +25,7 @@ pub fn choices(
     progress: &dyn Progress,
 ) -> Result<Vec<Point>> {
     let of = (ks.len() * shares.len()) as u64;
+    let scale = scale(table, objective(rules))?;
     let mut points = Vec::new();
     for share in shares {
         for k in ks {
@@ -32,7 +34,7 @@ pub fn choices(
             let found = Guarantees::new(&rules, table)
                 .and_then(|guarantees| lattice::search(table, &rules, &guarantees, progress));
             let outcome = match found {
-                Ok(recoding) => Ok(outcome(table, &recoding, threshold)),
+                Ok(recoding) => Ok(outcome(table, &recoding, &scale, threshold)),
                 Err(error) if error.code() == Code::Policy => Err(error.to_string()),
                 Err(error) => return Err(error),
             };
@@ -43,19 +45,44 @@ pub fn choices(
     Ok(points)
 }
 
+/// What decides between levels: the policy's objective, or the default where its method has none.
+pub fn objective(rules: &ReleaseRules) -> Objective {
+    match &rules.method {
+        Method::Lattice { objective } => objective.clone(),
+        _ => Objective::default(),
+    }
+}
+
+/// What a table loses when nothing is done, and when every cell becomes `*`. With some objectives, neither is a
+/// round figure: a weight counts in both.
+fn scale(table: &Table, objective: Objective) -> Result<Scale> {
+    let measure = Measure::new(&objective, table)?;
+    let (mut least, mut most) = (Tally::default(), Tally::default());
+    for rows in table.rows.iter().filter(|rows| **rows > 0) {
+        least.count(*rows, false, true);
+    }
+    most.count(least.rows, false, true);
+    let last = |hierarchy: &Hierarchy| {
+        u8::try_from(hierarchy.levels().saturating_sub(1)).unwrap_or(u8::MAX)
+    };
+    let top: Vec<u8> = table.hierarchies.iter().map(last).collect();
+    let Loss(nothing) = measure.loss(&vec![0; top.len()], &least);
+    let Loss(everything) = measure.loss(&top, &most);
+    let first = |figures: &[f64]| figures.first().copied().unwrap_or(0.0);
+    Ok(Scale { nothing: first(&nothing), everything: first(&everything) })
+}
+
 /// The rules with another k and another limit; whole columns are generalized whatever the method.
 fn asked(rules: &ReleaseRules, k: u64, suppress_max: f64) -> ReleaseRules {
     let mut rules = rules.clone();
     rules.models.retain(|model| !matches!(model, Model::KAnonymity { .. }));
     rules.models.insert(0, Model::KAnonymity { k });
     rules.suppress_max = suppress_max;
-    if !matches!(rules.method, Method::Lattice { .. }) {
-        rules.method = Method::Lattice { objective: Objective::default() };
-    }
+    rules.method = Method::Lattice { objective: objective(&rules) };
     rules
 }
 
-fn outcome(table: &Table, recoding: &Recoding, threshold: f64) -> Outcome {
+fn outcome(table: &Table, recoding: &Recoding, scale: &Scale, threshold: f64) -> Outcome {
     let rows: u64 = table.rows.iter().sum();
     let gone = recoding.parts.iter().filter(|part| part.class.is_none());
     let levels = recoding.levels.as_deref().unwrap_or_default();
@@ -65,7 +92,9 @@ fn outcome(table: &Table, recoding: &Recoding, threshold: f64) -> Outcome {
     });
     Outcome {
         levels: named.collect(),
-        loss: loss(table, recoding),
+        share_lost: recoding.loss.as_deref().and_then(|loss| scale.share(loss)),
+        loss: recoding.loss.clone().unwrap_or_default(),
+        unweighted: unweighted(table, recoding),
         rows,
         suppressed: gone.map(|part| part.rows).sum(),
         risk: Risk::new(&shapes(table, recoding), threshold),
@@ -106,8 +135,8 @@ pub(super) fn shapes(table: &Table, recoding: &Recoding) -> Shapes {
 }
 
 /// The mean over all cells of the share of a column's domain that the cell covers, 0 for a value as it is, 1
-/// for `*` and for what is suppressed: one figure for every objective and method.
-fn loss(table: &Table, recoding: &Recoding) -> f64 {
+/// for `*` and for what is suppressed: one figure for every objective and method, which decides nothing.
+fn unweighted(table: &Table, recoding: &Recoding) -> f64 {
     let covers: Vec<Vec<Vec<f64>>> = table.hierarchies.iter().map(covers).collect();
     let (mut lost, mut cells) = (0.0, 0.0);
     for part in &recoding.parts {
@@ -196,7 +225,8 @@ mod tests {
         let points = choices(&table, &rules, &ks, &shares, 0.2, &Unwatched).unwrap();
         assert_eq!(points.len(), 15);
         let first = points[0].outcome.as_ref().unwrap();
-        assert_eq!((first.loss, first.suppressed, first.rows), (0.0, 0, 41));
+        assert_eq!((first.unweighted, first.suppressed, first.rows), (0.0, 0, 41));
+        assert_eq!((first.loss.as_slice(), first.share_lost), ([0.0].as_slice(), Some(0.0)));
         for point in &points {
             let Ok(outcome) = &point.outcome else {
                 assert_eq!(point.k, 100, "{point:?}");
@@ -206,12 +236,54 @@ mod tests {
             assert!(outcome.risk.prosecutor.highest <= 1.0 / point.k as f64, "{point:?}");
             assert_eq!(outcome.risk.rows + outcome.suppressed, 41);
         }
-        let highest = |at: usize| points[at].outcome.as_ref().unwrap().loss;
+        let highest = |at: usize| points[at].outcome.as_ref().unwrap().loss[0];
         assert!(highest(1) <= highest(3) && highest(8) <= highest(3), "{points:?}");
     }
 
+    /// The loss that decides stands in the answer, and where it lies between nothing and everything.
     #[test]
-    fn loss_is_the_share_of_the_domain_that_a_cell_covers() {
+    fn what_is_told_is_the_loss_that_decides() {
+        use crate::policy::release::Aggregate;
+        let mut table = table(&[3, 1, 2, 2, 5, 4, 1, 1, 6, 2, 3, 3, 1, 4, 2, 1]);
+        table.hierarchies[0].weight = 4.0;
+        let mut rules = survey::rules(&["age".to_owned(), "sex".to_owned()], None);
+        let loss = |aggregate| Objective::Loss { aggregate, gs_factor: 0.5 };
+        for (objective, nothing, everything) in [
+            (loss(Aggregate::ArithmeticMean), 0.0, 0.625),
+            // (1 * 1/4)^(1/2) - 1, and (2 * 2/4)^(1/2) - 1.
+            (loss(Aggregate::GeometricMean), -0.5, 0.0),
+            (loss(Aggregate::Sum), 0.0, 1.25),
+            (loss(Aggregate::Rank), 0.0, 1.0),
+            (Objective::Height, 0.0, 3.25),
+            (Objective::ClassSize, 41.0 / 16.0, 41.0),
+            (Objective::Discernibility { monotonic: false }, 141.0, 41.0 * 41.0),
+        ] {
+            rules.method = Method::Lattice { objective: objective.clone() };
+            let found = scale(&table, objective.clone()).unwrap();
+            assert!((found.nothing - nothing).abs() < 1e-9, "{objective:?} {found:?}");
+            assert!((found.everything - everything).abs() < 1e-9, "{objective:?} {found:?}");
+            let points = choices(&table, &rules, &[1, 4, 41], &[0.0], 0.2, &Unwatched).unwrap();
+            let told = |at: usize| points[at].outcome.as_ref().unwrap();
+            let guarantees = Guarantees::new(&asked(&rules, 4, 0.0), &table).unwrap();
+            let best =
+                lattice::search(&table, &asked(&rules, 4, 0.0), &guarantees, &Unwatched).unwrap();
+            assert_eq!(told(1).loss, best.loss.unwrap(), "{objective:?}");
+            let shares = [0, 1, 2].map(|at| told(at).share_lost.unwrap());
+            assert!(shares[0].abs() < 1e-9 && (shares[2] - 1.0).abs() < 1e-9, "{shares:?}");
+            assert!(shares[1] > 0.0 && shares[1] < 1.0, "{objective:?} {shares:?}");
+        }
+        // The weight decides: sex, which counts a quarter, is given up before age.
+        rules.method = Method::Lattice { objective: loss(Aggregate::ArithmeticMean) };
+        let points = choices(&table, &rules, &[4], &[0.0], 0.2, &Unwatched).unwrap();
+        let heavy = points[0].outcome.as_ref().unwrap().clone();
+        table.hierarchies[0].weight = 1.0;
+        let points = choices(&table, &rules, &[4], &[0.0], 0.2, &Unwatched).unwrap();
+        let even = points[0].outcome.as_ref().unwrap();
+        assert!(heavy.loss != even.loss && heavy.share_lost.unwrap() < 1.0);
+    }
+
+    #[test]
+    fn unweighted_loss_is_the_share_of_the_domain_that_a_cell_covers() {
         let table = table(&[1, 1, 1, 1]);
         let part =
             |combination, class| super::super::recoding::Part { combination, class, rows: 1 };
@@ -224,7 +296,7 @@ mod tests {
         };
         // Two of eight ages are 1/7, both sexes 1; a row suppressed 1 and 1; a row as it is nothing.
         let expected = (2.0 * (1.0 / 7.0 + 1.0) + 2.0) / 8.0;
-        assert!((loss(&table, &recoding) - expected).abs() < 1e-12);
+        assert!((unweighted(&table, &recoding) - expected).abs() < 1e-12);
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub const VERSION: u32 = 1;
 /// The manifest's name in the folder of its release.
 pub const FILE: &str = "manifest.json";
 
+/// What the names of losses begin with that were compared one by one, the largest first.
+pub const RANK: &str = "loss, rank ";
+
 /// What a manifest says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::build::{Found, Job};
 use super::count::Means;
-use super::manifest::{Guarantee, Manifest, Part};
+use super::manifest::{Guarantee, Manifest, Part, RANK};
 use super::measure::{self, Beside};
 use super::model::Guarantees;
 use super::pins::Verdict;
@@ -84,15 +84,18 @@ pub(super) fn decide(
 /// What the method made least, by name; several figures where they are compared one by one.
 pub(super) fn loss(rules: &ReleaseRules, recoding: &Recoding) -> BTreeMap<String, f64> {
     let name = match &rules.method {
-        Method::Lattice { objective } => objective.name(),
-        Method::Fixed { .. } => Objective::default().name(),
-        method => method.name(),
+        Method::Lattice { objective: Objective::Loss { aggregate, .. } } => {
+            format!("loss, {}", aggregate.name().replace('_', " "))
+        }
+        Method::Lattice { objective } => objective.name().to_owned(),
+        method => method.name().to_owned(),
     };
     let figures = recoding.loss.as_deref().unwrap_or_default();
     match figures {
-        [one] => [(name.to_owned(), *one)].into(),
+        [one] => [(name, *one)].into(),
         several => {
-            let place = |at: usize| format!("{name}, {}", at + 1);
+            // Two digits, so that names stand in the order of the comparison.
+            let place = |at: usize| format!("{RANK}{:02}", at + 1);
             several.iter().enumerate().map(|(at, figure)| (place(at), *figure)).collect()
         }
     }

@@ -399,6 +399,15 @@ pub(super) fn private_file(path: &Path) -> Result<File> {
 
 /// Writes a small file whole or not at all, in the place of the one before.
 pub(super) fn write_private(folder: &Path, name: &str, text: &[u8]) -> Result<()> {
+    write_private_by(folder, name, |file| file.write_all(text))
+}
+
+/// The same of a file that is written bit by bit.
+pub(super) fn write_private_by(
+    folder: &Path,
+    name: &str,
+    write: impl FnOnce(&mut File) -> std::io::Result<()>,
+) -> Result<()> {
     let (path, new) = (folder.join(name), folder.join(format!(".{name}.new")));
     let failed = || format!("`{}` cannot be written", path.display());
     match fs::remove_file(&new) {
@@ -408,7 +417,7 @@ pub(super) fn write_private(folder: &Path, name: &str, text: &[u8]) -> Result<()
         _ => {}
     }
     let mut file = private_file(&new)?;
-    file.write_all(text).context(Code::State, failed)?;
+    write(&mut file).context(Code::State, failed)?;
     file.sync_all().context(Code::State, failed)?;
     fs::rename(&new, &path).context(Code::State, failed)?;
     settle(folder)

@@ -10,7 +10,7 @@ use super::manifest::Manifest;
 use super::measure::{self, Beside};
 use super::progress::Progress;
 use super::table::{Sensitive, Table};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::source::{self, Snapshot};
 use crate::pipeline::transform::find;
 use crate::policy::args::Args;
@@ -159,8 +159,13 @@ pub fn released(
         |column: &Column| is_keyed(column) || role(&column.name) != Some(Role::Raw.word());
     let policy = plain(&policy, &sensitive, as_it_is)?;
     let mut policy = plain(&policy, &weights, |_| true)?;
-    let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
-    policy.source = Source::Parquet { paths: paths.collect() };
+    // Not below the policy's folder.
+    let whole = |path: &PathBuf| {
+        let path = std::path::absolute(path)
+            .context(Code::State, || format!("`{}` is no path", path.display()))?;
+        Ok(path.to_string_lossy().into_owned())
+    };
+    policy.source = Source::Parquet { paths: paths.iter().map(whole).collect::<Result<_>>()? };
     policy.rows = None;
     policy.nulls = Nulls::Keep;
     let policy = Arc::new(policy);

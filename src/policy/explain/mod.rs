@@ -138,11 +138,7 @@ fn sentence(policy: &Policy, grant: &Grant, today: NaiveDate) -> String {
             };
             format!("may ask for aggregates over groups of at least {of}, and for no rows")
         }
-        Access::Dp(dp) => format!(
-            "may ask differentially private questions, epsilon {} and delta {} in all, each `{}` \
-             counted in at most {} groups and {} rows a group (not served yet)",
-            dp.total.epsilon, dp.total.delta, dp.unit, dp.groups_max, dp.rows_max
-        ),
+        Access::Dp(dp) => super::privacy::sentence(policy, dp),
     };
     let until = match grant.until {
         None => ", without an end".to_owned(),
@@ -222,6 +218,7 @@ fn general(policy: &Policy) -> Vec<String> {
         sentences.push(format!("The protected unit is what `{unit}` names."));
     }
     sentences.extend(super::release::sentences(policy));
+    sentences.extend(super::privacy::sentences(policy));
     sentences
 }
 

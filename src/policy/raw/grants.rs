@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 
+use super::dp::{DP_KEYS, RawDp, dp};
 use crate::diagnostic::Span;
 use crate::policy::problem::{Problem, Problems, listed, suggestion};
 use crate::policy::read::{self, Fields, Spanned};
@@ -12,17 +13,13 @@ use crate::policy::{Limits, is_partner_name};
 pub(in crate::policy) const ACCESSES: &[&str] = &["rows", "aggregates", "dp"];
 /// Keys of every grant.
 pub(in crate::policy) const GRANT_KEYS: &[&str] =
-    &["partner", "access", "until", "dangerous_rows_and_dp"];
+    &["partner", "access", "until", "dangerous_rows_and_dp", "dangerous_aggregates_and_dp"];
 /// More keys of a grant of rows or aggregates.
 pub(in crate::policy) const LIMITED_KEYS: &[&str] = &["limits"];
 /// Keys of `limits`.
 pub(in crate::policy) const LIMITS_KEYS: &[&str] = &["rows_day", "bytes_day", "queries", "seconds"];
 /// More keys of a grant of aggregates.
 pub(in crate::policy) const AGGREGATES_KEYS: &[&str] = &["group_min"];
-/// More keys of a grant of differentially private answers.
-pub(in crate::policy) const DP_KEYS: &[&str] =
-    &["epsilon", "delta", "unit", "groups_max", "rows_max", "bounds"];
-
 /// A grant as written.
 #[derive(Debug)]
 pub(in crate::policy) struct RawGrant {
@@ -38,6 +35,8 @@ pub(in crate::policy) struct RawGrant {
     pub(in crate::policy) limits: Limits,
     /// Whether rows and differentially private answers may go to the same partner.
     pub(in crate::policy) dangerous_rows_and_dp: bool,
+    /// Whether aggregates without noise and differentially private answers may.
+    pub(in crate::policy) dangerous_aggregates_and_dp: bool,
 }
 
 /// Access as written.
@@ -51,20 +50,7 @@ pub(in crate::policy) enum RawAccess {
         group_min: Option<i64>,
     },
     /// Differential privacy.
-    Dp {
-        /// Epsilon.
-        epsilon: Option<String>,
-        /// Delta.
-        delta: String,
-        /// The unit's column.
-        unit: Option<Spanned<String>>,
-        /// Groups a unit.
-        groups_max: Option<i64>,
-        /// Rows a unit and group.
-        rows_max: Option<i64>,
-        /// Bounds by column.
-        bounds: Vec<(Spanned<String>, (f64, f64))>,
-    },
+    Dp(RawDp),
 }
 
 /// Reads one grant.
@@ -116,11 +102,14 @@ pub(super) fn grant(problems: &mut Problems, node: &Node) -> Option<RawGrant> {
             .filter(|_| known.contains(&"limits"))
             .map(|node| limits(problems, node))
             .unwrap_or_default(),
-        dangerous_rows_and_dp: fields
-            .maybe("dangerous_rows_and_dp")
-            .and_then(|node| read::flag(problems, node, "`dangerous_rows_and_dp`"))
-            .is_some_and(|flag| flag.value),
+        dangerous_rows_and_dp: dangerous(problems, &fields, "dangerous_rows_and_dp"),
+        dangerous_aggregates_and_dp: dangerous(problems, &fields, "dangerous_aggregates_and_dp"),
     })
+}
+
+fn dangerous(problems: &mut Problems, fields: &Fields<'_>, key: &str) -> bool {
+    let flag = fields.maybe(key).and_then(|node| read::flag(problems, node, &format!("`{key}`")));
+    flag.is_some_and(|flag| flag.value)
 }
 
 fn fields_span(entries: &[Entry], node: &Node) -> Span {
@@ -139,32 +128,25 @@ fn partner(problems: &mut Problems, node: &Node) -> Option<Spanned<String>> {
 }
 
 fn raw_access(problems: &mut Problems, fields: &Fields<'_>, access: &str) -> RawAccess {
-    let count = |problems: &mut Problems, key: &str, min: i64| {
-        let node = fields.need(problems, key)?;
-        Some(read::integer(problems, node, &format!("`{key}`"), min, i64::MAX)?.value)
-    };
     match access {
-        "aggregates" => RawAccess::Aggregates { group_min: count(problems, "group_min", 2) },
-        "dp" => {
-            let groups_max = count(problems, "groups_max", 1);
-            let rows_max = count(problems, "rows_max", 1);
-            RawAccess::Dp {
-                epsilon: fields.need(problems, "epsilon").and_then(|node| epsilon(problems, node)),
-                delta: fields
-                    .maybe("delta")
-                    .and_then(|node| delta(problems, node))
-                    .unwrap_or_else(|| "0".to_owned()),
-                unit: fields.maybe("unit").and_then(|node| read::text(problems, node, "`unit`")),
-                groups_max,
-                rows_max,
-                bounds: fields
-                    .maybe("bounds")
-                    .map(|node| bounds(problems, node))
-                    .unwrap_or_default(),
-            }
+        "aggregates" => {
+            let group_min = count(problems, fields, "group_min", 2);
+            RawAccess::Aggregates { group_min: group_min.map(|written| written.value) }
         }
+        "dp" => RawAccess::Dp(dp(problems, fields)),
         _ => RawAccess::Rows,
     }
+}
+
+/// A whole number of at least `min` that must be there.
+pub(super) fn count(
+    problems: &mut Problems,
+    fields: &Fields<'_>,
+    key: &str,
+    min: i64,
+) -> Option<Spanned<i64>> {
+    let node = fields.need(problems, key)?;
+    read::integer(problems, node, &format!("`{key}`"), min, i64::MAX)
 }
 
 /// How much, where it is said.
@@ -183,63 +165,4 @@ fn limits(problems: &mut Problems, node: &Node) -> Limits {
         queries: count("queries").map(|queries| usize::try_from(queries).unwrap_or(usize::MAX)),
         seconds: count("seconds"),
     }
-}
-
-fn epsilon(problems: &mut Problems, node: &Node) -> Option<String> {
-    let written = read::decimal(problems, node, "`epsilon`")?;
-    match written.value.parse::<f64>() {
-        Ok(value) if value > 0.0 && value <= 20.0 => Some(written.value),
-        _ => {
-            problems
-                .add(
-                    Problem::OutOfRange,
-                    node.span,
-                    format!("`epsilon` must be over 0 and at most 20, not `{}`", written.value),
-                )
-                .help("values over 10 protect little; 0.1 to 3 are common");
-            None
-        }
-    }
-}
-
-fn delta(problems: &mut Problems, node: &Node) -> Option<String> {
-    let written = read::small_decimal(problems, node, "`delta`")?;
-    match written.value.parse::<f64>() {
-        Ok(value) if (0.0..=1e-5).contains(&value) => Some(written.value),
-        _ => {
-            problems
-                .add(
-                    Problem::OutOfRange,
-                    node.span,
-                    format!("`delta` must be from 0 to 1e-5, not `{}`", written.value),
-                )
-                .help("delta is the chance that the promise fails: well under one in the number of people");
-            None
-        }
-    }
-}
-
-fn bounds(problems: &mut Problems, node: &Node) -> Vec<(Spanned<String>, (f64, f64))> {
-    let mut bounds = Vec::new();
-    for entry in read::map(problems, node, "`bounds`").unwrap_or_default() {
-        let what = format!("the bounds of `{}`", entry.key);
-        let Some(pair) = read::list(problems, &entry.value, &what) else { continue };
-        let [low, high] = pair else {
-            problems
-                .add(Problem::WrongKind, entry.value.span, format!("{what} must be two numbers"))
-                .help("write the least and the greatest: [0, 864000]");
-            continue;
-        };
-        let low = read::number(problems, low, &what, f64::MIN, f64::MAX);
-        let high = read::number(problems, high, &what, f64::MIN, f64::MAX);
-        let (Some(low), Some(high)) = (low, high) else { continue };
-        if low.value >= high.value {
-            problems
-                .add(Problem::OutOfRange, entry.value.span, format!("{what} are not in order"))
-                .help("the first must be less than the second");
-            continue;
-        }
-        bounds.push((Spanned::new(entry.key.clone(), entry.key_span), (low.value, high.value)));
-    }
-    bounds
 }

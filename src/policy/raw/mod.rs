@@ -8,15 +8,18 @@ use super::yaml::{Content, Entry, Node};
 use super::{Class, Linkage, Nulls};
 use crate::diagnostic::{Span, did_you_mean};
 
+mod dp;
 mod grants;
 mod quasi;
 mod release;
 mod source;
 mod views;
 
-pub(super) use grants::{
-    ACCESSES, AGGREGATES_KEYS, DP_KEYS, GRANT_KEYS, LIMITED_KEYS, RawAccess, RawGrant,
+pub(super) use dp::{
+    ACCOUNTINGS, BOUNDS_KEYS, DELTA_MAX, DP_KEYS, EPSILON_MAX, LOSS_KEYS, PRIVACY_KEYS, RawBounds,
+    RawDp, RawKeys, RawPrivacy, RawValues, VALUES_KEYS,
 };
+pub(super) use grants::{ACCESSES, AGGREGATES_KEYS, GRANT_KEYS, LIMITED_KEYS, RawAccess, RawGrant};
 pub(super) use quasi::{RawQuasi, TIME_UNITS};
 pub(super) use release::{
     AGGREGATES, DISTANCES, ESTIMATORS, L_KINDS, OBJECTIVES, RawMethod, RawRelease,
@@ -24,6 +27,7 @@ pub(super) use release::{
 pub(super) use source::{FIELD_TYPES, RawSource};
 pub(super) use views::{RawView, VIEWS_MAX};
 
+use dp::privacy;
 use grants::grant;
 use release::release;
 use source::source;
@@ -43,6 +47,7 @@ pub(super) const KEYS: &[&str] = &[
     "columns",
     "release",
     "views",
+    "privacy",
     "grants",
 ];
 /// The words of `linkage`.
@@ -79,6 +84,8 @@ pub(super) struct RawPolicy {
     pub(super) release: Option<RawRelease>,
     /// The views.
     pub(super) views: Vec<RawView>,
+    /// What holds for all partners together.
+    pub(super) privacy: Option<RawPrivacy>,
     /// Where the word `grants` stands.
     pub(super) grants_span: Option<Span>,
     /// The grants.
@@ -118,6 +125,7 @@ pub(super) fn read(problems: &mut Problems, root: &Node) -> Option<RawPolicy> {
             .maybe("epoch")
             .and_then(|node| read::integer(problems, node, "`epoch`", 0, i64::from(u32::MAX))),
         release: fields.maybe("release").and_then(|node| release(problems, node)),
+        privacy: fields.maybe("privacy").and_then(|node| privacy(problems, node)),
         ..RawPolicy::default()
     };
     if let Some(node) = fields.need(problems, "columns") {

@@ -3,20 +3,27 @@
 
 use super::{Distance, Estimator, Method, Model, Objective, ReleaseRules};
 use crate::pipeline::transform::Exposure;
-use crate::policy::Policy;
 use crate::policy::load::leaves;
 use crate::policy::problem::listed;
+use crate::policy::{Column, Linkage, Policy};
 
 /// The sentences about a policy's release; none where it has none.
 pub(in crate::policy) fn sentences(policy: &Policy) -> Vec<String> {
     let Some(rules) = &policy.release else { return Vec::new() };
     let quasi: Vec<&str> = rules.quasi_identifiers.iter().map(|q| q.column.as_str()).collect();
     let quasi = listed(&quasi);
-    let mut said = vec![
-        "Rows leave only in a release: one table, built once and measured again before it is used, the \
-         same for every partner."
-            .to_owned(),
-    ];
+    let keyed = |column: &Column| {
+        let (rule, name) = (&column.rule, &column.name);
+        leaves(rule) && !rules.is_quasi(name) && rule.transform.is_keyed(&rule.args)
+    };
+    let but = match policy.columns.iter().any(keyed) && policy.linkage == Linkage::PerPartner {
+        true => ", but for pseudonyms, which are made for each",
+        false => "",
+    };
+    let mut said = vec![format!(
+        "Rows leave only in a release: one table, built once, measured again from its own files before it is \
+         used, and the same rows for every partner{but}."
+    )];
     said.extend(rules.models.iter().map(|model| model_sentence(rules, model, &quasi)));
     said.push(format!(
         "In {quasi} a missing value counts as a value of its own. Columns that are not named here leave \
@@ -35,40 +42,47 @@ pub(in crate::policy) fn sentences(policy: &Policy) -> Vec<String> {
     said
 }
 
+/// What one model guarantees: the property that can be counted in the released table, then what follows from it, then
+/// the name under which the literature has it.
 fn model_sentence(rules: &ReleaseRules, model: &Model, quasi: &str) -> String {
     match model {
         Model::KAnonymity { k } => match &rules.unit {
             None => format!(
-                "Every row that leaves equals at least {} others in {quasi}: whoever knows these about \
-                 a person finds at least {k} rows, and not which of them is theirs.",
+                "Every row that leaves equals at least {} others in {quasi}: whoever knows these about a \
+                 person finds at least {k} rows, and not which of them is theirs (k-anonymity, k = {k}).",
                 k.saturating_sub(1)
             ),
             Some(unit) => format!(
-                "Every row that leaves equals others in {quasi}, and together they are of at least {k} \
-                 different `{unit}`: whoever knows these about a person finds the rows of at least {k} \
-                 persons, however many rows one person has."
+                "Rows that leave and are equal in {quasi} are always of at least {k} different `{unit}`: whoever \
+                 knows these about a person finds the rows of at least {k} persons, however many rows one of \
+                 them has (k-anonymity by `{unit}`, k = {k})."
             ),
         },
         Model::KMap { k } => format!(
             "For every row that leaves, at least {k} rows of the population table have the same {quasi}: \
-             whoever looks a released row up there finds at least {k}."
+             whoever looks a released row up there finds at least {k} (k-map, k = {k})."
         ),
         Model::DistinctL { column, l } => format!(
-            "Among rows that are equal in {quasi} there are at least {l} different values of `{column}`."
+            "Among rows that are equal in {quasi} there are at least {l} different values of `{column}`; how \
+             often each occurs is not bounded (distinct l-diversity, l = {l})."
         ),
         Model::EntropyL { column, l, estimator } => {
             let by = match estimator {
                 Estimator::Shannon => "",
-                Estimator::Grassberger => ", corrected for small counts",
+                Estimator::Grassberger => {
+                    ", estimated with a correction for small counts (Grassberger 2003)"
+                }
             };
             format!(
-                "Among rows that are equal in {quasi} the values of `{column}` are at least as hard to \
-                 guess as {l} equally frequent ones (entropy{by})."
+                "Among rows that are equal in {quasi} the entropy of `{column}` is at least the logarithm of \
+                 {l}, which is that of {l} equally frequent values{by}; one value may be more frequent than 1 \
+                 in {l} where others are rare (entropy l-diversity, l = {l})."
             )
         }
         Model::RecursiveCl { column, c, l } => format!(
-            "Among rows that are equal in {quasi} the most frequent value of `{column}` is less than {c} \
-             times as frequent as the {} and all rarer ones together.",
+            "Among rows that are equal in {quasi} the most frequent value of `{column}` occurs less than {c} \
+             times as often as the {} most frequent and all rarer ones together (recursive (c,l)-diversity, c = \
+             {c}, l = {l}).",
             nth(*l)
         ),
         Model::TCloseness { column, t, distance } => {
@@ -80,22 +94,27 @@ fn model_sentence(rules: &ReleaseRules, model: &Model, quasi: &str) -> String {
                 }
             };
             format!(
-                "Among rows that are equal in {quasi} the distribution of `{column}` differs from that of \
-                 the whole table by at most {t} of 1 (earth mover's distance; {by})."
+                "Among rows that are equal in {quasi} the distribution of `{column}` is at a distance of at \
+                 most {t} from that of all rows that were taken in, where 0 is the same and 1 as far as can be \
+                 (t-closeness, t = {t}; earth mover's distance, {by})."
             )
         }
         Model::DeltaPresence { min, max } => format!(
-            "Of the rows of the population table with the same {quasi}, a share of {min} to {max} is in \
-             the dataset: so likely is it that somebody who is looked up there is in it."
+            "Of the rows of the population table with the same {quasi}, at least {} and at most {} of every 100 \
+             are in the dataset: whoever looks a person up there learns no more of whether they are in it \
+             (delta-presence, {min} to {max}).",
+            percent(*min),
+            percent(*max)
         ),
         Model::BetaLikeness { column, beta, enhanced } => {
-            let and = match enhanced {
-                false => "",
-                true => ", and for frequent values by no more than -ln of that share",
+            let growth = match enhanced {
+                false => format!("{beta}"),
+                true => format!("the smaller of {beta} and -ln p"),
             };
+            let name = if *enhanced { "enhanced beta-likeness" } else { "basic beta-likeness" };
             format!(
-                "Among rows that are equal in {quasi} no value of `{column}` has a share that exceeds its \
-                 share in the whole table by more than {beta} times that share{and}."
+                "Among rows that are equal in {quasi}, a value of `{column}` that has the share p of all rows \
+                 that were taken in has a share of at most p x (1 + {growth}) ({name}, beta = {beta})."
             )
         }
     }
@@ -126,24 +145,30 @@ fn method_sentence(rules: &ReleaseRules) -> String {
                 })
                 .collect();
             format!(
-                "Each of these columns is made coarser to the level that the policy fixes ({}): the \
-                 levels tell nothing of the data.",
+                "Each of these columns is made coarser as a whole, to the level that the policy fixes ({}): \
+                 the levels tell nothing of the data.",
                 levels.join(", ")
             )
         }
-        Method::Mondrian { .. } => "Rows are divided into groups of similar ones, as small as the \
-                                    guarantees allow, and each group shows its ranges."
+        Method::Mondrian { strict } => {
+            let equal = match strict {
+                true => "rows that are equal stay together",
+                false => "rows that are equal may be in different groups",
+            };
+            format!(
+                "Rows are divided into groups, in each of which the guarantees hold, as long as they can be \
+                 divided again; {equal}. A group shows of numbers and times the range between two cuts, which \
+                 need not be values of anybody, of other columns a group of their hierarchy or `*`. The cuts \
+                 follow from the data."
+            )
+        }
+        Method::Microaggregation => "Rows are put into groups of similar ones, in each of which the guarantees \
+                                     hold, and each row shows the means of its group in place of its own \
+                                     numbers."
             .to_owned(),
-        Method::Microaggregation => {
-            "Rows are put into groups of similar ones, and each shows the means \
-                                     of its group."
-                .to_owned()
-        }
-        Method::LocalSuppression => {
-            "Values stay as they are, and single ones that tell too much become \
-                                     `*`."
-                .to_owned()
-        }
+        Method::LocalSuppression => "Values stay as they are, but for single ones that become `*`, in the rows \
+                                     that would not give the guarantees otherwise; `*` equals only `*`."
+            .to_owned(),
     }
 }
 
@@ -166,8 +191,8 @@ fn suppressed(rules: &ReleaseRules) -> Option<String> {
     }
     Some(if rules.suppress_max > 0.0 {
         format!(
-            "Rows for which that does not suffice are left out, at most {} of every 100; that they are \
-             missing may tell that they are unusual.",
+            "Rows for which that does not suffice are left out, at most {} of every 100 that were taken in; \
+             that they are missing may tell that they are unusual.",
             percent(rules.suppress_max)
         )
     } else {
@@ -189,6 +214,20 @@ fn not_stopped(policy: &Policy, rules: &ReleaseRules, quasi: &str) -> String {
              has it"
                 .to_owned(),
         );
+    }
+    let only_distinct = |column: &&str| {
+        let mut of = rules.models.iter().filter(|model| model.column() == Some(column));
+        of.all(|model| matches!(model, Model::DistinctL { .. }))
+    };
+    let guessed: Vec<&str> = sensitive.into_iter().filter(only_distinct).collect();
+    if !guessed.is_empty() {
+        open.push(format!(
+            "a good guess of {}: most rows of a group may have the same value",
+            listed(&guessed)
+        ));
+    }
+    if rules.unit.is_some() {
+        open.push("one person from having most of the rows of a group, so that what most of them show is theirs".to_owned());
     }
     let clear: Vec<&str> = policy
         .columns
@@ -212,7 +251,8 @@ fn not_stopped(policy: &Policy, rules: &ReleaseRules, quasi: &str) -> String {
     }
     if matches!(rules.method, Method::Lattice { .. } | Method::Mondrian { .. }) {
         open.push(
-            "conclusions from the levels themselves, which were chosen by the data".to_owned(),
+            "conclusions from the levels or cuts themselves, which were chosen by the data"
+                .to_owned(),
         );
     }
     open.push(

@@ -109,23 +109,38 @@ impl Plot {
         Ok(self.drawn()?.replacen("<svg", &named, 1).replacen(name_space, "", 1))
     }
 
-    /// The plot as a file of its own.
+    /// The plot as a file of its own, with headline and sentence, so that it can be shown alone.
     ///
     /// # Errors
     /// [`Code::Internal`] when it cannot be drawn.
     pub fn file(&self) -> Result<String> {
-        let paper = "<rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>";
+        const LETTERS: usize = 128;
+        let lines = super::write::text::wrapped(&self.alt, LETTERS, "", "");
         let drawn = self.drawn()?;
-        Ok(match drawn.find('>') {
-            Some(end) => {
-                let (head, rest) = drawn.split_at(end + 1);
-                format!(
-                    "{head}\n<title>{}</title>\n{paper}{rest}\n",
-                    super::write::html::escaped(&self.alt)
-                )
-            }
-            None => drawn,
-        })
+        let lost = || Error::new(Code::Internal, "a plot has no beginning");
+        let (first, rest) = drawn.split_once('>').ok_or_else(lost)?;
+        let height = first.split("height=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let height = height.and_then(|height| height.parse::<u32>().ok()).ok_or_else(lost)?;
+        let escaped = super::write::html::escaped;
+        let (title, alt) = (escaped(&self.title), escaped(&self.alt));
+        let mut below = 36;
+        let mut sentence = String::new();
+        for line in lines.lines() {
+            below += 18;
+            sentence.push_str(&format!("<tspan x=\"8\" y=\"{below}\">{}</tspan>", escaped(line)));
+        }
+        let head = below + 20;
+        let all = height + head + 8;
+        let font = "font-family=\"Helvetica, Arial, sans-serif\"";
+        Ok(format!(
+            "<svg width=\"{WIDTH}\" height=\"{all}\" viewBox=\"0 0 {WIDTH} {all}\" \
+             xmlns=\"http://www.w3.org/2000/svg\">\n<title>{title}</title>\n<desc>{alt}</desc>\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>\n\
+             <text x=\"8\" y=\"30\" {font} font-size=\"20\" font-weight=\"600\" fill=\"#1F2937\">{title}</text>\n\
+             <text {font} font-size=\"13\" fill=\"#566072\">{sentence}</text>\n\
+             <g transform=\"translate(0 {head})\">{}</g>\n</svg>\n",
+            rest.trim_end().strip_suffix("</svg>").ok_or_else(lost)?
+        ))
     }
 
     fn drawn(&self) -> Result<String> {
@@ -300,6 +315,10 @@ mod tests {
         assert!(svg.contains("role=\"img\" aria-label=\"a &lt;b&gt;\""), "{svg}");
         let time = plot(Shape::Time { points: vec![(0, 1.0), (86_400, 7.0)], span: 86_400 });
         assert!(time.contains("01-01 00:00") && !time.contains("NaN"), "{time}");
+        let bars = Shape::Bars(vec![bar("one")]);
+        let file =
+            Plot { title: "A & B".to_owned(), alt: "c".to_owned(), shape: bars }.file().unwrap();
+        assert!(file.contains("A &amp; B</text>") && file.matches("</svg>").count() == 1, "{file}");
         for empty in [Shape::Bars(vec![]), Shape::Time { points: vec![], span: 0 }] {
             assert!(plot(empty).starts_with("<svg"));
         }

@@ -13,8 +13,9 @@ use chrono::NaiveDate;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{
-    Amount, AuditHead, AuditRow, Claim, Clash, Compose, Imported, NewToken, PartnerRecord,
-    ScopeRecord, SealedOriginals, Store, TokenRecord, Usage,
+    Amount, AuditHead, AuditRow, Claim, Clash, Compose, Decide, Imported, NewToken, PartnerRecord,
+    PrivacyAccount, PrivacyEntry, PrivacyState, ScopeRecord, SealedOriginals, Store, TokenRecord,
+    Usage,
 };
 use crate::clock::Clock;
 use crate::error::{Code, Context, Error, Result};
@@ -24,6 +25,7 @@ use crate::pipeline::transform::{Counted, TokenMap};
 
 mod audit;
 mod partners;
+mod privacy;
 mod rotation;
 mod sealed;
 mod tokens;
@@ -243,6 +245,41 @@ impl Store for Sqlite {
     fn forget_usage(&self, partner: &str) -> Result<()> {
         usage::forget(self, partner)
     }
+
+    fn privacy_append(
+        &self,
+        account: PrivacyAccount<'_>,
+        question: Option<&str>,
+        at_seconds: i64,
+        decide: &mut Decide<'_>,
+    ) -> Result<u64> {
+        privacy::append(self, account, question, at_seconds, decide)
+    }
+
+    fn privacy_keep(&self, entry: u64, answer: &[u8]) -> Result<()> {
+        privacy::keep(self, entry, answer)
+    }
+
+    fn privacy_answer(
+        &self,
+        account: PrivacyAccount<'_>,
+        question: &str,
+    ) -> Result<Option<Vec<u8>>> {
+        privacy::answer(self, account, question)
+    }
+
+    fn privacy_sums(&self, account: PrivacyAccount<'_>) -> Result<PrivacyState> {
+        privacy::sums(self, account)
+    }
+
+    fn privacy_entries(
+        &self,
+        partner: Option<&str>,
+        dataset: Option<&str>,
+        visit: &mut dyn FnMut(PrivacyEntry) -> Result<()>,
+    ) -> Result<()> {
+        privacy::entries(self, partner, dataset, visit)
+    }
 }
 
 impl Sqlite {
@@ -424,6 +461,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("migrations/0001.sql")),
     (2, include_str!("migrations/0002.sql")),
     (3, include_str!("migrations/0003.sql")),
+    (4, include_str!("migrations/0004.sql")),
 ];
 
 /// How long a writer waits for another process.

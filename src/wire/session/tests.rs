@@ -64,6 +64,7 @@ fn every_header_takes_effect_whatever_its_case() {
         ("veilflight-dictionaries", "true"),
         ("veilflight-compression", " zstd "),
         ("veilflight-time-zone", "Europe/Zurich"),
+        ("veilflight-epsilon", " 2.5e-1 "),
         ("veilflight-locations", "reuse"),
     ]);
     let expected = Options {
@@ -73,6 +74,7 @@ fn every_header_takes_effect_whatever_its_case() {
             compression: Compression::Zstd,
         },
         time_zone: Some("Europe/Zurich".to_owned()),
+        epsilon: "0.25".parse().ok(),
         reuse_connection: true,
     };
     assert_eq!(session.unwrap().options(), &expected);
@@ -100,13 +102,29 @@ fn a_header_or_a_value_that_does_not_exist_is_refused_and_the_good_ones_are_name
             "utf8",
             "there is no header `veilflight-string`; there are veilflight-strings, \
              veilflight-dictionaries, veilflight-compression, veilflight-time-zone, \
-             veilflight-locations",
+             veilflight-epsilon, veilflight-locations",
         ),
     ] {
         let error = of(&[(name, value)]).unwrap_err();
         assert_eq!(error.code(), Code::RequestInvalid, "{name}");
         assert_eq!(hint(&error), expected);
     }
+}
+
+#[test]
+fn an_epsilon_is_a_plain_decimal_above_zero() {
+    for wrong in
+        ["-0.1", "+1", "0", "0.0", "NaN", "inf", "1e8", "1e-31", "0x1", "1,5", "", "0.1 0.2"]
+    {
+        let error = of(&[("veilflight-epsilon", wrong)]).unwrap_err();
+        assert_eq!(error.code(), Code::RequestInvalid, "`{wrong}`");
+        assert!(hint(&error).contains("takes a decimal above 0"), "{}", hint(&error));
+        let (errors, _) = set(&of(&[]).unwrap(), vec![("epsilon", text(wrong))]);
+        assert_eq!(errors.len(), 1, "`{wrong}`");
+    }
+    // A floating-point number is no decimal.
+    let (errors, _) = set(&of(&[]).unwrap(), vec![("epsilon", Some(Kind::Real(0.1)))]);
+    assert_eq!(errors.len(), 1);
 }
 
 #[test]
@@ -118,6 +136,7 @@ fn what_was_set_comes_back_in_a_cookie_and_any_replica_reads_it() {
             ("dictionary", Some(Kind::Flag(true))),
             ("compression", text("LZ4")),
             ("time_zone", text("+02:00")),
+            ("epsilon", text("0.1")),
             ("locations", text("reuse")),
             ("catalog", text("veilflight")),
             ("schema", text("public")),
@@ -134,6 +153,7 @@ fn what_was_set_comes_back_in_a_cookie_and_any_replica_reads_it() {
             compression: Compression::Lz4,
         },
         time_zone: Some("+02:00".to_owned()),
+        epsilon: "0.1".parse().ok(),
         reuse_connection: true,
     };
     assert_eq!(options, expected);

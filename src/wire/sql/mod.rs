@@ -15,6 +15,7 @@ use crate::pipeline::seal::{schema_encapsulated, schema_message};
 
 pub mod command;
 pub mod info;
+mod lane;
 pub mod metadata;
 pub mod parameters;
 pub mod prepared;
@@ -47,7 +48,7 @@ pub(super) async fn describe(
             return flights.answer(call, descriptor, schema, vec![subject]);
         }
         Command::Statement(sql) => statement::asked(call, sql),
-        Command::Prepared(handle) => flights.handles.open(call.partner().name(), &handle)?,
+        Command::Prepared(handle) => prepared::asked(flights, call, &handle)?,
     };
     statement::describe(flights, call, record, descriptor, asked).await
 }
@@ -67,10 +68,10 @@ pub(super) async fn schema(
             return schema_encapsulated(&metadata::schema(&asked), PLAIN);
         }
         Command::Statement(sql) => statement::asked(call, sql),
-        Command::Prepared(handle) => flights.handles.open(call.partner().name(), &handle)?,
+        Command::Prepared(handle) => prepared::asked(flights, call, &handle)?,
     };
     let planned = statement::plan(flights, call, record, &asked).await?;
-    schema_encapsulated(planned.query.schema(), call.options().format)
+    schema_encapsulated(planned.lane.schema(), call.options().format)
 }
 
 /// Opens the stream of a metadata ticket.

@@ -31,7 +31,7 @@ use crate::pipeline::seal::schema_encapsulated;
 const HANDLE_BYTES_MAX: usize = STATEMENT_BYTES_MAX + PARAMETERS_BYTES_MAX + (1 << 10);
 
 /// The layout of the sealed bytes.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// How long a caller may take to send parameters.
 const BIND_WAIT: Duration = Duration::from_secs(30);
@@ -107,11 +107,11 @@ pub(in crate::wire) async fn create(
     command::without_transaction(request.transaction_id.as_ref())?;
     command::statement_fits(&request.query)?;
     let asked = statement::asked(call, request.query);
-    let query = statement::plan(flights, call, record, &asked).await?.query;
-    let parameters = query.parameters();
+    let lane = statement::plan(flights, call, record, &asked).await?.lane;
+    let parameters = lane.parameters();
     let result = ActionCreatePreparedStatementResult {
         prepared_statement_handle: flights.handles.seal(call.partner().name(), &asked)?,
-        dataset_schema: schema_encapsulated(query.schema(), call.options().format)?,
+        dataset_schema: schema_encapsulated(lane.schema(), call.options().format)?,
         // Nothing says that there are none.
         parameter_schema: if parameters.fields().is_empty() {
             Bytes::new()
@@ -120,6 +120,15 @@ pub(in crate::wire) async fn create(
         },
     };
     Ok(result.as_any().encode_to_vec().into())
+}
+
+/// What a call asks with a handle: the statement as it was prepared, at the call's own cost where it names one.
+///
+/// # Errors
+/// Those of [`Handles::open`].
+pub(super) fn asked(flights: &Flights, call: &Call, handle: &[u8]) -> Result<Asked> {
+    let asked = flights.handles.open(call.partner().name(), handle)?;
+    Ok(Asked { epsilon: call.options().epsilon.or(asked.epsilon), ..asked })
 }
 
 /// Lets go of a handle, which is nothing but a look at whether it is one.
@@ -204,6 +213,7 @@ mod tests {
             sql: "SELECT $1".to_owned(),
             parameters: vec![1, 2].into(),
             time_zone: Some("UTC".to_owned()),
+            epsilon: "0.5".parse().ok(),
         }
     }
 

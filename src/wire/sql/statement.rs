@@ -4,15 +4,18 @@
 use std::sync::Arc;
 
 use arrow_flight::{FlightDescriptor, FlightInfo};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::authenticate::Call;
 use super::super::flights::{Flights, Opened};
+use super::super::privacy;
 use super::super::record::Record;
+use super::super::session::Options;
 use super::super::ticket::{Asked, Read, Seen, Subject, Ticket};
+use super::lane::Lane;
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Error, Hint, Result};
-use crate::pipeline::query::{Query, Statement, Terms, View};
+use crate::pipeline::query::{Statement, View};
 use crate::pipeline::seal::{schema_encapsulated, schema_message};
 use crate::policy::Policy;
 use crate::policy::plan::access;
@@ -22,16 +25,16 @@ const WORD_CHARS_MAX: usize = 80;
 
 /// A statement that was planned over the datasets that it names.
 pub(in crate::wire) struct Planned {
-    /// What the engine made of it.
-    pub(super) query: Query,
+    /// What was made of it.
+    pub(in crate::wire) lane: Lane,
     /// The datasets, in the state in which they are now.
     seen: Vec<Seen>,
 }
 
 /// What a call asks with a statement.
-pub(super) fn asked(call: &Call, sql: String) -> Asked {
-    let time_zone = call.options().time_zone.clone();
-    Asked { sql, time_zone, ..Asked::default() }
+pub(in crate::wire) fn asked(call: &Call, sql: String) -> Asked {
+    let Options { time_zone, epsilon, .. } = call.options().clone();
+    Asked { sql, time_zone, epsilon, ..Asked::default() }
 }
 
 /// Plans a statement over the datasets as they are now, and opens the call's record before anything is
@@ -40,7 +43,7 @@ pub(super) fn asked(call: &Call, sql: String) -> Asked {
 /// # Errors
 /// [`Code::DatasetUnknown`] for a name that the partner's catalogue does not hold, and those of parsing
 /// and planning.
-pub(super) async fn plan(
+pub(in crate::wire) async fn plan(
     flights: &Flights,
     call: &Call,
     record: &mut Record,
@@ -76,8 +79,8 @@ pub(super) async fn plan(
         seen.push(Seen::of(&plan, &snapshot));
         views.push(View { plan, snapshot });
     }
-    let query = flights.engine.plan(&statement, &terms(asked), views).await?;
-    Ok(Planned { query, seen })
+    let lane = Lane::of(flights, &statement, asked, views).await?;
+    Ok(Planned { lane, seen })
 }
 
 /// The statement whose answer is all of a view.
@@ -101,8 +104,8 @@ pub(in crate::wire) async fn plan_view(
     let seen = vec![Seen::of(&plan, &snapshot)];
     let statement = Statement::parse(&asked.sql)?;
     let views = vec![View { plan, snapshot }];
-    let query = flights.engine.plan(&statement, &terms(&asked), views).await?;
-    Ok((asked, Planned { query, seen }))
+    let lane = Lane::of(flights, &statement, &asked, views).await?;
+    Ok((asked, Planned { lane, seen }))
 }
 
 /// The answer that describes a statement's answer: one endpoint a shard.
@@ -129,14 +132,15 @@ pub(in crate::wire) fn info(
     call: &Call,
     descriptor: FlightDescriptor,
     asked: Asked,
-    Planned { query, seen }: Planned,
+    planned: Planned,
 ) -> Result<FlightInfo> {
-    if asked.parameters.is_empty() && !query.parameters().fields().is_empty() {
-        return Err(unbound(query.parameters().fields().len()));
+    let app_metadata = planned.told()?.to_string().into();
+    let Planned { lane, seen } = planned;
+    if asked.parameters.is_empty() && !lane.parameters().fields().is_empty() {
+        return Err(unbound(lane.parameters().fields().len()));
     }
-    let policies: serde_json::Map<_, _> =
-        seen.iter().map(|seen| (seen.dataset.clone(), seen.policy_digest.clone().into())).collect();
-    let mut columns = query.reads();
+    let asked = lane.settled(asked);
+    let mut columns = lane.reads();
     let reads: Vec<Read> = seen
         .into_iter()
         .map(|seen| {
@@ -145,13 +149,29 @@ pub(in crate::wire) fn info(
             Read { seen, columns }
         })
         .collect();
-    let schema = schema_encapsulated(query.schema(), call.options().format)?;
-    let subjects = (0..query.shards())
+    let schema = schema_encapsulated(lane.schema(), call.options().format)?;
+    let subjects = (0..lane.shards())
         .map(|shard| Subject::Query { asked: asked.clone(), reads: reads.clone(), shard })
         .collect();
     let info = flights.answer(call, descriptor, schema, subjects)?;
-    let app_metadata = json!({ "policies": policies }).to_string().into();
-    Ok(FlightInfo { ordered: query.ordered(), app_metadata, ..info })
+    Ok(FlightInfo { ordered: lane.ordered(), app_metadata, ..info })
+}
+
+impl Planned {
+    /// What is told of it beside its schema: the policies that answer, and what it costs where noise does.
+    ///
+    /// # Errors
+    /// Those of [`privacy::cost`].
+    pub(in crate::wire) fn told(&self) -> Result<Value> {
+        let digest = |seen: &Seen| (seen.dataset.clone(), seen.policy_digest.clone().into());
+        let policies: serde_json::Map<String, Value> = self.seen.iter().map(digest).collect();
+        Ok(match &self.lane {
+            Lane::Plain(_) => json!({ "policies": policies }),
+            Lane::Noisy(inquiry) => {
+                json!({ "policies": policies, "privacy": privacy::cost(inquiry)? })
+            }
+        })
+    }
 }
 
 /// Opens the stream of one shard of a statement's answer.
@@ -182,13 +202,16 @@ pub(in crate::wire) async fn open(
     }
     let allowances: Vec<_> = views.iter().map(|view| view.plan.allowance()).collect();
     let planned: Vec<_> = views.iter().map(|view| view.plan.access().clone()).collect();
-    let query = flights.engine.plan(&statement, &terms(asked), views).await?;
+    let lane = Lane::of(flights, &statement, asked, views).await?;
     // An answer that is made row by row is pulled in parallel, and its streams count as pulls. With a turn
     // for each, one shard would wait for the end of another, and in the end in vain.
-    let reservation = if query.is_by_row() {
-        flights.admission.reserve_shard(call.partner(), &allowances).await?
-    } else {
-        flights.admission.reserve_query(call.partner(), &allowances).await?
+    let reservation = match &lane {
+        Lane::Plain(query) if query.is_by_row() => {
+            flights.admission.reserve_shard(call.partner(), &allowances).await?
+        }
+        Lane::Plain(_) | Lane::Noisy(_) => {
+            flights.admission.reserve_query(call.partner(), &allowances).await?
+        }
     };
     // Much may have happened while it waited.
     flights.under_way(ticket)?;
@@ -200,19 +223,22 @@ pub(in crate::wire) async fn open(
             return Err(Error::new(Code::TicketStale, "a grant ended while the statement waited"));
         }
     }
-    let schema = schema_message(query.schema(), ticket.format);
+    let schema = schema_message(lane.schema(), ticket.format);
     let (partner, entry) = (call.partner(), record.hand_over()?);
-    let sealed = flights.engine.open(partner, query, shard, ticket.format, reservation, entry)?;
+    let sealed = match lane {
+        Lane::Plain(query) => {
+            flights.engine.open(partner, query, shard, ticket.format, reservation, entry)?
+        }
+        Lane::Noisy(inquiry) => {
+            flights.curator.open(partner, inquiry, ticket.format, reservation, entry)?
+        }
+    };
     Ok((schema, sealed))
 }
 
 /// The policies that a ticket was issued under, where all are still in force and still grant.
 fn policies_of(flights: &Flights, ticket: &Ticket) -> Result<Vec<Arc<Policy>>> {
     ticket.subject.seen().map(|seen| flights.policy_of(&ticket.partner, seen)).collect()
-}
-
-fn terms(asked: &Asked) -> Terms {
-    Terms { parameters: asked.parameters.clone(), time_zone: asked.time_zone.clone() }
 }
 
 fn unbound(open: usize) -> Error {
@@ -255,6 +281,6 @@ fn find(word: &str, granted: &[Arc<Policy>]) -> Result<Arc<Policy>> {
     Err(Error::new(Code::DatasetUnknown, format!("no dataset `{shown}`")).hinting(Hint::new(&hint)))
 }
 
-fn means(word: &str, policy: &Policy) -> bool {
+pub(crate) fn means(word: &str, policy: &Policy) -> bool {
     policy.names().any(|name| word.eq_ignore_ascii_case(name))
 }

@@ -57,6 +57,15 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn build_with(custody: &Custody, ear: &Ear) -> Result<Built> {
+    build_by(custody, ear, 2, 64 << 20)
+}
+
+pub(super) fn build_by(
+    custody: &Custody,
+    watch: &dyn Watch,
+    threads: usize,
+    memory_bytes: usize,
+) -> Result<Built> {
     let releases = releases(custody);
     let policy = Arc::new(load(&custody.policies().join("people.yaml")).unwrap().policy);
     let lock = releases.lock("people")?;
@@ -67,9 +76,9 @@ fn build_with(custody: &Custody, ear: &Ear) -> Result<Built> {
         clock: &*custody.clock,
         reason: None,
         keep: false,
-        threads: 2,
-        memory_bytes: 64 << 20,
-        watch: ear,
+        threads,
+        memory_bytes,
+        watch,
     })
 }
 

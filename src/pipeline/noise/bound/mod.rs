@@ -1,2 +1,101 @@
 //! Exact answers over bounded contributions: who contributes to how many groups, with how many rows, between
 //! which values. Adds no noise: what it gives goes to `super::mechanism` alone.
+//!
+//! The engine runs the statement's rows (`Question::rows`); each of its streams numbers groups (`groups`),
+//! rounds values to steps (`steps`) and puts rows by their unit into parts (`parts`), which memory bounds and
+//! files take what it does not hold. Then part by part what each unit contributes is chosen (`choice`, in the
+//! order of `keyed`) and summed (`tally`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use datafusion::execution::context::SessionState;
+
+use self::choice::Rule;
+use self::groups::Public;
+use self::keyed::Order;
+use self::parts::Shared;
+use self::steps::Stepper;
+use self::work::{Over, Task, Work, all, some};
+use super::question::{Exact, Question};
+use crate::error::{Code, Error, Result};
+use crate::keys::ColumnKeys;
+use crate::pipeline::query::streams;
+
+mod choice;
+mod groups;
+mod keyed;
+mod parts;
+mod steps;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod work;
+
+/// Answers a question exactly, over what each unit contributes at most: each unit to at most
+/// `bounding.groups` groups, with at most `bounding.rows` rows each. Which ones, `keys` decide.
+///
+/// Must be called on the threads that are to work. It reads all that the question's plan reads, whatever it
+/// finds, and holds no more than the session's memory pool gives it, but for the answer itself.
+///
+/// PRIVACY: what it gives differs, between two tables that differ by all rows of one unit, by at most what
+/// the question's bounds say; see the tests in `tests/neighbours.rs`.
+///
+/// # Errors
+/// [`Code::QueryMemory`] where neither memory nor the folder for spilled data has room, and what the engine
+/// and the views' scans say.
+pub(in crate::pipeline::noise) async fn exact(
+    question: &Question,
+    state: &SessionState,
+    keys: &ColumnKeys,
+) -> Result<Exact> {
+    let (exact, spilled) = gathered(question, state, keys).await?;
+    tracing::debug!(spilled, "contributions were bounded");
+    Ok(exact)
+}
+
+/// The answer, and how many bytes were written to files for it.
+async fn gathered(
+    question: &Question,
+    state: &SessionState,
+    keys: &ColumnKeys,
+) -> Result<(Exact, u64)> {
+    let streams = streams(&question.rows, state).await?;
+    let environment = state.runtime_env();
+    let task = Arc::new(Task {
+        keys: question.keys.clone(),
+        measures: question.measures.clone(),
+        steppers: question.values.iter().map(|value| Stepper::new(&value.bounds)).collect(),
+        pool: Arc::clone(&environment.memory_pool),
+        shared: Shared {
+            rule: Rule::new(&question.bounding, question.values.len()),
+            order: Order::new(keys)?,
+            disk: Arc::clone(&environment.disk_manager),
+            over: AtomicBool::new(false),
+            spilled: AtomicU64::new(0),
+        },
+    });
+    let _over = Over(Arc::clone(&task));
+    let public = Public::new(&question.keys, &task.shared.order)?.map(Arc::new);
+    let workers = streams.len().max(1);
+    let parcels = all(streams.into_iter().map(|stream| {
+        let (task, public) = (Arc::clone(&task), public.clone());
+        async move { task.gather(stream, public.as_deref()).await }
+    }));
+    let joined = task.joined(parcels.await?, public.as_deref())?;
+    let (groups, contents) = (joined.groups, Arc::new(joined.contents));
+    let work = Arc::new(Work::new(joined.sources));
+    let tallies = all((0..workers).map(|worker| {
+        let (task, work, contents) = (Arc::clone(&task), Arc::clone(&work), Arc::clone(&contents));
+        async move { task.resolve(worker == 0, &work, groups, &contents).await }
+    }));
+    let mut tallies = tallies.await?.into_iter().flatten();
+    let first = tallies.next().ok_or_else(|| Error::new(Code::Internal, "nobody worked"))?;
+    let mut tally = first.sums;
+    tallies.for_each(|other| tally.merge(&other.sums));
+    let exact = match &public {
+        Some(_) => Exact { keys: joined.keys, groups, measured: tally.measured(None) },
+        None => some(&question.measures, tally, &joined.keys)?,
+    };
+    Ok((exact, task.shared.spilled.load(Ordering::Relaxed)))
+}

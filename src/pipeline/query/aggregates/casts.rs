@@ -56,7 +56,7 @@ impl TypeOf for Expr {
 }
 
 /// Whether every value of a type is one of the other, so that a cast cannot fail.
-fn widens(from: &DataType, to: &DataType) -> bool {
+pub(in crate::pipeline) fn widens(from: &DataType, to: &DataType) -> bool {
     use DataType::{
         Binary, BinaryView, Date32, Decimal32, Decimal64, Decimal128, Float32, Float64, Int8,
         Int16, Int32, Int64, LargeBinary, LargeUtf8, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,

@@ -111,17 +111,12 @@ fn join(held: &mut Vec<Item>, most: Option<usize>) {
         same
     });
     if let Some(most) = most {
-        keep(held, most, |item| item.place);
+        let (mut last, mut count) = (None, 0);
+        held.retain(|item| {
+            let at = Some(item.place);
+            count = if at == last { count + 1 } else { 1 };
+            last = at;
+            count <= most
+        });
     }
-}
-
-/// Keeps at most so many items of each place; they are in the order of places.
-pub(super) fn keep<T>(items: &mut Vec<T>, most: usize, place: impl Fn(&T) -> u32) {
-    let (mut last, mut count) = (None, 0);
-    items.retain(|item| {
-        let at = Some(place(item));
-        count = if at == last { count + 1 } else { 1 };
-        last = at;
-        count <= most
-    });
 }

@@ -318,9 +318,14 @@ impl Groups {
         values.map(|(pair, rows)| (first(*pair), second(*pair), *rows))
     }
 
+    /// The same as [`pair`]s, which are let go.
+    pub(super) fn take_units(&mut self) -> HashSet<u64, Fast> {
+        std::mem::take(&mut self.units)
+    }
+
     /// Combinations and codes of persons, in no order.
-    pub(super) fn units(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.units.iter().map(|pair| (first(*pair), second(*pair)))
+    fn units(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.units.iter().copied().map(pair)
     }
 }
 
@@ -331,6 +336,11 @@ pub(super) struct Bytes {
     pub(super) stay: usize,
     /// What can be put aside: who is behind combinations, and which values they have.
     pub(super) loose: usize,
+}
+
+/// The two numbers of a pair.
+pub(super) fn pair(pair: u64) -> (u32, u32) {
+    (first(pair), second(pair))
 }
 
 fn index(code: u32) -> usize {

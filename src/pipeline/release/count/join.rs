@@ -1,13 +1,13 @@
 //! Groups of all threads as one table, in the order of leaves, with what was put aside. Counts nothing again.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::Counted;
 use super::aside::Aside;
-use super::deal::{Deal, Item, keep};
+use super::deal::{Deal, Item};
 use super::distinct::NOWHERE;
-use super::groups::{Fast, Groups};
+use super::groups::{Fast, Groups, pair};
+use super::order::{Merged, in_order, in_threads, index, of};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::release::table::{Hierarchy, Lists, Sensitive, Table};
 
@@ -43,39 +43,34 @@ pub(super) fn join(parts: Parts, stop: &dyn Fn() -> Result<()>) -> Result<Table>
     let is_population = population.is_some();
     let mut all: Vec<Groups> = counted.groups;
     all.extend(population.into_iter().flatten());
-    let order = order(&all);
-    let quasi = hierarchies.len();
-    let mut leaves: Vec<Vec<u32>> = vec![Vec::new(); quasi];
+    let mut leaves: Vec<Vec<u32>> = vec![Vec::new(); hierarchies.len()];
     let mut rows: Vec<u64> = Vec::new();
     let mut people: Vec<u64> = Vec::new();
     // By thread, by combination: its place in the table.
     let mut places: Vec<Vec<u32>> =
         all.iter().map(|groups| vec![NOWHERE; groups.rows.len()]).collect();
-    let mut before: Option<(u32, u32)> = None;
-    for (thread, combination) in order {
-        let at = (thread, combination);
-        if before.is_none_or(|before| compare(&all, before, at).is_ne()) {
-            for (column, leaves) in leaves.iter_mut().enumerate() {
-                leaves.push(leaf(&all, at, column));
-            }
+    in_order(&mut all, &hierarchies, &mut |met| {
+        if let Some(fresh) = met.fresh {
+            leaves.iter_mut().zip(fresh).for_each(|(leaves, leaf)| leaves.push(*leaf));
             rows.push(0);
-            people.push(0);
+            if is_population {
+                people.push(0);
+            }
         }
-        before = Some(at);
-        let (thread, combination) = (index(thread), index(combination));
-        let counted = all.get(thread).and_then(|groups| groups.rows.get(combination)).copied();
-        let to = if thread < own { rows.last_mut() } else { people.last_mut() };
+        let to = if met.thread < own { rows.last_mut() } else { people.last_mut() };
         if let Some(to) = to {
-            *to += counted.unwrap_or(0);
+            *to += met.rows;
         }
         let place = u32::try_from(rows.len() - 1).ok().filter(|place| *place < NOWHERE);
         let place = place.ok_or_else(|| {
             Error::new(Code::QueryMemory, "there are too many distinct combinations")
         })?;
-        if let Some(to) = places.get_mut(thread).and_then(|of| of.get_mut(combination)) {
+        let places = places.get_mut(met.thread);
+        if let Some(to) = places.and_then(|of| of.get_mut(index(met.combination))) {
             *to = place;
         }
-    }
+        Ok(())
+    })?;
     let count = rows.len();
     let datasets = all.get(..own).unwrap_or_default();
     for ((at, sensitive), values_of) in sensitive.iter_mut().enumerate().zip(&values_of) {
@@ -86,9 +81,12 @@ pub(super) fn join(parts: Parts, stop: &dyn Fn() -> Result<()>) -> Result<Table>
     }
     let units = match (units, &aside) {
         (None, _) => None,
-        (Some(Units::Here(units_of)), _) => {
-            Some(units_here(datasets, (&places, &units_of), count, persons_max))
-        }
+        (Some(Units::Here(units_of)), _) => Some(units_here(
+            all.get_mut(..own).unwrap_or_default(),
+            (&places, &units_of),
+            count,
+            persons_max,
+        )?),
         (Some(Units::Aside), Some(aside)) => {
             Some(units_aside(aside, &places, count, persons_max, stop)?)
         }
@@ -159,25 +157,33 @@ fn values_aside(
     deal.lists(None, stop, |item| (item.item, item.rows))
 }
 
-/// The persons behind each combination, at most so many.
+/// The persons behind each combination, at most so many. Groups have none afterwards.
 fn units_here(
-    datasets: &[Groups],
+    datasets: &mut [Groups],
     (places, units): (&[Vec<u32>], &[Vec<u32>]),
     count: usize,
     most: Option<usize>,
-) -> Lists<u32> {
-    let mut found: Vec<(u32, u32)> = Vec::new();
-    for ((groups, places), units) in datasets.iter().zip(places).zip(units) {
-        let pairs = groups.units();
-        let pairs = pairs.map(|(combination, code)| (of(places, combination), of(units, code)));
-        found.extend(pairs.filter(|(_, unit)| *unit != NOWHERE));
-    }
-    found.sort_unstable();
-    found.dedup();
-    if let Some(most) = most {
-        keep(&mut found, most, |(place, _)| *place);
-    }
-    lists(found.into_iter(), count)
+) -> Result<Lists<u32>> {
+    let sort = |groups: &mut Groups, places: &[u32], units: &[u32]| {
+        let pairs = groups.take_units();
+        let mut found: Vec<(u32, u32)> = Vec::with_capacity(pairs.len());
+        let named = |(combination, code)| (of(places, combination), of(units, code));
+        found.extend(pairs.into_iter().map(pair).map(named).filter(|(_, unit)| *unit != NOWHERE));
+        found.sort_unstable();
+        found
+    };
+    let parts = datasets.iter_mut().zip(places).zip(units);
+    let parts = parts.map(|((groups, places), units)| move || sort(groups, places, units));
+    let mut last = None;
+    let fresh = |(_, pair): &(usize, (u32, u32))| last.replace(*pair) != Some(*pair);
+    let found = Merged::new(in_threads(parts)?).filter(fresh).map(|(_, pair)| pair);
+    let (mut place, mut seen) = (NOWHERE, 0);
+    let kept = found.filter(|(at, _)| {
+        seen = if *at == place { seen + 1 } else { 1 };
+        place = *at;
+        most.is_none_or(|most| seen <= most)
+    });
+    Ok(lists(kept, count))
 }
 
 /// The same of what was put aside. Persons are numbered as they are met there: numbers say who is the same, and
@@ -214,36 +220,6 @@ fn units_aside(
 
 fn of_thread(items: &[Vec<u32>], thread: u32, at: u32) -> u32 {
     items.get(index(thread)).map_or(NOWHERE, |items| of(items, at))
-}
-
-/// The combinations of all threads that were met, in the order of their leaves.
-fn order(all: &[Groups]) -> Vec<(u32, u32)> {
-    let mut order = Vec::with_capacity(all.iter().map(|groups| groups.rows.len()).sum());
-    for (thread, groups) in (0_u32..).zip(all) {
-        let met = (0_u32..).zip(&groups.rows).filter(|(_, rows)| **rows > 0);
-        order.extend(met.map(|(combination, _)| (thread, combination)));
-    }
-    order.sort_unstable_by(|one, other| compare(all, *one, *other).then(one.cmp(other)));
-    order
-}
-
-fn compare(all: &[Groups], one: (u32, u32), other: (u32, u32)) -> Ordering {
-    let columns = all.first().map_or(0, |groups| groups.leaves.len());
-    let differ = (0..columns).map(|column| leaf(all, one, column).cmp(&leaf(all, other, column)));
-    differ.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-}
-
-fn leaf(all: &[Groups], (thread, combination): (u32, u32), column: usize) -> u32 {
-    let leaves = all.get(index(thread)).and_then(|groups| groups.leaves.get(column));
-    leaves.map_or(NOWHERE, |leaves| of(leaves, combination))
-}
-
-fn index(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-fn of(items: &[u32], at: u32) -> u32 {
-    items.get(index(at)).copied().unwrap_or(NOWHERE)
 }
 
 /// Lists by combination, of items in the order of combinations.

@@ -30,6 +30,7 @@ mod deal;
 mod distinct;
 mod groups;
 mod join;
+mod order;
 #[cfg(test)]
 mod tests;
 

@@ -17,15 +17,16 @@ pub(super) fn told_of(
     description: &str,
     view_of: Option<&str>,
 ) -> HashMap<String, String> {
-    let (access, group_min) = match plan.access() {
-        Access::Rows => ("rows", None),
-        Access::Aggregates { group_min } => ("aggregates", Some(group_min.to_string())),
-        Access::Dp(_) => ("dp", None),
+    let (access, group_min, unit) = match plan.access() {
+        Access::Rows => ("rows", None, None),
+        Access::Aggregates { group_min } => ("aggregates", Some(group_min.to_string()), None),
+        Access::Dp(grant) => ("dp", None, Some(grant.unit.clone())),
     };
     let description = Some(description.to_owned()).filter(|words| !words.is_empty());
     [
         ("veilflight.access", Some(access.to_owned())),
         ("veilflight.group_min", group_min),
+        ("veilflight.dp.unit", unit),
         ("veilflight.description", description),
         ("veilflight.view_of", view_of.map(str::to_owned)),
     ]

@@ -1,9 +1,22 @@
 //! What differential privacy is promised with: budgets, bounds of contributions and of values, public keys.
-//! Types only; the grammar is in `raw/`, the arithmetic of budgets in `budget/`, the noise in `pipeline/noise/`.
+//! The types, and what policies may say of them; the arithmetic of budgets is in `budget/`, the noise in
+//! `pipeline/noise/`.
 
 use std::collections::BTreeMap;
 
 use super::decimal::Decimal;
+
+mod diff;
+mod explain;
+mod file;
+mod resolve;
+mod schema;
+
+pub(super) use diff::{changes, privacy_changes};
+pub(super) use explain::{sentence, sentences};
+pub(super) use resolve::{Beside, grant, privacy};
+pub use resolve::{DpPlaces, KEYS_MAX, accounting, is_learned};
+pub(super) use schema::{bounds, delta, epsilon, keys, query, schema};
 
 /// Privacy loss as policies, statements and people state it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

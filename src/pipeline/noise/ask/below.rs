@@ -1,0 +1,210 @@
+//! What stands below the one aggregation of a statement, written out: conditions and columns as expressions
+//! over the dataset's own columns, whatever names and steps the statement gave them. Decides nothing about
+//! what may be asked but the shape.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchemaRef, DataFusionError, TableReference};
+use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, TableSource};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+
+use crate::error::{Code, Error, Result};
+use crate::pipeline::query::{UNIT_COLUMN, refused};
+
+/// The rows that an aggregation is of.
+pub(super) struct Below {
+    /// The scan of the dataset, with its column of units.
+    pub(super) scan: LogicalPlan,
+    /// What the aggregation calls its columns.
+    input: DFSchemaRef,
+    /// What each of them is, over the scan.
+    columns: Vec<Expr>,
+    /// Which rows there are: all of these hold.
+    pub(super) conditions: Vec<Expr>,
+    name: TableReference,
+    simplifier: ExprSimplifier,
+}
+
+/// The columns of a step, and the conditions so far.
+struct Step {
+    name: TableReference,
+    columns: Vec<Expr>,
+    conditions: Vec<Expr>,
+}
+
+impl Below {
+    /// Writes out what an aggregation is of.
+    ///
+    /// # Errors
+    /// [`Code::NoisyOnly`] where it is more than rows of one dataset, chosen one by one.
+    pub(super) fn of(
+        aggregate: &Aggregate,
+        source: &Arc<dyn TableSource>,
+        state: &SessionState,
+    ) -> Result<Self> {
+        let Step { name, columns, conditions } = walk(&aggregate.input)?;
+        let scan = LogicalPlanBuilder::scan(name.clone(), Arc::clone(source), None)
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(broken)?;
+        let context = SimplifyContext::builder()
+            .with_schema(Arc::clone(scan.schema()))
+            .with_config_options(Arc::clone(state.config_options()))
+            .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+            .build();
+        Ok(Self {
+            scan,
+            input: Arc::clone(aggregate.input.schema()),
+            columns,
+            conditions,
+            name,
+            simplifier: ExprSimplifier::new(context),
+        })
+    }
+
+    /// An expression of the aggregation over the dataset's columns.
+    pub(super) fn written_out(&self, expr: &Expr) -> Result<Expr> {
+        written_out(expr, &self.input, &self.columns)
+    }
+
+    /// The same expression with what is known of it worked out: all that runs, and all that statements are
+    /// compared by, went through here.
+    ///
+    /// # Errors
+    /// [`Code::SqlInvalid`] where a value of the statement's own cannot be computed.
+    pub(super) fn simple(&self, expr: Expr) -> Result<Expr> {
+        self.simplifier.simplify(expr).map_err(|error| {
+            Error::new(Code::SqlInvalid, "a value of the statement cannot be computed")
+                .because(error)
+        })
+    }
+
+    /// The schema of the scan.
+    pub(super) fn schema(&self) -> &DFSchemaRef {
+        self.scan.schema()
+    }
+
+    /// The column of units.
+    pub(super) fn unit(&self) -> Expr {
+        Expr::Column(Column::new(Some(self.name.clone()), UNIT_COLUMN))
+    }
+}
+
+fn walk(plan: &LogicalPlan) -> Result<Step> {
+    match plan {
+        LogicalPlan::TableScan(scan) => {
+            if scan.projection.is_some() || !scan.filters.is_empty() || scan.fetch.is_some() {
+                return Err(Error::new(Code::Internal, "a scan was changed before its time"));
+            }
+            let name = scan.table_name.clone();
+            let column = |name: &TableReference, field: &str| {
+                Expr::Column(Column::new(Some(name.clone()), field))
+            };
+            let fields = scan.projected_schema.fields().iter();
+            let columns = fields.map(|field| column(&name, field.name())).collect();
+            Ok(Step { name, columns, conditions: Vec::new() })
+        }
+        LogicalPlan::SubqueryAlias(alias) => walk(&alias.input),
+        LogicalPlan::Filter(filter) => {
+            let mut step = walk(&filter.input)?;
+            let predicate = written_out(&filter.predicate, filter.input.schema(), &step.columns)?;
+            step.conditions.push(predicate);
+            Ok(step)
+        }
+        LogicalPlan::Projection(projection) => {
+            let mut step = walk(&projection.input)?;
+            let out = |expr| written_out(expr, projection.input.schema(), &step.columns);
+            step.columns = projection.expr.iter().map(out).collect::<Result<_>>()?;
+            Ok(step)
+        }
+        other => Err(refused(shape(other))),
+    }
+}
+
+/// An expression whose columns are replaced by what they stand for, without names that are given in it.
+fn written_out(expr: &Expr, schema: &DFSchemaRef, columns: &[Expr]) -> Result<Expr> {
+    row_by_row(expr)?;
+    let mut lost = false;
+    let replaced = expr.clone().transform_up(|part| {
+        Ok(match part {
+            Expr::Column(column) => {
+                let at = schema.maybe_index_of_column(&column);
+                match at.and_then(|at| columns.get(at)) {
+                    Some(expr) => Transformed::yes(expr.clone()),
+                    None => {
+                        lost = true;
+                        Transformed::no(Expr::Column(column))
+                    }
+                }
+            }
+            Expr::Alias(alias) => Transformed::yes(*alias.expr),
+            other => Transformed::no(other),
+        })
+    });
+    let replaced = replaced.map_err(broken)?.data;
+    if lost {
+        return Err(Error::new(Code::Internal, "a column is not one of its input's"));
+    }
+    Ok(replaced)
+}
+
+/// Refuses an expression that looks at more than one row.
+pub(super) fn row_by_row(expr: &Expr) -> Result<()> {
+    let mut beyond = None;
+    let walked = expr.apply(|part| {
+        beyond = match part {
+            Expr::Exists(_)
+            | Expr::InSubquery(_)
+            | Expr::ScalarSubquery(_)
+            | Expr::SetComparison(_)
+            | Expr::OuterReferenceColumn(..) => Some(SUBQUERY),
+            Expr::WindowFunction(_) => Some(WINDOW),
+            Expr::AggregateFunction(_) => Some(NESTED),
+            Expr::Unnest(_) => Some(LISTS),
+            Expr::GroupingSet(_) => Some(SETS),
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        Ok(TreeNodeRecursion::Stop)
+    });
+    walked.map_err(broken)?;
+    beyond.map_or(Ok(()), |text| Err(refused(text)))
+}
+
+pub(super) const SUBQUERY: &str =
+    "subqueries in expressions are not answered with noise: ask first, and write the value";
+pub(super) const WINDOW: &str = "window functions are not answered with noise: write `GROUP BY`, and order or number the answer yourself";
+pub(super) const NESTED: &str = "an aggregation of an aggregation is not answered with noise: ask the inner one, and compute with its answer";
+const LISTS: &str = "lists are not answered with noise: name single values";
+pub(super) const SETS: &str =
+    "GROUPING SETS, ROLLUP and CUBE are not answered with noise: ask one `GROUP BY` at a time";
+pub(super) const DISTINCT: &str =
+    "write `GROUP BY` with `COUNT(*)` instead of `DISTINCT`: values that many have are counted";
+const JOIN: &str =
+    "joins are not answered with noise: a dataset is asked alone; join the answers yourself";
+const UNION: &str = "set operations are not answered with noise: ask each side by itself";
+
+/// Why a node has no place below or above an aggregation.
+pub(super) fn shape(node: &LogicalPlan) -> &'static str {
+    match node {
+        LogicalPlan::Join(_) => JOIN,
+        LogicalPlan::Subquery(_) => SUBQUERY,
+        LogicalPlan::Union(_) => UNION,
+        LogicalPlan::Window(_) => WINDOW,
+        LogicalPlan::Unnest(_) => LISTS,
+        LogicalPlan::Distinct(_) => DISTINCT,
+        LogicalPlan::Aggregate(_) => NESTED,
+        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => {
+            "ORDER BY and LIMIT stand above the aggregation, not below it: choose rows by `WHERE`"
+        }
+        _ => {
+            "write one aggregation over the dataset: `SELECT COUNT(*) FROM dataset WHERE ... GROUP BY ...`"
+        }
+    }
+}
+
+/// A plan of ours that the engine does not take.
+pub(super) fn broken(cause: DataFusionError) -> Error {
+    Error::new(Code::Internal, "a plan of noisy aggregates cannot be made").because(cause)
+}
