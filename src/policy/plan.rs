@@ -126,8 +126,8 @@ impl Plan {
 /// counts, then the one for aggregates.
 ///
 /// # Errors
-/// [`Code::DatasetUnknown`] without a grant, [`Code::DatasetUnavailable`] where the
-/// policy asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
+/// [`Code::DatasetUnknown`] without a grant, [`Code::DatasetUnavailable`] where the policy lacks what its
+/// grant needs, [`Code::SchemaDrift`] where columns and rules do not match.
 pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate) -> Result<Plan> {
     let grant = grant(policy, partner, today)?;
     if matches!(grant.access, Access::Aggregates { .. }) && policy.unit.is_none() {
