@@ -384,7 +384,8 @@ mod tests {
         assert_eq!(*planned("unit: a", &ended).unwrap().access(), aggregates);
         let others = "{partner: desy, access: rows}";
         assert_eq!(planned("unit: a", others).unwrap_err().code(), Code::DatasetUnknown);
-        let noise = "{partner: cern, access: dp, epsilon: 1.0, groups_max: 1, rows_max: 1}";
+        let noise = "{partner: cern, access: dp, epsilon: 1.0, groups_max: 1, rows_max: 1, \
+                     dangerous_rows_and_dp: true}";
         let alone = planned("unit: a", noise).unwrap();
         assert!(matches!(alone.access(), Access::Dp(grant) if grant.rows_max == 1));
         let own = noise.replace("groups_max", "unit: a, groups_max");

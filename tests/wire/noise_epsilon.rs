@@ -1,7 +1,7 @@
 //! How much two tables that differ by one person can be told apart by answers over the wire, measured: two servers,
 //! parquet files with and without a person who has thousands of rows in many groups, and the same questions.
 
-use super::noise::{QUICK, VISITS, Visit, column, folder_of, visits, write_visits};
+use super::noise::{QUICK, VISITS, Visit, column, folder_of, spent, visits, write_visits};
 use super::sql::Asker;
 use crate::shared::every_case;
 use crate::site::Site;
