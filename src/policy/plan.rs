@@ -391,6 +391,7 @@ mod tests {
         let own = noise.replace("groups_max", "unit: a, groups_max");
         assert_eq!(planned("", &own).unwrap().unit(), Some("a"));
         assert_eq!(planned("", ROWS).unwrap().unit(), None);
+        let noise = noise.replace("groups_max", "dangerous_aggregates_and_dp: true, groups_max");
         for both in [format!("{noise}, {AGGREGATES}"), format!("{AGGREGATES}, {noise}")] {
             assert_eq!(*planned("unit: a", &both).unwrap().access(), aggregates);
         }
