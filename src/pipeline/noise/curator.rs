@@ -170,7 +170,7 @@ impl Curator {
             entry.close(Outcome::Failed(error.code()), 0, 0)?;
             return Err(error);
         }
-        let subject = format!("an answer with noise over `{}`", looked.account.dataset);
+        let subject = format!("an answer with noise over `{}`", looked.asked.question.dataset);
         let schema = Arc::clone(&looked.schema);
         let limits = self.engine.stream_limits();
         let (outlet, stream) = Outlet::open(limits, schema, format, reservation, entry, subject)?;

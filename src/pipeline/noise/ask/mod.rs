@@ -170,8 +170,7 @@ impl Split<'_> {
             rows: self.rows(&conditions, &order, &layout)?,
             keys: order
                 .iter()
-                .enumerate()
-                .map(|(at, group)| Key { name: key_name(at), public: group.public.clone() })
+                .map(|group| Key { public: group.public.clone() })
                 .collect(),
             values: layout.values.clone(),
             measures: layout.measures.clone(),
