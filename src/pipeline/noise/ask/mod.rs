@@ -170,7 +170,8 @@ impl Split<'_> {
             rows: self.rows(&conditions, &order, &layout)?,
             keys: order
                 .iter()
-                .map(|group| Key { public: group.public.clone() })
+                .enumerate()
+                .map(|(at, group)| Key { name: key_name(at), public: group.public.clone() })
                 .collect(),
             values: layout.values.clone(),
             measures: layout.measures.clone(),
