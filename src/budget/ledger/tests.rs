@@ -31,12 +31,12 @@ fn account(partner: &str, total: Loss, cap: Option<Loss>) -> Account {
 
 fn in_memory() -> Arc<Ledger> {
     let clock = Arc::new(ManualClock::new(0));
-    Ledger::new(Arc::new(Sqlite::in_memory(clock.clone()).unwrap()), clock)
+    Ledger::new(Arc::new(Sqlite::in_memory(Arc::<ManualClock>::clone(&clock)).unwrap()), clock)
 }
 
 fn on(path: &Path) -> Arc<Ledger> {
     let clock = Arc::new(SystemClock);
-    Ledger::new(Arc::new(Sqlite::open(path, clock.clone()).unwrap()), clock)
+    Ledger::new(Arc::new(Sqlite::open(path, Arc::<SystemClock>::clone(&clock)).unwrap()), clock)
 }
 
 /// The code of a refusal.
@@ -176,7 +176,10 @@ fn nothing_and_what_is_too_large_cannot_be_spent() {
 #[test]
 fn a_clock_that_is_set_changes_nothing() {
     let clock = Arc::new(ManualClock::new(1_800_000_000_000_000));
-    let ledger = Ledger::new(Arc::new(Sqlite::in_memory(clock.clone()).unwrap()), clock.clone());
+    let ledger = Ledger::new(
+        Arc::new(Sqlite::in_memory(Arc::<ManualClock>::clone(&clock)).unwrap()),
+        Arc::<ManualClock>::clone(&clock),
+    );
     let cern = account("cern", loss("1", "0"), None);
     for (question, seconds) in [("a", 0), ("b", -900_000_000), ("c", 1_800_000_000)] {
         clock.advance_seconds(seconds);
@@ -303,7 +306,7 @@ fn child(test: &str, path: &Path, number: usize) -> Command {
 
 /// The number and the file, in a child.
 fn as_child() -> Option<(String, std::path::PathBuf)> {
-    let value = std::env::var(CHILD).ok()?;
+    let value = std::env::var_os(CHILD)?.into_string().unwrap();
     let (number, path) = value.split_once(':').unwrap();
     Some((number.to_owned(), path.into()))
 }

@@ -114,8 +114,9 @@ fn policy_of(row: &Row, folder: &str) -> String {
 /// The figures and levels of a row.
 fn expected(text: &str, name: &str) -> (Vec<f64>, Vec<u32>) {
     let line = text.lines().find(|line| line.contains(&format!("{name}\t"))).unwrap();
-    let (open, close) = (line.rfind('{').unwrap(), line.rfind('}').unwrap());
-    let levels = line[open + 1..close].split(',').map(|level| level.trim().parse().unwrap());
+    let (_, levels) = line.rsplit_once('{').unwrap();
+    let (levels, _) = levels.split_once('}').unwrap();
+    let levels = levels.split(',').map(|level| level.trim().parse().unwrap());
     let fields: Vec<&str> = line.split('\t').collect();
     let loss = match line.split_once("\"./data/adult.csv\", ") {
         Some((_, tail)) => tail.split(',').next().unwrap(),

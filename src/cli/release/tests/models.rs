@@ -302,7 +302,8 @@ fn models_of_a_population_hold_for_what_leaves_and_not_for_raw_values() {
         rules("{bucket: {width: 2, as: lower}}", "keep", quasi, &release)
     };
     type Holds = fn(usize, usize) -> bool;
-    let cases: [(&str, [usize; 4], [usize; 4], Holds, u32, bool); 4] = [
+    type Case = (&'static str, [usize; 4], [usize; 4], Holds, u32, bool);
+    let cases: [Case; 4] = [
         // Three of each age in the population, six of each two.
         ("k_map: {k: 6}", [1, 1, 1, 1], [3, 3, 3, 3], |_, all| all >= 6, 0, false),
         ("k_map: {k: 7}", [1, 1, 1, 1], [3, 3, 3, 3], |_, all| all >= 7, 1, false),

@@ -249,10 +249,10 @@ impl Work<'_> {
         while field.rows >= 3 * k {
             self.look(field, &mut groups, k)?;
         }
-        if field.rows >= 2 * k {
-            if let Some(first) = field.outermost() {
-                groups.push(field.around(first, k));
-            }
+        if field.rows >= 2 * k
+            && let Some(first) = field.outermost()
+        {
+            groups.push(field.around(first, k));
         }
         let rest = field.rest();
         if !rest.is_empty() {
