@@ -19,6 +19,7 @@ use crate::pipeline::release::manifest::Manifest;
 use crate::pipeline::release::pins::Pins;
 use crate::pipeline::release::store::Releases;
 
+mod arx;
 mod building;
 mod choosing;
 mod models;

@@ -141,7 +141,8 @@ pub fn released(
     let columns: Vec<String> =
         asked.columns.iter().filter(|name| role(name).is_some()).cloned().collect();
     let unit = asked.unit.filter(|unit| role(unit).is_some());
-    let shapes = measure::files(paths, &rules(&columns, unit), &Beside::default())?.shapes;
+    let shapes =
+        measure::files(paths, &rules(&columns, unit), &Beside::persons(policy, unit))?.shapes;
     let weight = asked.weight.filter(|name| role(name) == Some(Role::Raw.word()));
     let leaves = |name: &&String| {
         let column = policy.columns.iter().find(|column| column.name == **name);

@@ -100,3 +100,18 @@ fn every_verb_takes_policies_and_knows_a_misspelt_dataset() {
     let (_, _, err) = call(&custody, "show people");
     assert!(err.contains("`veilflight release build people` builds it"), "{err}");
 }
+
+#[test]
+fn what_verify_finds_is_told_as_json_too() {
+    let custody = custody(&policy("lattice", RELEASE));
+    let manifest = built(&custody);
+    let found = listed(&custody, "verify people --json");
+    assert_eq!(found["id"], manifest.id.as_str());
+    let checks = found["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), manifest.files.len() + 2, "manifest, files, guarantees");
+    assert!(checks.iter().all(|check| check["wrong"].is_null()), "{found}");
+    fs::remove_file(&parts(&custody, &manifest)[0]).unwrap();
+    let (exit, out, _) = call(&custody, "verify people --json");
+    assert_eq!(exit, Exit::Failed);
+    assert!(out.contains("it is not there"), "{out}");
+}

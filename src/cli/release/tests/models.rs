@@ -468,3 +468,21 @@ fn local_suppression_leaves_values_or_stars_and_classes_of_k() {
     // Some cells stand, some do not: whole columns are not given up.
     assert!(stars.iter().sum::<usize>() > 0 && stars.iter().all(|n| *n < rows.len()), "{stars:?}");
 }
+
+#[test]
+fn a_table_of_quasi_identifiers_alone_is_released_and_an_empty_one_too() {
+    let text = rules("keep", "keep", LEVELS, "  k_anonymity: {k: 5}\n");
+    let alone = text.replace("cost: keep, number: keep", "cost: drop, number: drop");
+    let (manifest, rows) = built_and_pulled(&custodian(&costs(apart), &alone));
+    assert_eq!((rows.len(), rows[0].len(), manifest.rows.smallest), (48, 2, 12));
+    let four: BTreeSet<_> = rows.into_iter().collect();
+    assert_eq!(four.len(), 4);
+    for method in ["lattice", "mondrian", "local_suppression", "{fixed: {age: 0, town: 0}}"] {
+        let quasi = if method == "local_suppression" { PLAIN } else { LEVELS };
+        let release = format!("  method: {method}\n  k_anonymity: {{k: 5}}\n");
+        let text = rules("keep", "keep", quasi, &release);
+        let none = text.replace("columns:", "rows: 'age > 1000'\ncolumns:");
+        let (manifest, rows) = built_and_pulled(&custodian(&costs(apart), &none));
+        assert_eq!((manifest.rows.read, rows.len()), (0, 0), "{method}");
+    }
+}

@@ -22,7 +22,7 @@ use crate::pipeline::query::{Statement, Table, Terms, hear, refused, short};
 use crate::pipeline::transform::column::canonical as plain_type;
 use crate::policy::Policy;
 use crate::policy::decimal::Decimal;
-use crate::policy::privacy::{Accounting, DpGrant, Loss};
+use crate::policy::privacy::{Accounting, DpGrant, Loss, is_learned};
 
 mod below;
 mod calls;
@@ -180,6 +180,7 @@ impl Split<'_> {
             accounting: self.accounting,
         };
         let reads = self.reads(&question.rows)?;
+        self.by_own_rows(&reads)?;
         let protection = Protection::new(&question, self.grant);
         let fields = self.fields(schema, &order, &places, &layout, &protection);
         let mut asked = Asked {
@@ -288,6 +289,20 @@ impl Split<'_> {
     fn cost(&self, public: bool) -> Result<Loss> {
         let delta = if public { Decimal::ZERO } else { self.loss.delta };
         Ok(Loss { epsilon: self.loss.epsilon, delta })
+    }
+
+    /// PRIVACY: a value that depends on other people's rows, such as a token's number or whether it is rare,
+    /// changes with them: then one unit moves more than its own rows, and no bound of contributions holds.
+    fn by_own_rows(&self, reads: &[String]) -> Result<()> {
+        let columns = &self.table.plan.policy().columns;
+        let learned = columns.iter().filter(|column| is_learned(column));
+        match learned.map(|column| &column.name).find(|name| reads.contains(name)) {
+            None => Ok(()),
+            Some(name) => Err(refused(&format!(
+                "`{}` depends on other people's rows, which noise does not cover: leave it out",
+                short(name)
+            ))),
+        }
     }
 
     fn reads(&self, rows: &LogicalPlan) -> Result<Vec<String>> {

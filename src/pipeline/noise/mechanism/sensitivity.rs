@@ -20,7 +20,7 @@ use crate::policy::privacy::Accounting;
 ///
 /// # Errors
 /// [`Code::NoisyOnly`] where epsilon is zero.
-pub(in crate::pipeline::noise) fn shares(question: &Question) -> Result<Vec<RBig>> {
+fn shares(question: &Question) -> Result<Vec<RBig>> {
     let epsilon = fraction(question.loss.epsilon);
     if epsilon.is_zero() {
         return Err(Error::new(Code::NoisyOnly, "a statement of no epsilon has no answer"));
@@ -109,11 +109,11 @@ fn change(question: &Question, measure: &Measure) -> Result<UBig> {
 /// The score of a point with `b` rows up to it and `a` rows above is `-|(d - n) b - n a|`, for the rank
 /// `n / d`: zero where exactly that part is not above.
 ///
-/// `k` rows more, `i` of them up to the point, change what stands between the bars by `(d - n) i - n (k - i)`, which is
-/// between `-n k` and `(d - n) k`. So a score changes by at most `max(n, d - n) k`, and the difference of two
-/// scores by at most twice that. For the smallest and greatest value (`n = 0` or `n = d`) what stands between
-/// the bars has one sign always and scores only fall as rows are added: then the difference of two scores
-/// changes by at most `d k`, once.
+/// `k` rows more, `i` of them up to the point, change what stands between the bars by
+/// `(d - n) i - n (k - i)`, which is between `-n k` and `(d - n) k`. So a score changes by at most
+/// `max(n, d - n) k`, and the difference of two scores by at most twice that. For the smallest and greatest
+/// value (`n = 0` or `n = d`) what stands between the bars has one sign always and scores only fall as rows
+/// are added: then the difference of two scores changes by at most `d k`, once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rank {
     below: u64,

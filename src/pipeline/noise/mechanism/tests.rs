@@ -11,6 +11,7 @@ use crate::pipeline::noise::question::{Bounding, Key, Value};
 use crate::policy::privacy::{Accounting, Bounds, Loss};
 
 mod distribution;
+mod spent;
 mod stochastic;
 
 /// A question about a value between 0 and 1,000, by as many keys as are given.

@@ -104,7 +104,12 @@ pub(super) fn batch(rows: &[Row]) -> RecordBatch {
 
 /// The dataset as statements see it.
 pub(super) fn table(rows: &[Row]) -> Table {
-    let loaded = load_bytes(Path::new("policies/test.yaml"), POLICY.as_bytes())
+    table_under(POLICY, rows)
+}
+
+/// The same under another policy.
+pub(super) fn table_under(policy: &str, rows: &[Row]) -> Table {
+    let loaded = load_bytes(Path::new("policies/test.yaml"), policy.as_bytes())
         .unwrap_or_else(|report| panic!("{report:?}"));
     let today = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
     let mut raw = vec![Field::new("User", DataType::Utf8, true)];

@@ -69,15 +69,15 @@ fn tokens(text: &str) -> Vec<String> {
     for line in text.lines() {
         let mut rest = line.split('#').next().unwrap().trim_start();
         while let Some(first) = rest.chars().next() {
+            let ends = |c: char| c.is_whitespace() || "{}[]:,".contains(c);
             let length = match first {
-                '"' => rest[1..].find('"').unwrap() + 2,
+                '"' => rest.match_indices('"').nth(1).unwrap().0 + 1,
                 '{' | '}' | '[' | ']' | ':' | ',' => 1,
-                _ => rest
-                    .find(|c: char| c.is_whitespace() || "{}[]:,".contains(c))
-                    .unwrap_or(rest.len()),
+                _ => rest.find(ends).unwrap_or(rest.len()),
             };
-            tokens.push(rest[..length].trim_matches('"').to_owned());
-            rest = rest[length..].trim_start();
+            let (token, after) = rest.split_at(length);
+            tokens.push(token.trim_matches('"').to_owned());
+            rest = after.trim_start();
         }
     }
     tokens
@@ -178,7 +178,7 @@ impl Privacy {
     /// The chances of each cell, for answers at zero and at `distance`.
     fn chances(&self, noise: &Noise, distance: i128) -> Vec<(f64, f64)> {
         let below = |cell: i128, at: i128| {
-            super::distribution::below(noise, 1.0, (cell * self.width - 1 - at) as f64)
+            distribution::below(noise, 1.0, (cell * self.width - 1 - at) as f64)
         };
         let chance = |cell, at| (below(cell + 1, at) - below(cell, at)).max(0.0);
         (-80..=80 + distance / self.width)
@@ -207,7 +207,7 @@ impl Privacy {
 }
 
 fn normal(at: f64) -> f64 {
-    super::distribution::below(
+    distribution::below(
         &Noise::Gaussian { variance: RBig::from(1_000_000) },
         1.0,
         (at * 1_000.0).clamp(-7_000.0, 7_000.0).round(),
@@ -310,7 +310,8 @@ fn laplace_noise_has_its_shape_and_what_is_a_little_off_is_rejected() {
             left += 1;
             continue;
         }
-        let step = test.number("granularity") / 16.0;
+        let most = sampling.number("linf_sensitivity");
+        let step = (test.number("granularity") / 16.0).min(most / 1_024.0);
         let mut asked = question(
             Accounting::Pure,
             (sampling.word("epsilon"), "0"),
@@ -318,8 +319,7 @@ fn laplace_noise_has_its_shape_and_what_is_a_little_off_is_rejected() {
             vec![Measure::Sum { value: 0, center: 0 }],
             vec![],
         );
-        asked.values[0].bounds =
-            Bounds { low: 0.0, high: sampling.number("linf_sensitivity"), step };
+        asked.values[0].bounds = Bounds { low: 0.0, high: most, step };
         let (mean, variance) = (test.number("mean"), test.number("variance"));
         let exact = (sampling.number("raw_input") / step).round();
         let draws = pool.draws(&asked, VOTES * SHAPE_SAMPLES);
