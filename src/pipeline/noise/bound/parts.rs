@@ -133,10 +133,16 @@ impl Parts {
 
     #[inline]
     fn place<const WIDTH: usize>(&mut self, records: impl Iterator<Item = [u64; WIDTH]>) {
-        records.for_each(|record| self.place_one(&record));
+        for record in records {
+            let unit = record.first().copied().unwrap_or_default();
+            if self.sieve.passes(&record)
+                && let Some(part) = self.parts.get_mut(part_of(unit, self.level))
+            {
+                part.words.extend(record);
+            }
+        }
     }
 
-    #[inline]
     fn place_one(&mut self, record: &[u64]) {
         let unit = record.first().copied().unwrap_or_default();
         if self.sieve.passes(record)

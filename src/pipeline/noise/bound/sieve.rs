@@ -46,7 +46,7 @@ impl Sieve {
     ///
     /// INVARIANT: a row that does not pass would not be kept either, whatever rows are still to come: as many
     /// of the same unit as are kept at most come before it, and they stay.
-    #[inline]
+    #[inline(always)]
     pub(super) fn passes(&self, record: &[u64]) -> bool {
         let [unit, group, values @ ..] = record else { return true };
         let group = *group as u32;
