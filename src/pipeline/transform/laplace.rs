@@ -60,7 +60,7 @@ static SPEC: Spec = Spec {
     takes: "whole numbers, decimals and floats",
     example: "{laplace: {low: 0, high: 100, step: 1, person: User, epsilon: 1}}",
     references: &[
-        "Dwork, McSherry, Nissim, Smith: Calibrating Noise to Sensitivity in Private Data Analysis (TCC 2006)",
+        "Dwork, McSherry, Nissim, Smith: Calibrating Noise to Sensitivity (TCC 2006)",
         "Duchi, Jordan, Wainwright: Local Privacy and Statistical Minimax Rates (FOCS 2013)",
     ],
 };
