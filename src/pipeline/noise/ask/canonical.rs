@@ -5,6 +5,9 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 
+/// The functions whose first argument names a part of a time.
+const OF_PARTS: &[&str] = &["date_part", "date_trunc"];
+
 /// The text of an expression over the dataset's columns, types made to fit.
 ///
 /// INVARIANT: texts are told apart by what is in them: names and literals are quoted, operands stand in
@@ -57,7 +60,14 @@ pub(super) fn text(expr: &Expr) -> String {
         ),
         Expr::ScalarFunction(function) => {
             let args: Vec<&Expr> = function.args.iter().collect();
-            call(&format!("function {}", quoted(function.name())), &args)
+            let name = format!("function {}", quoted(function.name()));
+            match args.as_slice() {
+                // The names of parts are the same in capitals.
+                [Expr::Literal(part, _), time] if OF_PARTS.contains(&function.name()) => {
+                    format!("({name} {} {})", literal(part).to_lowercase(), text(time))
+                }
+                args => call(&name, args),
+            }
         }
         // What is left is not answered. Its own words tell it apart all the same.
         other => format!("other {}", quoted(&format!("{other:?}"))),

@@ -1,14 +1,15 @@
-//! Guards around what is computed of times: a time that no calendar has, from a damaged or hostile file, becomes
-//! null before a function or a cast that would fail on it sees it.
+//! Guards around arguments that a function would fail on: a time that no calendar has, from a damaged or hostile
+//! file, and a number under a root that is below zero. What is computed of them is null.
 
 use arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue};
 use datafusion::logical_expr::{Expr, when};
 
 use super::below::broken;
 use super::total::{is_literal, kind};
 use crate::error::Result;
+use crate::pipeline::query::refused;
 
 /// The functions whose last argument is a time that must be of the calendar.
 const OF_TIME: &[&str] = &["date_part", "date_trunc"];
@@ -16,40 +17,104 @@ const OF_TIME: &[&str] = &["date_part", "date_trunc"];
 const DAYS: (i64, i64) = (-719_162, 2_932_896);
 /// The same where nanoseconds are counted: of the years 1678 and 2261, inclusive.
 const DAYS_NANO: (i64, i64) = (-106_650, 106_750);
+/// How deep guarded calls may stand in one another: each writes its argument several times.
+const DEEP_MAX: usize = 3;
 
-/// The same expression, where times outside of the calendar are null before they are computed with.
+/// The same expression, with guards.
 ///
-/// INVARIANT: what is guarded is the argument, not the call, so that no part fails by itself, in whatever order
-/// the engine works them.
+/// INVARIANT: a guarded call is given an argument that it takes in every row, also where the answer is null:
+/// some functions compute what lies under nulls. So no part fails by itself, in whatever order the engine
+/// works them.
+///
+/// # Errors
+/// [`Code::NoisyOnly`](crate::error::Code::NoisyOnly) where guards would stand too deep in one another.
 pub(super) fn guarded(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    if nested(&expr, schema).map_err(broken)? > DEEP_MAX {
+        return Err(refused(
+            "times and roots are computed of one another too often: write fewer of them in one expression",
+        ));
+    }
     let guarded = expr.transform_up(|part| {
-        Ok(match part {
-            Expr::ScalarFunction(mut call) if OF_TIME.contains(&call.func.name()) => {
-                let Some(time) = call.args.pop() else {
-                    return Ok(Transformed::no(Expr::ScalarFunction(call)));
-                };
-                let within = days(&kind(&time, schema), &DataType::Null);
-                call.args.push(between(time, within, schema)?);
-                Transformed::yes(Expr::ScalarFunction(call))
-            }
-            Expr::Cast(mut cast) if is_of_time(&kind(&cast.expr, schema)) => {
-                let within = days(&kind(&cast.expr, schema), cast.field.data_type());
-                cast.expr = Box::new(between(*cast.expr, within, schema)?);
-                Transformed::yes(Expr::Cast(cast))
-            }
-            Expr::TryCast(mut cast) if is_of_time(&kind(&cast.expr, schema)) => {
-                let within = days(&kind(&cast.expr, schema), cast.field.data_type());
-                cast.expr = Box::new(between(*cast.expr, within, schema)?);
-                Transformed::yes(Expr::TryCast(cast))
-            }
-            other => Transformed::no(other),
-        })
+        let Some(argument) = argument(&part, schema).cloned() else {
+            return Ok(Transformed::no(part));
+        };
+        let to = match &part {
+            Expr::Cast(cast) => cast.field.data_type().clone(),
+            Expr::TryCast(cast) => cast.field.data_type().clone(),
+            _ => DataType::Null,
+        };
+        let Some((holds, instead)) = taken(&argument, &to, schema)? else {
+            return Ok(Transformed::no(part));
+        };
+        let safe = when(holds.clone(), argument).otherwise(instead)?;
+        Ok(Transformed::yes(when(holds, with_argument(part, safe)).end()?))
     });
     Ok(guarded.map_err(broken)?.data)
 }
 
-const fn is_of_time(kind: &DataType) -> bool {
-    matches!(kind, DataType::Date32 | DataType::Timestamp(..))
+/// How deep guarded calls stand in one another.
+fn nested(expr: &Expr, schema: &DFSchema) -> PlanResult<usize> {
+    let mut most = 0;
+    expr.apply_children(|part| {
+        most = most.max(nested(part, schema)?);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(most + usize::from(argument(expr, schema).is_some()))
+}
+
+/// The argument of a call that needs a guard.
+fn argument<'a>(expr: &'a Expr, schema: &DFSchema) -> Option<&'a Expr> {
+    let found = match expr {
+        Expr::ScalarFunction(call) => {
+            let name = call.func.name();
+            if OF_TIME.contains(&name) || name == "sqrt" { call.args.last() } else { None }
+        }
+        Expr::Cast(cast) => of_time(&cast.expr, schema),
+        Expr::TryCast(cast) => of_time(&cast.expr, schema),
+        _ => None,
+    };
+    found.filter(|argument| !is_literal(argument))
+}
+
+fn of_time<'a>(expr: &'a Expr, schema: &DFSchema) -> Option<&'a Expr> {
+    matches!(kind(expr, schema), DataType::Date32 | DataType::Timestamp(..)).then_some(expr)
+}
+
+/// The same call of another argument.
+fn with_argument(expr: Expr, argument: Expr) -> Expr {
+    match expr {
+        Expr::ScalarFunction(mut call) => {
+            call.args.pop();
+            call.args.push(argument);
+            Expr::ScalarFunction(call)
+        }
+        Expr::Cast(mut cast) => {
+            cast.expr = Box::new(argument);
+            Expr::Cast(cast)
+        }
+        Expr::TryCast(mut cast) => {
+            cast.expr = Box::new(argument);
+            Expr::TryCast(cast)
+        }
+        other => other,
+    }
+}
+
+/// Where an argument is taken, and what is given where it is not.
+fn taken(argument: &Expr, to: &DataType, schema: &DFSchema) -> PlanResult<Option<(Expr, Expr)>> {
+    let literal = |value| Expr::Literal(value, None);
+    let from = kind(argument, schema);
+    if from.is_floating() {
+        let zero = literal(ScalarValue::new_zero(&from)?);
+        return Ok(Some((argument.clone().gt_eq(zero.clone()), zero)));
+    }
+    let (first, last) = days(&from, to);
+    let (Some(low), Some(high), Some(epoch)) = (at(first, &from), at(last, &from), at(0, &from))
+    else {
+        return Ok(None);
+    };
+    let holds = argument.clone().gt_eq(literal(low)).and(argument.clone().lt(literal(high)));
+    Ok(Some((holds, literal(epoch))))
 }
 
 /// Which days both types hold.
@@ -61,32 +126,26 @@ const fn days(from: &DataType, to: &DataType) -> (i64, i64) {
     }
 }
 
-/// A time, where it lies between two days; null elsewhere.
-fn between(
-    time: Expr,
-    (first, last): (i64, i64),
-    schema: &DFSchema,
-) -> datafusion::common::Result<Expr> {
-    if is_literal(&time) {
-        return Ok(time);
-    }
-    let value = |day: i64| match kind(&time, schema) {
-        DataType::Date32 => ScalarValue::Date32(i32::try_from(day).ok()),
+/// A day as a value of a type of times.
+fn at(day: i64, kind: &DataType) -> Option<ScalarValue> {
+    let scaled = |by: i64| day.checked_mul(86_400)?.checked_mul(by);
+    Some(match kind {
+        DataType::Date32 => ScalarValue::Date32(Some(i32::try_from(day).ok()?)),
         DataType::Timestamp(unit, zone) => {
-            let second = day.checked_mul(86_400);
-            let scaled = |by: i64| second.and_then(|second| second.checked_mul(by));
+            let zone = zone.clone();
             match unit {
-                TimeUnit::Second => ScalarValue::TimestampSecond(second, zone),
-                TimeUnit::Millisecond => ScalarValue::TimestampMillisecond(scaled(1_000), zone),
-                TimeUnit::Microsecond => ScalarValue::TimestampMicrosecond(scaled(1_000_000), zone),
+                TimeUnit::Second => ScalarValue::TimestampSecond(Some(scaled(1)?), zone),
+                TimeUnit::Millisecond => {
+                    ScalarValue::TimestampMillisecond(Some(scaled(1_000)?), zone)
+                }
+                TimeUnit::Microsecond => {
+                    ScalarValue::TimestampMicrosecond(Some(scaled(1_000_000)?), zone)
+                }
                 TimeUnit::Nanosecond => {
-                    ScalarValue::TimestampNanosecond(scaled(1_000_000_000), zone)
+                    ScalarValue::TimestampNanosecond(Some(scaled(1_000_000_000)?), zone)
                 }
             }
         }
-        _ => ScalarValue::Null,
-    };
-    let low = time.clone().gt_eq(Expr::Literal(value(first), None));
-    let high = time.clone().lt(Expr::Literal(value(last), None));
-    when(low.and(high), time).end()
+        _ => return None,
+    })
 }

@@ -6,48 +6,43 @@
 //! (`calls`, `values`, `measures`); what identifies the question is in `canonical`. The answer is stored as it
 //! was measured (`stored`); columns are computed from it (`columns`), and the plan above runs over them (`upper`).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringArray, new_empty_array};
-use arrow::compute::CastOptions;
+use arrow::array::{Array, new_empty_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::DFSchemaRef;
 use datafusion::execution::context::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlan;
 
-use super::question::{Answer, Bounding, Key, Noisy, Question};
+use super::question::{Answer, Noisy, Question};
 use crate::error::{Code, Error, Result};
-use crate::pipeline::query::{Statement, Table, Terms, hear, refused, short};
+use crate::pipeline::query::{Statement, Table, Terms, hear};
 use crate::pipeline::transform::column::canonical as plain_type;
 use crate::policy::Policy;
 use crate::policy::decimal::Decimal;
 use crate::policy::privacy::{Accounting, DpGrant, Loss};
 
+mod alone;
 mod below;
 mod calls;
 mod canonical;
 mod columns;
 mod functions;
 mod guard;
+mod known;
 mod measures;
 mod metadata;
+mod split;
 mod stored;
 mod total;
 mod upper;
 mod values;
 
-use below::{Below, SETS, broken};
-use calls::Reader;
-use canonical::{quoted, sorted, text};
+use below::Below;
 use columns::HalfWidth;
-use measures::{Formula, Layout, told};
+use measures::Formula;
 use metadata::Protection;
-use total::{is_plain, kind, total};
+use split::Split;
 use upper::{Filled, aggregation};
-
-/// The most groups that are answered where all keys are public.
-const GROUPS_MAX: u64 = 100_000;
 
 /// A statement, split: what is measured for it, and what it makes of that.
 #[derive(Debug, Clone)]
@@ -105,230 +100,6 @@ pub(super) fn question(
     };
     let asked = work().map_err(|error| heard.told(error))?;
     Ok(Asked { parameters: Arc::clone(&heard.parameters), open: heard.open, ..asked })
-}
-
-/// What a statement is split with.
-struct Split<'a> {
-    table: &'a Table,
-    grant: &'a DpGrant,
-    loss: Loss,
-    accounting: Accounting,
-    below: Below,
-}
-
-/// A key of groups.
-struct Group {
-    text: String,
-    expr: Expr,
-    public: Option<ArrayRef>,
-}
-
-impl Split<'_> {
-    fn asked(
-        &self,
-        plan: &LogicalPlan,
-        keys: &[Expr],
-        calls: &[Expr],
-        schema: &DFSchemaRef,
-    ) -> Result<Asked> {
-        let below = &self.below;
-        let mut conditions = Vec::new();
-        for condition in &below.conditions {
-            conditions.push(below.simple(condition.clone())?);
-        }
-        let groups = keys.iter().map(|key| self.group(key)).collect::<Result<Vec<_>>>()?;
-        if calls.is_empty() {
-            return Err(refused(
-                "a `GROUP BY` without an aggregate shows who is there: ask for `COUNT(*)` beside the groups",
-            ));
-        }
-        let reader = Reader { below, grant: self.grant };
-        let calls = calls.iter().map(|call| reader.call(call)).collect::<Result<Vec<_>>>()?;
-
-        // The question has its keys in an order of its own; the statement's are found in it.
-        let mut order: Vec<&Group> = groups.iter().collect();
-        order.sort_by(|one, other| one.text.cmp(&other.text));
-        order.dedup_by(|one, other| one.text == other.text);
-        let place = |group: &Group| order.iter().position(|known| known.text == group.text);
-        let places: Option<Vec<usize>> = groups.iter().map(place).collect();
-        let places = places.ok_or_else(|| Error::new(Code::Internal, "a key has no place"))?;
-
-        let public = order.iter().all(|group| group.public.is_some());
-        let layout = Layout::of(&calls, !public)?;
-        let texts: Vec<String> = conditions.iter().map(text).collect();
-        let told = |measure| told(measure, &layout.texts);
-        let canonical = format!(
-            "dataset {}\nwhere {}\nkeys {}\nmeasures {}",
-            quoted(self.table.plan.dataset()),
-            sorted("and", texts),
-            order.iter().map(|group| group.text.as_str()).collect::<Vec<_>>().join(" "),
-            layout.measures.iter().map(told).collect::<Vec<_>>().join(" "),
-        );
-        let question = Question {
-            dataset: self.table.plan.dataset().to_owned(),
-            canonical,
-            rows: self.rows(&conditions, &order, &layout)?,
-            keys: order
-                .iter()
-                .enumerate()
-                .map(|(at, group)| Key { name: key_name(at), public: group.public.clone() })
-                .collect(),
-            values: layout.values.clone(),
-            measures: layout.measures.clone(),
-            bounding: self.bounding(&order)?,
-            loss: self.cost(public)?,
-            accounting: self.accounting,
-        };
-        let reads = self.reads(&question.rows)?;
-        let protection = Protection::new(&question, self.grant);
-        let fields = self.fields(schema, &order, &places, &layout, &protection);
-        let mut asked = Asked {
-            question,
-            schema: Arc::new(Schema::empty()),
-            parameters: Arc::new(Schema::empty()),
-            open: false,
-            reads,
-            ordered: is_ordered(plan),
-            plan: plan.clone(),
-            keys: places,
-            formulas: layout.formulas,
-            fields,
-        };
-        asked.schema = asked.described(&protection)?;
-        Ok(asked)
-    }
-
-    /// A key of groups, and its public values where it has them.
-    fn group(&self, key: &Expr) -> Result<Group> {
-        if matches!(key, Expr::GroupingSet(_)) {
-            return Err(refused(SETS));
-        }
-        let below = &self.below;
-        let schema = below.schema();
-        let expr = below.simple(below.written_out(key)?)?;
-        let text = text(&expr);
-        let guarded = total(&expr, schema)?;
-        let kind = kind(&expr, schema);
-        if !is_plain(&kind) || kind.is_null() || expr.column_refs().is_empty() {
-            return Err(refused("groups are made by columns and by what is computed from them"));
-        }
-        let public = match &expr {
-            Expr::Column(column) => self.grant.keys.get(&column.name),
-            _ => None,
-        };
-        let public = public.map(|values| public_values(values, &kind)).transpose()?;
-        if public.is_none() && self.grant.query.delta.is_zero() {
-            return Err(refused(&format!(
-                "groups that are not public need a delta, which the grant does not have: group by columns with `keys` ({})",
-                self.grant
-                    .keys
-                    .keys()
-                    .map(|name| format!("`{}`", short(name)))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )));
-        }
-        Ok(Group { text, expr: guarded, public })
-    }
-
-    /// The plan that gives unit, keys and values of the rows that are asked of.
-    fn rows(&self, conditions: &[Expr], keys: &[&Group], layout: &Layout) -> Result<LogicalPlan> {
-        let below = &self.below;
-        let schema = below.schema();
-        let mut plan = LogicalPlanBuilder::from(below.scan.clone());
-        let total = |condition| total(condition, schema);
-        let conditions = conditions.iter().map(total).collect::<Result<Vec<_>>>()?;
-        if let Some(condition) = conditions.into_iter().reduce(Expr::and) {
-            plan = plan.filter(condition).map_err(broken)?;
-        }
-        let unit = below.unit().alias("unit");
-        let keys = keys.iter().enumerate();
-        let keys = keys.map(|(at, group)| group.expr.clone().alias(key_name(at)));
-        let values = layout.exprs.iter().zip(&layout.values).map(|(expr, value)| {
-            let whole = match kind(expr, schema) {
-                DataType::UInt64 => DataType::Float64,
-                kind if kind.is_integer() => DataType::Int64,
-                _ => DataType::Float64,
-            };
-            let number = match kind(expr, schema) == whole {
-                true => expr.clone(),
-                false => datafusion::logical_expr::cast(expr.clone(), whole),
-            };
-            number.alias(&value.name)
-        });
-        let columns: Vec<Expr> = std::iter::once(unit).chain(keys).chain(values).collect();
-        plan.project(columns).and_then(LogicalPlanBuilder::build).map_err(broken)
-    }
-
-    /// How much one unit contributes: to no more groups than there are.
-    fn bounding(&self, keys: &[&Group]) -> Result<Bounding> {
-        let mut groups = self.grant.groups_max.max(1);
-        let sizes: Option<Vec<u64>> = keys
-            .iter()
-            .map(|key| key.public.as_ref().and_then(|all| u64::try_from(all.len()).ok()))
-            .collect();
-        if let Some(sizes) = sizes {
-            let all = sizes.into_iter().fold(1, u64::saturating_mul);
-            if all > GROUPS_MAX {
-                return Err(refused(&format!(
-                    "the public keys make {all} groups, and at most {GROUPS_MAX} are answered: group by fewer columns"
-                )));
-            }
-            groups = groups.min(all.max(1));
-        }
-        Ok(Bounding {
-            groups,
-            rows: self.grant.rows_max.max(1),
-            #[cfg(test)]
-            off: false,
-        })
-    }
-
-    /// What the statement costs: a delta only where groups must pass a threshold.
-    fn cost(&self, public: bool) -> Result<Loss> {
-        let delta = if public { Decimal::ZERO } else { self.loss.delta };
-        Ok(Loss { epsilon: self.loss.epsilon, delta })
-    }
-
-    fn reads(&self, rows: &LogicalPlan) -> Result<Vec<String>> {
-        use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-        let mut names = BTreeSet::new();
-        rows.apply(|node| {
-            node.apply_expressions(|expr| {
-                names.extend(expr.column_refs().into_iter().map(|column| column.name.clone()));
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-        .map_err(broken)?;
-        let columns = self.table.plan.columns().iter().map(|column| &column.name);
-        Ok(columns.filter(|name| names.contains(*name)).cloned().collect())
-    }
-
-    /// The columns of the aggregation: keys as the dataset has them, aggregates with what was done to them.
-    fn fields(
-        &self,
-        schema: &DFSchemaRef,
-        keys: &[&Group],
-        places: &[usize],
-        layout: &Layout,
-        protection: &Protection,
-    ) -> Vec<Field> {
-        let own = |expr: &Expr| match expr {
-            Expr::Column(column) => {
-                let field = self.table.plan.schema().field_with_name(&column.name).ok()?;
-                Some(field.metadata().clone())
-            }
-            _ => None,
-        };
-        let keys = places.iter().map(|at| keys.get(*at).and_then(|group| own(&group.expr)));
-        let keys = keys.map(|own| own.unwrap_or_else(|| protection.general()));
-        let aggregates = layout.formulas.iter().map(|formula| protection.of(formula));
-        let metadata = keys.chain(aggregates);
-        let field = |(field, metadata): (&Arc<Field>, _)| {
-            Field::new(field.name(), field.data_type().clone(), true).with_metadata(metadata)
-        };
-        schema.fields().iter().zip(metadata).map(field).collect()
-    }
 }
 
 impl Asked {
@@ -392,35 +163,6 @@ impl Asked {
         let field = |field: &Arc<Field>| protection.told(field, plain_type(field.data_type()));
         let fields: Vec<Field> = plan.schema().fields().iter().map(field).collect();
         Ok(Arc::new(Schema::new(fields)))
-    }
-}
-
-fn key_name(at: usize) -> String {
-    format!("key{at}")
-}
-
-/// Public values in the type of their column.
-fn public_values(values: &[String], kind: &DataType) -> Result<ArrayRef> {
-    let texts = StringArray::from_iter_values(values);
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
-    let cast = arrow::compute::cast_with_options(&texts, kind, &strict);
-    cast.ok().filter(|values| values.null_count() == 0).ok_or_else(|| {
-        Error::new(
-            Code::DatasetUnavailable,
-            "the policy's public keys are no values of their column's type",
-        )
-    })
-}
-
-/// Whether the order of the answer's rows was asked for.
-fn is_ordered(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::Sort(_) => true,
-        LogicalPlan::Projection(projection) => is_ordered(&projection.input),
-        LogicalPlan::Limit(limit) => is_ordered(&limit.input),
-        LogicalPlan::SubqueryAlias(alias) => is_ordered(&alias.input),
-        LogicalPlan::Filter(filter) => is_ordered(&filter.input),
-        _ => false,
     }
 }
 

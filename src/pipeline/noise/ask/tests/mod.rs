@@ -27,6 +27,10 @@ use crate::policy::plan::plan as policy_plan;
 use crate::policy::privacy::Bounds;
 
 mod asking;
+mod canonical;
+mod equal;
+mod hostile;
+mod refusals;
 
 /// A row of the fixture.
 #[derive(Debug, Clone, Default)]
@@ -104,7 +108,12 @@ pub(super) fn batch(rows: &[Row]) -> RecordBatch {
 
 /// The dataset as statements see it.
 pub(super) fn table(rows: &[Row]) -> Table {
-    let loaded = load_bytes(Path::new("policies/test.yaml"), POLICY.as_bytes())
+    table_under(POLICY, rows)
+}
+
+/// The same under another policy.
+pub(super) fn table_under(policy: &str, rows: &[Row]) -> Table {
+    let loaded = load_bytes(Path::new("policies/test.yaml"), policy.as_bytes())
         .unwrap_or_else(|report| panic!("{report:?}"));
     let today = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
     let mut raw = vec![Field::new("User", DataType::Utf8, true)];
@@ -263,7 +272,14 @@ pub(super) async fn exact(question: &Question) -> Noisy {
     Noisy {
         keys: (0..question.keys.len()).map(column).collect(),
         groups: groups.len(),
-        noise: vec![Noise::Laplace { scale: RBig::from(10) }; measured.len()],
+        noise: question
+            .measures
+            .iter()
+            .map(|measure| match measure {
+                Measure::Quantile { .. } => Noise::Choice { scale: RBig::from(10) },
+                _ => Noise::Laplace { scale: RBig::from(10) },
+            })
+            .collect(),
         measured,
     }
 }
@@ -279,7 +295,7 @@ pub(super) async fn answer(sql: &str, table: &Table) -> Result<RecordBatch, Stri
     let asked = asked(sql, table).map_err(|error| error.chain())?;
     let noisy = exact(&asked.question).await;
     let stored = asked.answer(&noisy).unwrap();
-    let plan = asked.upper(&stored, &width).unwrap();
+    let plan = asked.upper(&stored, &width).map_err(|error| format!("{sql}: {}", error.chain()))?;
     let answer = run(&plan).await?;
     let names = |schema: &Schema| {
         schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
