@@ -25,7 +25,8 @@ pub(super) fn known(expr: &Expr, kind: &DataType) -> Option<ArrayRef> {
     let mut each: Vec<ScalarValue> = Vec::new();
     for value in values {
         let value = value.cast_to(kind).ok()?;
-        if !each.contains(&value) && !(value.is_null() && each.iter().any(ScalarValue::is_null)) {
+        let twice = |known: &ScalarValue| *known == value || (known.is_null() && value.is_null());
+        if !each.iter().any(twice) {
             each.push(value);
         }
     }
