@@ -29,6 +29,9 @@ BENCH_VENV := .venv-bench
 # What measures releases beside our own code in the tests; it needs other versions than the clients.
 PEERS_VENV := .venv-peers
 PEERS_READY := $(PEERS_VENV)/ready-$(shell cksum < requirements-peers.txt | tr -d ' ')
+# What noise is compared with; its versions fit nobody else's.
+NOISE_VENV := .venv-noise
+NOISE_READY := $(NOISE_VENV)/ready-$(shell cksum < requirements-noise.txt | tr -d ' ')
 BENCH_READY := $(BENCH_VENV)/ready-$(shell cksum < requirements-bench.txt | tr -d ' ')
 
 .PHONY: help demo test bench check format lint doc test-rust test-python venv clean
@@ -49,7 +52,7 @@ test-python: $(VENV_WHOLE) $(PEERS_READY)
 	$(CARGO) build --bins --examples
 	$(VENV_PYTHON) -m pytest tests/python $(ARGS)
 
-bench: $(VENV_READY) $(BENCH_READY) ## kernels, pulls, SQL, ingest and releases, each beside a peer; ROWS=5000000, ARGS=--memory
+bench: $(VENV_READY) $(BENCH_READY) $(NOISE_READY) ## kernels, pulls, SQL, ingest, releases and noise, each beside a peer; ROWS=5000000, ARGS=--memory
 	$(CARGO) build $(OPTIMIZED)
 	$(CARGO) bench --profile dev $(OPTIMIZED) --bench kernels
 	$(CARGO) bench --profile dev $(OPTIMIZED) --bench release
@@ -57,6 +60,7 @@ bench: $(VENV_READY) $(BENCH_READY) ## kernels, pulls, SQL, ingest and releases,
 	$(VENV_PYTHON) benches/sql.py --rows $(ROWS)
 	$(VENV_PYTHON) benches/ingest.py
 	$(VENV_PYTHON) benches/release.py
+	$(VENV_PYTHON) benches/noise.py
 
 check: format lint doc test ## what the continuous integration runs
 
@@ -88,6 +92,13 @@ $(BENCH_READY): requirements-bench.txt
 		-r requirements-bench.txt
 	touch $@
 
+# One of its dependencies is there as source alone.
+$(NOISE_READY): requirements-noise.txt
+	$(PYTHON) -m venv --clear $(NOISE_VENV)
+	$(NOISE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		--no-binary antlr4-python3-runtime -r requirements-noise.txt
+	touch $@
+
 $(PEERS_READY): requirements-peers.txt
 	$(PYTHON) -m venv --clear $(PEERS_VENV)
 	$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
@@ -95,4 +106,4 @@ $(PEERS_READY): requirements-peers.txt
 	touch $@
 
 clean: ## remove what the demo and the Python environment made
-	rm -rf demo-data bench-data $(VENV) $(BENCH_VENV) $(PEERS_VENV)
+	rm -rf demo-data bench-data $(VENV) $(BENCH_VENV) $(NOISE_VENV) $(PEERS_VENV)

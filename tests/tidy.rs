@@ -208,6 +208,10 @@ fn time_enters_through_the_clock() {
 const CLOCKS: &[(&str, &str)] = &[
     ("src/clock.rs", "the one place"),
     (
+        "src/pipeline/noise/curator/tick.rs",
+        "answers leave at multiples of a time from their beginning, which no date moves",
+    ),
+    (
         "src/pipeline/query/run.rs",
         "how long a statement was worked at; a monotonic age, never a date",
     ),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod audit;
+mod budget;
 mod completions;
 mod export;
 mod ingest;
@@ -72,6 +73,7 @@ A first dataset, from nothing:
                                              or write files, without a server
   veilflight release build adult             a k-anonymous release, where the policy asks for one
   veilflight audit show                      see who pulled what
+  veilflight budget show                     what is left of privacy budgets
   veilflight mapping lookup user_0042 ...    the way back, with a reason
 
 Exit codes: 0 done, 1 failed, 2 denied, 3 a policy file is invalid.";
@@ -109,6 +111,7 @@ enum Verb {
     Release(release::Args),
     Tls(tls::Args),
     Audit(audit::Args),
+    Budget(budget::Args),
     Export(export::Args),
     Verify(verify::Args),
     Ingest(ingest::Ingest),
@@ -164,6 +167,7 @@ fn act(verb: Verb, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         Verb::Release(args) => finished(release::run(args, Arc::new(SystemClock), out)),
         Verb::Tls(args) => finished(tls::run(args, Arc::new(SystemClock), out)),
         Verb::Audit(args) => finished(audit::run(args, Arc::new(SystemClock), out)),
+        Verb::Budget(args) => finished(budget::run(args, Arc::new(SystemClock), out)),
         Verb::Export(args) => finished(export::run(&args, Arc::new(SystemClock), out)),
         Verb::Verify(args) => finished(verify::run(&args, Arc::new(SystemClock), out)),
         Verb::Ingest(ingest) => finished(ingest.run(out)),

@@ -12,7 +12,8 @@ use chrono::DateTime;
 
 use super::place::Place;
 use super::policy::DONE;
-use super::progress::{Progress, Unit};
+use super::progress::Progress;
+use super::release::unit_of;
 use crate::audit::{Deed, Entry, Outcome, Request};
 use crate::clock::Clock;
 use crate::diagnostic::did_you_mean;
@@ -119,7 +120,7 @@ pub(super) fn run(args: &Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> an
         weight: args.weight.as_deref(),
     };
     let work = Work { args, policy: &policy, asked, ring: args.place.ring()? };
-    let shown = Shown(Progress::start("measuring risk", Unit::Rows));
+    let shown = Shown(Progress::start("measuring risk", unit_of(&policy)));
     let entry = work.entry(Arc::clone(&clock))?;
     let done = work.measure(&shown, &*clock);
     shown.0.finish();

@@ -226,6 +226,28 @@ fn what_is_not_granted_is_refused_and_the_custodian_is_told_why() {
 }
 
 #[test]
+fn what_is_granted_with_noise_is_not_had_on_this_machine_either() {
+    let custody = Custody::new();
+    let noise = "  - {partner: ral, access: dp, epsilon: 1, groups_max: 1, rows_max: 1}\nviews:\n  \
+                 - {name: ids, sql: SELECT Id FROM jobs}\n";
+    custody.write_policy("jobs.yaml", &format!("{JOBS}{noise}"));
+    let local = custody.open().unwrap();
+    for name in ["jobs", "ids"] {
+        let (code, text) = told(local.pull("ral", name));
+        assert_eq!(code, Code::NoisyOnly);
+        assert!(text.contains("differentially private answers of `jobs`"), "{text}");
+        assert_eq!(local.count("ral", name).unwrap_err().code(), Code::NoisyOnly);
+        assert_eq!(local.promised("ral", name).unwrap_err().code(), Code::NoisyOnly);
+        assert_eq!(local.raw_size("ral", name).unwrap_err().code(), Code::NoisyOnly);
+    }
+    for sql in ["SELECT Id FROM jobs", "SELECT count(*) FROM JOBS", "SELECT * FROM ids"] {
+        assert_eq!(told(local.query("ral", sql)).0, Code::NoisyOnly, "{sql}");
+    }
+    assert_eq!(custody.told(), [] as [String; 0]);
+    assert_eq!(rows(local.pull("cern", "jobs").unwrap()).len(), 6);
+}
+
+#[test]
 fn a_disabled_or_expired_partner_gets_nothing_by_this_way_either() {
     let custody = Custody::new();
     let store = custody.place().open_or_create(Arc::clone(&custody.clock)).unwrap();

@@ -107,6 +107,7 @@ pub fn check_schema(loaded: &Loaded, raw: &Schema) -> Vec<Diagnostic> {
             problems.add(Problem::TypeMisfit, span.unwrap_or(release.whole), reason);
         }
     }
+    super::privacy::fit(&mut problems, loaded, raw);
     let mut found = problems.into_list();
     crate::diagnostic::sort(&mut found);
     found

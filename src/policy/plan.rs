@@ -126,8 +126,8 @@ impl Plan {
 /// counts, then the one for aggregates.
 ///
 /// # Errors
-/// [`Code::DatasetUnknown`] without a grant, [`Code::DatasetUnavailable`] where the
-/// policy asks for what is not served yet, [`Code::SchemaDrift`] where columns and rules do not match.
+/// [`Code::DatasetUnknown`] without a grant, [`Code::DatasetUnavailable`] where the policy lacks what its
+/// grant needs, [`Code::SchemaDrift`] where columns and rules do not match.
 pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate) -> Result<Plan> {
     let grant = grant(policy, partner, today)?;
     if matches!(grant.access, Access::Aggregates { .. }) && policy.unit.is_none() {
@@ -384,12 +384,14 @@ mod tests {
         assert_eq!(*planned("unit: a", &ended).unwrap().access(), aggregates);
         let others = "{partner: desy, access: rows}";
         assert_eq!(planned("unit: a", others).unwrap_err().code(), Code::DatasetUnknown);
-        let noise = "{partner: cern, access: dp, epsilon: 1.0, groups_max: 1, rows_max: 1}";
+        let noise = "{partner: cern, access: dp, epsilon: 1.0, groups_max: 1, rows_max: 1, \
+                     dangerous_rows_and_dp: true}";
         let alone = planned("unit: a", noise).unwrap();
         assert!(matches!(alone.access(), Access::Dp(grant) if grant.rows_max == 1));
         let own = noise.replace("groups_max", "unit: a, groups_max");
         assert_eq!(planned("", &own).unwrap().unit(), Some("a"));
         assert_eq!(planned("", ROWS).unwrap().unit(), None);
+        let noise = noise.replace("groups_max", "dangerous_aggregates_and_dp: true, groups_max");
         for both in [format!("{noise}, {AGGREGATES}"), format!("{AGGREGATES}, {noise}")] {
             assert_eq!(*planned("unit: a", &both).unwrap().access(), aggregates);
         }

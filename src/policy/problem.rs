@@ -132,6 +132,14 @@ problems! {
     SensitiveUncovered = "P113", Warning;
     /// Columns that leave as they are beside a release and do not say what they are.
     ReleaseBeside = "P114", Warning;
+    /// Differentially private grants that promise little.
+    PrivacyWeak = "P115", Warning;
+    /// Bounds under which differentially private answers are mostly noise.
+    PrivacyNoise = "P116", Warning;
+    /// A differentially private grant of more than all partners together may spend.
+    PrivacyCap = "P117", Warning;
+    /// Columns that leave and that differentially private answers cannot speak of.
+    PrivacyColumn = "P118", Warning;
 }
 
 /// How many problems of a file are kept: nobody reads more at once.

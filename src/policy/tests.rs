@@ -140,6 +140,7 @@ fn parse_schema(text: &str) -> Schema {
                 kind.strip_prefix("list of ").map_or((kind, false), |kind| (kind, true));
             let kind = match kind {
                 "text" => DataType::Utf8,
+                "int32" => DataType::Int32,
                 "int64" => DataType::Int64,
                 "float64" => DataType::Float64,
                 "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, None),
@@ -156,7 +157,8 @@ fn parse_schema(text: &str) -> Schema {
 fn authors_see_what_the_cases_say() {
     let mut all = String::new();
     let server = cfg!(feature = "server").then_some("views");
-    let names = ["form", "rules", "grants", "data", "lints", "explain", "diff", "releases"];
+    let names =
+        ["form", "rules", "grants", "data", "lints", "explain", "diff", "releases", "privacy"];
     for name in names.into_iter().chain(server) {
         let path = root().join(format!("tests/cases/policy-{name}.md"));
         let markdown = std::fs::read_to_string(&path).unwrap();
@@ -337,12 +339,70 @@ fn the_digest_sees_meaning_and_not_writing() {
         format!("{SMALL}unit: a\n"),
         format!("{SMALL}epoch: 1\n"),
         format!("{SMALL}description: x\n"),
+        format!("{SMALL}privacy: {{epsilon: 1}}\n"),
+        format!("{SMALL}privacy: {{epsilon: 2}}\n"),
+        format!("{SMALL}privacy: {{epsilon: 1, delta: 1e-9}}\n"),
+        format!("{SMALL}privacy: {{epsilon: 1, delta: 1e-9, accounting: zcdp}}\n"),
     ];
     let mut digests: Vec<String> = different.iter().map(|text| digest(text)).collect();
     digests.push(digest(SMALL));
     digests.sort();
     digests.dedup();
     assert_eq!(digests.len(), different.len() + 1);
+}
+
+#[test]
+fn the_digest_sees_all_of_a_differentially_private_grant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.yaml");
+    std::fs::write(folder.path().join("keys.txt"), "A\nB\n").unwrap();
+    let of = |rest: &str| {
+        let grant = format!("{{partner: r, access: dp, unit: b{rest}}}");
+        let text = SMALL.replace("grants: [", &format!("grants: [{grant}, "));
+        assert_ne!(text, SMALL);
+        load_bytes(&path, text.as_bytes()).unwrap_or_else(|report| panic!("{report}")).policy
+    };
+    const GRANT: &str = ", epsilon: 1.0, delta: 1e-8, groups_max: 2, rows_max: 3";
+    let first = of(GRANT).digest;
+    // What is written and what it stands for are one.
+    for same in [
+        ", epsilon: 1, delta: 0.00000001, groups_max: 2, rows_max: 3",
+        ", rows_max: 3, query: {delta: 1e-9, epsilon: 0.1}, epsilon: 1.0, delta: 1e-8, groups_max: 2",
+        ", epsilon: 1.0, delta: 1e-8, groups_max: 2, rows_max: 3, bounds: {}, keys: {}",
+    ] {
+        assert_eq!(of(same).digest, first, "{same}");
+    }
+    let bounds = format!("{GRANT}, bounds: {{a: [0, 1]}}");
+    assert_eq!(of(&bounds.replace("[0, 1]", "{low: 0, high: 1}")).digest, of(&bounds).digest);
+    let mut digests: Vec<String> = [
+        GRANT.to_owned(),
+        GRANT.replace("1.0", "1.1"),
+        GRANT.replace("1e-8", "1e-9"),
+        GRANT.replace("groups_max: 2", "groups_max: 3"),
+        GRANT.replace("rows_max: 3", "rows_max: 2"),
+        format!("{GRANT}, query: {{epsilon: 0.2}}"),
+        format!("{GRANT}, query: {{delta: 1e-10}}"),
+        bounds.clone(),
+        bounds.replace('1', "2"),
+        bounds.replace("[0, 1]", "{low: 0, high: 1, step: 0.5}"),
+        format!("{GRANT}, keys: {{a: [A]}}"),
+        format!("{GRANT}, keys: {{a: [A, B]}}"),
+        format!("{GRANT}, keys: {{a: [B, A]}}"),
+        format!("{GRANT}, keys: {{a: {{file: keys.txt}}}}"),
+    ]
+    .iter()
+    .map(|rest| of(rest).digest)
+    .collect();
+    let count = digests.len();
+    digests.sort();
+    digests.dedup();
+    assert_eq!(digests.len(), count);
+    // A file of public values counts by what it holds now.
+    let named = of(&format!("{GRANT}, keys: {{a: {{file: keys.txt}}}}"));
+    assert!(named.names_files() && !of(GRANT).names_files());
+    assert_eq!(named.digest_now(), named.digest);
+    std::fs::write(folder.path().join("keys.txt"), "A\nC\n").unwrap();
+    assert_ne!(named.digest_now(), named.digest);
 }
 
 #[test]
@@ -417,6 +477,12 @@ fn the_schema_knows_every_key_and_transform() {
     let properties = schema["properties"].as_object().unwrap();
     let keys: Vec<&str> = properties.keys().map(String::as_str).collect();
     assert_eq!(keys, super::raw::KEYS);
+    let grant = schema["$defs"]["grant"]["properties"].as_object().unwrap();
+    for key in super::raw::DP_KEYS {
+        assert!(grant.contains_key(*key), "{key}");
+    }
+    let privacy = schema["properties"]["privacy"]["properties"].as_object().unwrap();
+    assert!(privacy.keys().eq(super::raw::PRIVACY_KEYS));
     let rule = &schema["$defs"]["rule"]["anyOf"][1]["properties"];
     for transform in crate::pipeline::transform::ALL {
         let spec = transform.spec();

@@ -63,6 +63,8 @@ columns:
   East:
     geo_laplace: {axis: longitude, other: North, person: Hashed, level: 1.4, radius_m: 500000,
                   domain: place}
+  Answered:  {randomized_response: {values: [low, high], person: Hashed, epsilon: 1}}
+  Blurred:   {laplace: {low: 0, high: 100, step: 1, person: Hashed, epsilon: 1}}
 grants:
   - {partner: cern, access: rows}
 """
@@ -147,6 +149,8 @@ def canaries() -> pa.Table:
         "Gridded": degrees,
         "North": degrees,
         "East": degrees,
+        "Answered": texts("answered"),
+        "Blurred": numbers(),
     }
     table = pa.table(columns)
     marked = [

@@ -64,7 +64,7 @@ async fn sweep(client: &mut Client, header: Option<&str>) -> Vec<(&'static str, 
 }
 
 /// The actions that are offered.
-const ACTIONS: [&str; 10] = [
+const ACTIONS: [&str; 12] = [
     "CancelFlightInfo",
     "CancelQuery",
     "RenewFlightEndpoint",
@@ -72,6 +72,8 @@ const ACTIONS: [&str; 10] = [
     "ClosePreparedStatement",
     "veilflight.server_info",
     "veilflight.policy_info",
+    "veilflight.privacy_cost",
+    "veilflight.privacy_budget",
     "SetSessionOptions",
     "GetSessionOptions",
     "CloseSession",

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Float64Type, Int64Type, Schema};
 use arrow_flight::{FlightData, FlightInfo, IpcMessage};
 use futures::TryStreamExt;
@@ -445,6 +445,30 @@ async fn prepared_statements_take_parameters_and_cost_when_they_are_pulled() {
     let other = bind(&mut cern, open, numbers("$1", &[31])).await.unwrap();
     assert_eq!(privacy(&cern.describe(command(other)).await.unwrap())["stored"], false);
     assert_eq!(spent(&mut cern).await, both("0.5", "0"));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_zero_concentrated_accounting_answers_are_cheaper_together() {
+    let privacy_of = "privacy: {epsilon: 3, delta: 1e-5, accounting: zcdp}\ngrants:";
+    let policy = VISITS.replace("grants:", privacy_of);
+    let site = Site::start_with(folder_of(&policy), &[QUICK]).await;
+    let token = site.partner("cern");
+    let mut cern = Asker::with(&site, &token, &[("veilflight-epsilon", "0.1")]).await;
+    let info = cern.info(PER_SITE).await.unwrap();
+    let told = privacy(&info);
+    assert_eq!(told["accounting"], "zcdp", "{told}");
+    assert_eq!(told["mechanisms"][0]["mechanism"], "discrete_gaussian");
+    let answer = cern.pull(&info).await.unwrap();
+    let metadata = answer.schema().field_with_name("n").unwrap().metadata().clone();
+    assert_eq!(metadata["veilflight.dp.mechanism"], "discrete_gaussian");
+    for number in 0..40 {
+        cern.all(&format!("SELECT count(*) AS n FROM visits WHERE Id > {number}")).await.unwrap();
+    }
+    // 41 answers of epsilon 0.1 would be 4.1 in a sum.
+    let (epsilon, _) = spent(&mut cern).await;
+    let epsilon: f64 = epsilon.parse().unwrap();
+    assert!(epsilon > 0.5 && epsilon < 3.0, "{epsilon}");
     site.stop().await;
 }
 

@@ -155,7 +155,7 @@ async fn who_hangs_up_has_paid_and_finds_the_answer_when_they_ask_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_after_paying_is_told_in_one_code_and_stays_paid() {
     let folder = folder_of(VISITS);
-    let site = Site::start_with(folder, &[QUICK]).await;
+    let site = Site::start_with(folder, &[("noise_tick_ms", "400")]).await;
     let mut cern = Asker::new(&site, "cern").await;
     let info = cern.info(PER_SITE).await.unwrap();
     // What is in the file is damaged, its size and time are as they were: nothing sees it before rows are read.
@@ -167,8 +167,10 @@ async fn a_failure_after_paying_is_told_in_one_code_and_stays_paid() {
     std::fs::write(&path, bytes).unwrap();
     let file = std::fs::File::options().write(true).open(&path).unwrap();
     file.set_modified(modified).unwrap();
+    let begun = Instant::now();
     let status = cern.pull(&info).await.unwrap_err();
     assert_eq!(crate::site::code(&status), "Q007", "{status:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(400), "{:?}", begun.elapsed());
     assert!(!status.message().contains("Hint"), "{}", status.message());
     assert_eq!(spent(&mut cern).await.0, "0.5");
     assert_eq!(privacy(&cern.info(PER_SITE).await.unwrap())["stored"], false);

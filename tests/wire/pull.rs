@@ -128,6 +128,8 @@ async fn actions_are_listed_and_a_policy_explains_itself() {
             "ClosePreparedStatement",
             "veilflight.server_info",
             "veilflight.policy_info",
+            "veilflight.privacy_cost",
+            "veilflight.privacy_budget",
             "SetSessionOptions",
             "GetSessionOptions",
             "CloseSession",

@@ -115,6 +115,33 @@ fn a_statement_stands_in_the_log_with_what_it_reads_and_without_its_parameters()
 }
 
 #[test]
+fn what_was_paid_stands_in_the_close_whoever_makes_it() {
+    let world = World::new();
+    let loss = Loss { epsilon: "0.1".parse().unwrap(), delta: "1e-9".parse().unwrap() };
+    let mut entry = world.log.open(request("one")).unwrap();
+    entry.note_payment(Payment::of(loss));
+    entry.close(Outcome::Done, 3, 100).unwrap();
+    let mut entry = world.log.open(request("two")).unwrap();
+    entry.note_payment(Payment::stored());
+    // Dropped, as by a panic.
+    drop(entry);
+    let body = world.body(2);
+    assert!(
+        body.contains(r#""paid":{"epsilon":"0.1","delta":"0.000000001","stored":false}"#),
+        "{body}"
+    );
+    let record = Record::from_body(&body).unwrap();
+    assert_eq!((record.version, record.to_body().unwrap()), (4, body));
+    assert!(world.body(4).contains(r#""paid":{"epsilon":"0","delta":"0","stored":true}"#));
+    let lines = world.lines(&Filter::default());
+    let mut out = Vec::new();
+    write_table(&lines, &mut out).unwrap();
+    let table = String::from_utf8(out).unwrap();
+    assert!(table.contains("done epsilon=0.1") && table.contains("failed R003 stored"), "{table}");
+    assert_eq!(world.verify().findings, []);
+}
+
+#[test]
 fn what_is_done_by_hand_stands_in_the_log_with_its_reason_and_without_its_answer() {
     let world = World::new();
     let deed = Deed {

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::clock::{ManualClock, SystemClock};
 use crate::policy::decimal::Decimal;
@@ -29,12 +31,12 @@ fn account(partner: &str, total: Loss, cap: Option<Loss>) -> Account {
 
 fn in_memory() -> Arc<Ledger> {
     let clock = Arc::new(ManualClock::new(0));
-    Ledger::new(Arc::new(Sqlite::in_memory(clock.clone()).unwrap()), clock)
+    Ledger::new(Arc::new(Sqlite::in_memory(Arc::<ManualClock>::clone(&clock)).unwrap()), clock)
 }
 
 fn on(path: &Path) -> Arc<Ledger> {
     let clock = Arc::new(SystemClock);
-    Ledger::new(Arc::new(Sqlite::open(path, clock.clone()).unwrap()), clock)
+    Ledger::new(Arc::new(Sqlite::open(path, Arc::<SystemClock>::clone(&clock)).unwrap()), clock)
 }
 
 /// The code of a refusal.
@@ -174,7 +176,10 @@ fn nothing_and_what_is_too_large_cannot_be_spent() {
 #[test]
 fn a_clock_that_is_set_changes_nothing() {
     let clock = Arc::new(ManualClock::new(1_800_000_000_000_000));
-    let ledger = Ledger::new(Arc::new(Sqlite::in_memory(clock.clone()).unwrap()), clock.clone());
+    let ledger = Ledger::new(
+        Arc::new(Sqlite::in_memory(Arc::<ManualClock>::clone(&clock)).unwrap()),
+        Arc::<ManualClock>::clone(&clock),
+    );
     let cern = account("cern", loss("1", "0"), None);
     for (question, seconds) in [("a", 0), ("b", -900_000_000), ("c", 1_800_000_000)] {
         clock.advance_seconds(seconds);
@@ -182,6 +187,63 @@ fn a_clock_that_is_set_changes_nothing() {
     }
     assert_eq!(ledger.balance(&cern).unwrap().left, loss("0.1", "0"));
     assert_eq!(refused(ledger.spend(&cern, "d", "", loss("0.3", "0"))), Code::PrivacyBudget);
+}
+
+/// A step: who, epsilon in hundredths, delta in units of 1e-9, whether it is answered.
+type Step = (bool, u32, u32, bool);
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// The same steps over integers and two sums.
+    #[test]
+    fn the_book_says_what_a_simple_model_says(
+        steps in prop::collection::vec((any::<bool>(), 1..60_u32, 0..4_u32, any::<bool>()), 1..40)
+    ) {
+        let steps: Vec<Step> = steps;
+        let ledger = in_memory();
+        let of = |first: bool| {
+            let partner = if first { "cern" } else { "lab" };
+            account(partner, loss("2", "1e-8"), Some(loss("3", "1.5e-8")))
+        };
+        let mut spent = [(0, 0), (0, 0)];
+        for (at, (first, epsilon, delta, keep)) in steps.into_iter().enumerate() {
+            let account = of(first);
+            let hundredth = Decimal::one() / 100;
+            let cost = Loss {
+                epsilon: Decimal::of_units(u128::from(epsilon) * hundredth),
+                delta: Decimal::of_units(u128::from(delta) * 10_u128.pow(21)),
+            };
+            let question = at.to_string();
+            let own = &mut spent[usize::from(!first)];
+            let then = (own.0 + epsilon, own.1 + delta);
+            let before = *own;
+            *own = then;
+            let all = (spent[0].0 + spent[1].0, spent[0].1 + spent[1].1);
+            let expected = if then.0 > 200 || then.1 > 10 {
+                Some(Code::PrivacyBudget)
+            } else if all.0 > 300 || all.1 > 15 {
+                Some(Code::PrivacyCap)
+            } else {
+                None
+            };
+            match ledger.spend(&account, &question, "", cost) {
+                Ok(proof) => {
+                    prop_assert_eq!(expected, None);
+                    if keep {
+                        proof.keep(b"x").unwrap();
+                    }
+                }
+                Err(error) => {
+                    prop_assert_eq!(Some(error.code()), expected);
+                    spent[usize::from(!first)] = before;
+                }
+            }
+            let left = ledger.balance(&account).unwrap().left.epsilon;
+            let all = spent[0].0 + spent[1].0;
+            let model = (200 - spent[usize::from(!first)].0).min(300 - all);
+            prop_assert_eq!(left, Decimal::of_units(u128::from(model) * hundredth));
+        }
+    }
 }
 
 /// INVARIANT: 64 threads, with two ledgers over handles of their own as two processes would have, spend all
@@ -244,7 +306,7 @@ fn child(test: &str, path: &Path, number: usize) -> Command {
 
 /// The number and the file, in a child.
 fn as_child() -> Option<(String, std::path::PathBuf)> {
-    let value = std::env::var(CHILD).ok()?;
+    let value = std::env::var_os(CHILD)?.into_string().unwrap();
     let (number, path) = value.split_once(':').unwrap();
     Some((number.to_owned(), path.into()))
 }

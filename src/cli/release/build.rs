@@ -13,6 +13,8 @@ use crate::error::{Code, Context, Result};
 use crate::pipeline::release::build::{Built, Job, Watch, build};
 use crate::pipeline::release::manifest::{Manifest, RANK};
 use crate::pipeline::release::progress::Progress as Watched;
+use crate::policy::{Policy, Source};
+use crate::report::page::decimal;
 
 const LONG: &str = "\
 Build the release that a policy asks for, and serve it from then on.
@@ -67,7 +69,7 @@ impl Build {
         let about = About { dataset: &self.dataset, policy: Some(&policy), id: None, reason };
         let entry = hand.entry("ReleaseBuild", about)?;
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-        let shown = Shown::start();
+        let shown = Shown::start(&policy);
         let job = Job {
             policy: &policy,
             releases: &hand.releases,
@@ -145,7 +147,15 @@ pub(super) fn tell(manifest: &Manifest, out: &mut dyn Write) -> std::io::Result<
         writeln!(out, "loss by column, the column that loses most first: {}", figures.join(", "))?;
     }
     for (measure, risk) in &manifest.risk {
-        writeln!(out, "{measure}: {risk}")?;
+        // What a manifest of another version names is told by its name.
+        let name = match measure.as_str() {
+            "prosecutor_max" => "highest risk that a row is matched with its person",
+            "marketer" => {
+                "average risk, and share of rows that are matched rightly when all are tried"
+            }
+            name => name,
+        };
+        writeln!(out, "{name}: {} %", decimal(risk * 100.0, 4))?;
     }
     let files = manifest.files.len();
     writeln!(
@@ -155,6 +165,14 @@ pub(super) fn tell(manifest: &Manifest, out: &mut dyn Write) -> std::io::Result<
         short(&manifest.data_version),
         short(&manifest.release_digest)
     )
+}
+
+/// What a scan of the source counts: rows where files tell them, else bytes.
+pub(in crate::cli) const fn unit_of(policy: &Policy) -> Unit {
+    match policy.source {
+        Source::Parquet { .. } => Unit::Rows,
+        Source::Delimited { .. } => Unit::Bytes,
+    }
 }
 
 fn short(digest: &str) -> &str {
@@ -169,8 +187,8 @@ struct Shown {
 }
 
 impl Shown {
-    fn start() -> Self {
-        let progress = Progress::start("building", Unit::Rows);
+    fn start(policy: &Policy) -> Self {
+        let progress = Progress::start("building", unit_of(policy));
         Self { progress, of: AtomicU64::new(0), cancelled: Arc::default() }
     }
 

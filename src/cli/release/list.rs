@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -29,15 +30,9 @@ pub(super) struct List {
     json: bool,
 }
 
-/// The state of a release whose policy has other rules now.
-const STALE: &str = "stale (the policy has other rules now)";
-
 impl List {
     pub(super) fn run(&self, hand: &Hand, out: &mut dyn Write) -> anyhow::Result<u8> {
-        // What was built is listed whether policies can be loaded or not.
-        let catalog = hand.policies.is_dir().then(|| hand.catalog()).transpose();
-        let broken = catalog.is_err();
-        let policies = catalog.ok().flatten().map(|all| all.policies()).unwrap_or_default();
+        let (policies, loaded) = hand.policies_if_any();
         let built = hand.releases.datasets()?;
         let asked = policies.values().filter(|policy| policy.release.is_some());
         let asked = asked.map(|policy| policy.dataset.clone());
@@ -49,18 +44,9 @@ impl List {
         let (mut all, mut unbuilt) = (Vec::new(), Vec::new());
         for dataset in datasets.iter().filter(wanted) {
             let pins = hand.releases.pins(dataset)?;
-            let rules = policies.get(dataset).map(|policy| policy.release_digest());
+            let policy = policies.get(dataset).map(Arc::as_ref);
             for note in &pins.history {
-                let state = match state(&pins, note) {
-                    "served"
-                        if rules
-                            .clone()
-                            .is_some_and(|rules| rules.as_ref() != Some(&note.release_digest)) =>
-                    {
-                        STALE
-                    }
-                    state => state,
-                };
+                let state = state(&pins, note, policy);
                 all.push((dataset.clone(), state, note.clone()));
             }
             if pins.history.is_empty() {
@@ -74,7 +60,8 @@ impl List {
                     json!({
                         "dataset": dataset,
                         "id": note.id,
-                        "state": state,
+                        // The word, without what is said of it.
+                        "state": state.split(" (").next(),
                         "date": note.date,
                         "method": note.method,
                         "levels": note.levels,
@@ -109,7 +96,7 @@ impl List {
                 note.id, note.date, note.method
             )?;
         }
-        if broken {
+        if !loaded {
             let folder = hand.policies.display();
             writeln!(out, "the policies in `{folder}` cannot be loaded; `policy check` says why")?;
         }

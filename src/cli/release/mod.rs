@@ -1,6 +1,7 @@
 //! `veilflight release`: whole-table releases by hand: built, looked at, verified, withdrawn. One file a verb;
 //! what they do is in `pipeline/release`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,8 +9,7 @@ use std::sync::Arc;
 use super::place::Place;
 use crate::audit::{Deed, Entry, Outcome, Request};
 use crate::clock::Clock;
-use crate::diagnostic::did_you_mean;
-use crate::diagnostic::no_policy_has;
+use crate::diagnostic::{did_you_mean, no_policy_has};
 use crate::error::{Code, Error, Result};
 use crate::keys::KeyRing;
 use crate::pipeline::release::pins::{Note, Pins};
@@ -27,6 +27,8 @@ mod show;
 mod tests;
 mod verify;
 mod withdraw;
+
+pub(super) use build::unit_of;
 
 /// Build, list, verify and withdraw releases
 #[derive(Debug, clap::Args)]
@@ -85,6 +87,9 @@ pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> any
     }
 }
 
+/// Policies by the name of their dataset.
+type Policies = Arc<BTreeMap<String, Arc<Policy>>>;
+
 /// What works by hand needs.
 struct Hand {
     place: Place,
@@ -97,6 +102,15 @@ struct Hand {
 impl Hand {
     fn catalog(&self) -> Result<Catalog> {
         Catalog::open(&self.policies, 1, self.releases.clone(), loader())
+    }
+
+    /// All policies, and whether they could be loaded. What was built outlives its policy, so that verbs that look
+    /// at releases go on without.
+    fn policies_if_any(&self) -> (Policies, bool) {
+        match self.policies.is_dir().then(|| self.catalog()).transpose() {
+            Ok(catalog) => (catalog.map(|all| all.policies()).unwrap_or_default(), true),
+            Err(_) => (Policies::default(), false),
+        }
     }
 
     /// The policy of a dataset that has a release.
@@ -156,7 +170,7 @@ impl Hand {
 
     /// Why a dataset has no release: it may be misspelt, or its release not built.
     fn unbuilt(&self, dataset: &str) -> String {
-        let policies = self.catalog().map(|catalog| catalog.policies()).unwrap_or_default();
+        let (policies, _) = self.policies_if_any();
         let asks = |name: &str| policies.get(name).is_some_and(|policy| policy.release.is_some());
         if asks(dataset) || policies.is_empty() {
             return format!(
@@ -193,11 +207,13 @@ fn closing<T>(entry: Entry, done: Result<T>, rows: impl Fn(&T) -> (u64, u64)) ->
     closed.map(|()| done)
 }
 
-/// Whether a release is served, in a word.
-fn state(pins: &Pins, note: &Note) -> &'static str {
+/// Whether a release is served, in a few words. `policy` is the dataset's, where it is known.
+fn state(pins: &Pins, note: &Note, policy: Option<&Policy>) -> &'static str {
     let served = pins.current().is_some_and(|current| current == note);
+    let other = |policy: &Policy| policy.release_digest().as_ref() != Some(&note.release_digest);
     match (&note.withdrawn, served) {
         (Some(_), _) => "withdrawn",
+        (None, true) if policy.is_some_and(other) => "stale (the policy has other rules now)",
         (None, true) => "served",
         (None, false) => "replaced",
     }

@@ -29,7 +29,9 @@ impl Show {
             writeln!(out)?;
             return Ok(0);
         }
-        writeln!(out, "release {} of {}, {}", note.id, self.dataset, state(&pins, &note))?;
+        let (policies, _) = hand.policies_if_any();
+        let policy = policies.get(&self.dataset).map(AsRef::as_ref);
+        writeln!(out, "release {} of {}, {}", note.id, self.dataset, state(&pins, &note, policy))?;
         if let Some(why) = &note.withdrawn {
             writeln!(out, "withdrawn on {}: {}", why.date, why.reason)?;
         }

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use serde_json::json;
+
 use super::{About, Hand, closing};
 use crate::cli::progress::{Progress, Unit};
 use crate::error::Result;
@@ -15,12 +17,18 @@ Exit codes: 0 all is as it should be, 1 something differs.";
 
 /// Hash and measure a release's files again
 #[derive(Debug, clap::Args)]
-#[command(long_about = LONG, after_help = "Examples:\n  veilflight release verify adult")]
+#[command(long_about = LONG, after_help = "\
+Examples:
+  veilflight release verify adult
+  veilflight release verify adult 3f9a52c07be81d64 --json")]
 pub(super) struct Verify {
     /// The dataset
     dataset: String,
     /// The release; the one that is served where nothing is said
     id: Option<String>,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// The exit code when something differs.
@@ -40,12 +48,16 @@ impl Verify {
         let done: Result<Vec<Check>> = hand.releases.verify(&self.dataset, &note, policy, &told);
         progress.finish();
         let checks = closing(entry, done, |_| (0, 0))?;
-        let mut exit = 0;
+        let exit = if checks.iter().any(|check| check.wrong.is_some()) { DIFFERS } else { 0 };
+        if self.json {
+            let told =
+                checks.iter().map(|Check { what, wrong }| json!({ "what": what, "wrong": wrong }));
+            let all = json!({ "dataset": self.dataset, "id": note.id, "checks": told.collect::<Vec<_>>() });
+            writeln!(out, "{all:#}")?;
+            return Ok(exit);
+        }
         for Check { what, wrong } in &checks {
             writeln!(out, "{what}: {}", wrong.as_deref().unwrap_or("as it should be"))?;
-            if wrong.is_some() {
-                exit = DIFFERS;
-            }
         }
         Ok(exit)
     }

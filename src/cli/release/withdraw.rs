@@ -35,6 +35,8 @@ pub(super) struct Withdraw {
 
 impl Withdraw {
     pub(super) fn run(&self, hand: &Hand, out: &mut dyn Write) -> anyhow::Result<u8> {
+        // A misspelt dataset gets no folder.
+        hand.note(&self.dataset, self.id.as_deref())?;
         let lock = hand.releases.lock(&self.dataset)?;
         let (_, note) = hand.note(&self.dataset, self.id.as_deref())?;
         let (id, why) = (note.id.as_str(), Some(self.reason.as_str()));

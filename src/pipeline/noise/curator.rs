@@ -170,7 +170,7 @@ impl Curator {
             entry.close(Outcome::Failed(error.code()), 0, 0)?;
             return Err(error);
         }
-        let subject = format!("an answer with noise over `{}`", looked.account.dataset);
+        let subject = format!("an answer with noise over `{}`", looked.asked.question.dataset);
         let schema = Arc::clone(&looked.schema);
         let limits = self.engine.stream_limits();
         let (outlet, stream) = Outlet::open(limits, schema, format, reservation, entry, subject)?;
@@ -292,6 +292,7 @@ impl Sitting {
             None => {
                 let spent = self.spend().await?;
                 outlet.note_payment(Payment::of(spent.loss()));
+                self.tell(&spent);
                 let made = AssertUnwindSafe(self.make(spent, outlet)).catch_unwind().await;
                 // PRIVACY: whatever went wrong once rows were read is told in one code, at a tick: that memory,
                 // time or a disk did not suffice may depend on the rows.
@@ -309,6 +310,14 @@ impl Sitting {
             }
         }
         self.deliver(&answer?, outlet).await
+    }
+
+    /// Tells the operator.
+    fn tell(&self, spent: &Spent) {
+        let Loss { epsilon, delta } = spent.loss();
+        let Account { partner, dataset, .. } = &self.inquiry.0.account;
+        let entry = spent.entry();
+        tracing::info!(partner, dataset, %epsilon, %delta, entry, "privacy loss was spent");
     }
 
     /// The answer that was given before.

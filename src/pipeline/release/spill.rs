@@ -6,7 +6,7 @@ use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow::array::{AsArray, RecordBatch, RecordBatchOptions, UInt32Array, UInt64Array};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type, UInt64Type};
 use arrow_ipc::CompressionType;
@@ -214,7 +214,19 @@ impl Sorted {
         let indices: Vec<(usize, usize)> =
             chosen.iter().map(|(_, batch, row)| (*batch as usize, *row as usize)).collect();
         let batches: Vec<&RecordBatch> = self.batches.iter().collect();
-        interleave_record_batch(&batches, &indices).map_err(|_| failed())
+        interleaved(&batches, &indices).ok_or_else(failed)
+    }
+}
+
+/// Rows of batches by batch and place; also where a release has no column beside its quasi-identifiers, and a
+/// row is nothing but its place.
+fn interleaved(batches: &[&RecordBatch], indices: &[(usize, usize)]) -> Option<RecordBatch> {
+    match batches.first() {
+        Some(first) if first.num_columns() == 0 => {
+            let options = RecordBatchOptions::new().with_row_count(Some(indices.len()));
+            RecordBatch::try_new_with_options(first.schema(), Vec::new(), &options).ok()
+        }
+        _ => interleave_record_batch(batches, indices).ok(),
     }
 }
 
@@ -263,7 +275,7 @@ impl<'a> Gather<'a> {
             let Some((bucket, ..)) = run.first() else { continue };
             let indices: Vec<(usize, usize)> =
                 run.iter().map(|(_, batch, _, row)| (*batch as usize, *row as usize)).collect();
-            let taken = interleave_record_batch(&batches, &indices).map_err(|_| failed())?;
+            let taken = interleaved(&batches, &indices).ok_or_else(failed)?;
             let groups: UInt32Array = run.iter().map(|(_, _, place, _)| place.group).collect();
             let half = |shift: u32| -> UInt64Array {
                 let part = |number: u128| (number >> shift) as u64;

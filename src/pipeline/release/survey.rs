@@ -10,7 +10,7 @@ use super::manifest::Manifest;
 use super::measure::{self, Beside};
 use super::progress::Progress;
 use super::table::{Sensitive, Table};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::source::{self, Snapshot};
 use crate::pipeline::transform::find;
 use crate::policy::args::Args;
@@ -141,7 +141,8 @@ pub fn released(
     let columns: Vec<String> =
         asked.columns.iter().filter(|name| role(name).is_some()).cloned().collect();
     let unit = asked.unit.filter(|unit| role(unit).is_some());
-    let shapes = measure::files(paths, &rules(&columns, unit), &Beside::default())?.shapes;
+    let shapes =
+        measure::files(paths, &rules(&columns, unit), &Beside::persons(policy, unit))?.shapes;
     let weight = asked.weight.filter(|name| role(name) == Some(Role::Raw.word()));
     let leaves = |name: &&String| {
         let column = policy.columns.iter().find(|column| column.name == **name);
@@ -158,8 +159,13 @@ pub fn released(
         |column: &Column| is_keyed(column) || role(&column.name) != Some(Role::Raw.word());
     let policy = plain(&policy, &sensitive, as_it_is)?;
     let mut policy = plain(&policy, &weights, |_| true)?;
-    let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
-    policy.source = Source::Parquet { paths: paths.collect() };
+    // Not below the policy's folder.
+    let whole = |path: &PathBuf| {
+        let path = std::path::absolute(path)
+            .context(Code::State, || format!("`{}` is no path", path.display()))?;
+        Ok(path.to_string_lossy().into_owned())
+    };
+    policy.source = Source::Parquet { paths: paths.iter().map(whole).collect::<Result<_>>()? };
     policy.rows = None;
     policy.nulls = Nulls::Keep;
     let policy = Arc::new(policy);

@@ -261,7 +261,15 @@ fn a_transform_without_keys_works_without_a_key_and_alone() {
         keyless.insert(case.name());
     }
     assert!(keyless.contains("truncate") && keyless.contains("ip.truncate"), "{keyless:?}");
-    for keyed in ["shift_time", "geo_laplace", "scrub", "pseudonym.token", "ip.crypto_pan"] {
+    for keyed in [
+        "shift_time",
+        "geo_laplace",
+        "laplace",
+        "randomized_response",
+        "scrub",
+        "pseudonym.token",
+        "ip.crypto_pan",
+    ] {
         assert!(!keyless.contains(keyed), "{keyed}");
     }
 }

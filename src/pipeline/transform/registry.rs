@@ -2,8 +2,8 @@
 
 use super::{
     Spec, Transform, aes_siv, age_band, bucket, clamp, constant, crypto_pan, drop, email_domain,
-    ff1, geo_grid, geo_laplace, hierarchy, hmac, ip_truncate, ipcrypt_pfx, keep, mask, null, rare,
-    regex_replace, round, scrub, shift_time, token, truncate,
+    ff1, geo_grid, geo_laplace, hierarchy, hmac, ip_truncate, ipcrypt_pfx, keep, laplace, mask,
+    null, randomized_response, rare, regex_replace, round, scrub, shift_time, token, truncate,
 };
 
 /// Every transform, in the order of the reference manual.
@@ -26,6 +26,8 @@ pub static ALL: &[&dyn Transform] = &[
     &age_band::AgeBand,
     &geo_grid::GeoGrid,
     &geo_laplace::GeoLaplace,
+    &randomized_response::RandomizedResponse,
+    &laplace::Laplace,
     &regex_replace::RegexReplace,
     &scrub::Scrub,
     &hmac::HmacPseudonym,

@@ -138,7 +138,9 @@ fn sentence(policy: &Policy, grant: &Grant, today: NaiveDate) -> String {
             };
             format!("may ask for aggregates over groups of at least {of}, and for no rows")
         }
-        Access::Dp(dp) => super::privacy::sentence(policy, dp),
+        Access::Dp(_) => {
+            "may ask for differentially private aggregates, and for no rows".to_owned()
+        }
     };
     let until = match grant.until {
         None => ", without an end".to_owned(),
@@ -146,7 +148,12 @@ fn sentence(policy: &Policy, grant: &Grant, today: NaiveDate) -> String {
         Some(until) => format!(", up to and including {until}"),
     };
     let limits = limits(grant.limits).map(|limits| format!(" At most {limits}."));
-    format!("`{}` {what}{until}.{}", grant.partner, limits.unwrap_or_default())
+    let promise = match &grant.access {
+        Access::Rows | Access::Aggregates { .. } => None,
+        Access::Dp(dp) => Some(format!(" {}", super::privacy::promised(policy, dp))),
+    };
+    let more = limits.or(promise).unwrap_or_default();
+    format!("`{}` {what}{until}.{more}", grant.partner)
 }
 
 /// How much a grant gives; nothing where it does not say.

@@ -1,50 +1,57 @@
 //! What differential privacy promises under a policy, in plain words.
 
-use super::{Accounting, DpGrant, Loss, accounting};
+use super::{Accounting, Bounds, DpGrant, Loss, accounting};
 use crate::policy::decimal::Decimal;
 use crate::policy::problem::listed;
 use crate::policy::{Access, Policy};
 
-/// A grant, as the rest of a sentence that begins with the partner.
-pub(in crate::policy) fn sentence(policy: &Policy, dp: &DpGrant) -> String {
+/// What a grant promises to those whom the data are about, in sentences.
+pub(in crate::policy) fn promised(policy: &Policy, dp: &DpGrant) -> String {
     let unit = &dp.unit;
-    let query = match accounting(policy) {
-        Accounting::Pure => promise(dp.query),
-        // A statement's own rho gives it a bound for each delta; its epsilon is a name for its rho.
-        Accounting::Zcdp => {
-            format!("is rho-zCDP with rho = {0}^2 / 2, which is counted exactly", dp.query.epsilon)
-        }
-    };
+    let (total, query) = (dp.total, dp.query);
     let mut words = format!(
-        "may ask for differentially private aggregates, and for no rows. Adding or removing one `{unit}` \
-         with all rows {all}, whatever else is known, over all that the partner may ever ask (epsilon \
-         {epsilon}, delta {delta} in all); for a statement that does not say otherwise, it {query} (epsilon \
-         {query_epsilon}). One `{unit}` counts in at most {groups} and with at most {rows} each; the rest is \
-         left out",
-        all = promise(dp.total),
-        epsilon = dp.total.epsilon,
-        delta = dp.total.delta,
-        query_epsilon = dp.query.epsilon,
-        groups = counted(dp.groups_max, "group"),
-        rows = counted(dp.rows_max, "row"),
+        "Adding or removing one `{unit}` with all rows changes the chance of any answer by {}, over all \
+         that the partner may ever ask (epsilon {}, delta {} in all), whatever they know besides.",
+        promise(total),
+        total.epsilon,
+        total.delta,
     );
-    if !dp.bounds.is_empty() {
-        let bounds: Vec<String> = dp
-            .bounds
-            .iter()
-            .map(|(column, b)| format!("`{column}` from {} to {}", b.low, b.high))
-            .collect();
-        words.push_str(&format!("; values are taken within bounds ({})", bounds.join(", ")));
-    }
-    words.push_str(match (dp.keys.is_empty(), dp.total.delta.is_zero()) {
-        (true, true) => "; without a delta, groups are only told where `keys` makes them public",
-        (true, false) => "; groups of few are left out",
-        (false, _) => "",
+    words.push_str(&match accounting(policy) {
+        Accounting::Pure => format!(
+            " For a statement that does not say otherwise it is {} (epsilon {}, delta {}).",
+            promise(query),
+            query.epsilon,
+            query.delta,
+        ),
+        // A statement's own rho gives it a bound for each delta; its epsilon is a name for its rho.
+        Accounting::Zcdp => format!(
+            " A statement that does not say otherwise costs rho = {}^2 / 2 (epsilon {}, delta {}).",
+            query.epsilon, query.epsilon, query.delta,
+        ),
     });
+    words.push_str(&format!(
+        " One `{unit}` counts in at most {} with at most {} each; the rest is left out.",
+        counted(dp.groups_max, "group"),
+        counted(dp.rows_max, "row"),
+    ));
+    if !dp.bounds.is_empty() {
+        let each =
+            |(column, b): (&String, &Bounds)| format!("`{column}` from {} to {}", b.low, b.high);
+        let bounds: Vec<String> = dp.bounds.iter().map(each).collect();
+        words.push_str(&format!(
+            " Values beyond their bounds count as the bound: {}.",
+            bounds.join(", ")
+        ));
+    }
     if !dp.keys.is_empty() {
         let columns: Vec<&String> = dp.keys.keys().collect();
-        words.push_str(&format!("; the values of {} are public", listed(&columns)));
+        words.push_str(&format!(" The values of {} that are listed are public.", listed(&columns)));
     }
+    words.push_str(if total.delta.is_zero() {
+        " Without a delta, groups are told by columns with public values alone."
+    } else {
+        " Groups by other columns are told where enough units are in them."
+    });
     words
 }
 
@@ -55,7 +62,8 @@ pub(in crate::policy) fn sentences(policy: &Policy) -> Vec<String> {
     match policy.privacy {
         Some(privacy) => found.push(format!(
             "Differentially private answers to all partners together cost at most epsilon {} and delta {}: \
-             even where partners share all answers, adding or removing one unit {}.",
+             even where partners share all answers, adding or removing one unit changes the chance of any \
+             answer by {}.",
             privacy.cap.epsilon,
             privacy.cap.delta,
             promise(privacy.cap)
@@ -86,11 +94,7 @@ pub(in crate::policy) fn sentences(policy: &Policy) -> Vec<String> {
 
 /// What a loss means.
 fn promise(loss: Loss) -> String {
-    let factor = format!(
-        "changes the chance of any answer by at most a factor of e^{} = {}",
-        loss.epsilon,
-        power(loss.epsilon)
-    );
+    let factor = format!("at most a factor of e^{} = {}", loss.epsilon, power(loss.epsilon));
     if loss.delta.is_zero() {
         factor
     } else {

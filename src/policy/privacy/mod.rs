@@ -9,11 +9,14 @@ use super::decimal::Decimal;
 mod diff;
 mod explain;
 mod file;
+mod lint;
 mod resolve;
 mod schema;
 
 pub(super) use diff::{changes, privacy_changes};
-pub(super) use explain::{sentence, sentences};
+pub(super) use explain::{promised, sentences};
+pub use lint::rows_off;
+pub(super) use lint::{fit, lint};
 pub(super) use resolve::{Beside, grant, privacy};
 pub use resolve::{DpPlaces, KEYS_MAX, accounting, is_learned};
 pub(super) use schema::{bounds, delta, epsilon, keys, query, schema};

@@ -233,7 +233,7 @@ fn bounds(problems: &mut Problems, node: &Node, what: &str) -> Option<(f64, f64,
         read::number(problems, node, what, f64::MIN, f64::MAX).map(|number| number.value)
     };
     if let Content::Map(_) = node.content {
-        let fields = Fields::new(problems, node, what, BOUNDS_KEYS)?;
+        let fields = Fields::new(problems, node, "a map of bounds", BOUNDS_KEYS)?;
         let low = fields.need(problems, "low").and_then(|node| number(problems, node, "`low`"));
         let high = fields.need(problems, "high").and_then(|node| number(problems, node, "`high`"));
         let step = match fields.maybe("step") {
@@ -273,7 +273,8 @@ fn keys(problems: &mut Problems, node: &Node) -> Vec<RawKeys> {
         let span = entry.value.span;
         let values = match &entry.value.content {
             Content::Map(_) => {
-                let fields = Fields::new(problems, &entry.value, &what, VALUES_KEYS);
+                let fields =
+                    Fields::new(problems, &entry.value, "a map of public values", VALUES_KEYS);
                 let file = fields.and_then(|fields| fields.need(problems, "file"));
                 let Some(file) = file.and_then(|node| read::text(problems, node, "`file`")) else {
                     continue;

@@ -50,7 +50,7 @@ pub(in crate::policy) enum RawAccess {
         group_min: Option<i64>,
     },
     /// Differential privacy.
-    Dp(RawDp),
+    Dp(Box<RawDp>),
 }
 
 /// Reads one grant.
@@ -133,7 +133,7 @@ fn raw_access(problems: &mut Problems, fields: &Fields<'_>, access: &str) -> Raw
             let group_min = count(problems, fields, "group_min", 2);
             RawAccess::Aggregates { group_min: group_min.map(|written| written.value) }
         }
-        "dp" => RawAccess::Dp(dp(problems, fields)),
+        "dp" => RawAccess::Dp(Box::new(dp(problems, fields))),
         _ => RawAccess::Rows,
     }
 }

@@ -483,3 +483,30 @@ fn child_that_claims() {
 
 /// Tells the test binary that it is the claiming child.
 const CLAIMING_CHILD: &str = "VEILFLIGHT_TEST_CLAIMING_CHILD";
+
+#[test]
+fn entries_are_never_changed_or_removed() {
+    use crate::policy::privacy::{Accounting, Loss};
+    use crate::state::{NewPrivacyEntry, PrivacyAccount};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.sqlite");
+    let store = open(&path).unwrap();
+    let account = PrivacyAccount { partner: "cern", dataset: "jobs" };
+    let loss = Loss { epsilon: "0.1".parse().unwrap(), delta: "0".parse().unwrap() };
+    let entry = NewPrivacyEntry::Spend {
+        accounting: Accounting::Pure,
+        loss,
+        rho: "0.005".parse().unwrap(),
+        canonical: String::new(),
+    };
+    store.privacy_append(account, Some("q"), 0, &mut |_| Ok(entry.clone())).unwrap();
+    let run = |sql: &str| store.writer.lock().unwrap().execute(sql, []);
+    for sql in ["UPDATE privacy_entry SET epsilon = '0'", "DELETE FROM privacy_entry"] {
+        assert!(run(sql).unwrap_err().to_string().contains("are never"), "{sql}");
+    }
+    // What is no decimal any more is an error, and not nothing.
+    run("UPDATE privacy_sum SET epsilon = '-1'").unwrap();
+    assert_eq!(store.privacy_sums(account).unwrap_err().code(), Code::State);
+    let refused = store.privacy_append(account, Some("r"), 0, &mut |_| Ok(entry.clone()));
+    assert_eq!(refused.unwrap_err().code(), Code::State);
+}

@@ -221,6 +221,8 @@ fn the_options_in_force_are_told_with_their_defaults() {
         ("catalog", text("veilflight")),
         ("compression", text("none")),
         ("dictionary", Some(Kind::Flag(true))),
+        // Nothing: what a grant says for a statement counts.
+        ("epsilon", text("")),
         ("locations", text("none")),
         ("schema", text("public")),
         ("string_type", text("utf8")),

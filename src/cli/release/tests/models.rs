@@ -302,7 +302,8 @@ fn models_of_a_population_hold_for_what_leaves_and_not_for_raw_values() {
         rules("{bucket: {width: 2, as: lower}}", "keep", quasi, &release)
     };
     type Holds = fn(usize, usize) -> bool;
-    let cases: [(&str, [usize; 4], [usize; 4], Holds, u32, bool); 4] = [
+    type Case = (&'static str, [usize; 4], [usize; 4], Holds, u32, bool);
+    let cases: [Case; 4] = [
         // Three of each age in the population, six of each two.
         ("k_map: {k: 6}", [1, 1, 1, 1], [3, 3, 3, 3], |_, all| all >= 6, 0, false),
         ("k_map: {k: 7}", [1, 1, 1, 1], [3, 3, 3, 3], |_, all| all >= 7, 1, false),
@@ -467,4 +468,22 @@ fn local_suppression_leaves_values_or_stars_and_classes_of_k() {
     assert!(!classes.contains_key(&[Some("*".to_owned()), Some("*".to_owned())]), "{classes:?}");
     // Some cells stand, some do not: whole columns are not given up.
     assert!(stars.iter().sum::<usize>() > 0 && stars.iter().all(|n| *n < rows.len()), "{stars:?}");
+}
+
+#[test]
+fn a_table_of_quasi_identifiers_alone_is_released_and_an_empty_one_too() {
+    let text = rules("keep", "keep", LEVELS, "  k_anonymity: {k: 5}\n");
+    let alone = text.replace("cost: keep, number: keep", "cost: drop, number: drop");
+    let (manifest, rows) = built_and_pulled(&custodian(&costs(apart), &alone));
+    assert_eq!((rows.len(), rows[0].len(), manifest.rows.smallest), (48, 2, 12));
+    let four: BTreeSet<_> = rows.into_iter().collect();
+    assert_eq!(four.len(), 4);
+    for method in ["lattice", "mondrian", "local_suppression", "{fixed: {age: 0, town: 0}}"] {
+        let quasi = if method == "local_suppression" { PLAIN } else { LEVELS };
+        let release = format!("  method: {method}\n  k_anonymity: {{k: 5}}\n");
+        let text = rules("keep", "keep", quasi, &release);
+        let none = text.replace("columns:", "rows: 'age > 1000'\ncolumns:");
+        let (manifest, rows) = built_and_pulled(&custodian(&costs(apart), &none));
+        assert_eq!((manifest.rows.read, rows.len()), (0, 0), "{method}");
+    }
 }

@@ -25,8 +25,7 @@ pub(super) fn known(expr: &Expr, kind: &DataType) -> Option<ArrayRef> {
     let mut each: Vec<ScalarValue> = Vec::new();
     for value in values {
         let value = value.cast_to(kind).ok()?;
-        let twice = |known: &ScalarValue| *known == value || (known.is_null() && value.is_null());
-        if !each.iter().any(twice) {
+        if !each.contains(&value) && !(value.is_null() && each.iter().any(ScalarValue::is_null)) {
             each.push(value);
         }
     }

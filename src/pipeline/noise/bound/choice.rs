@@ -3,7 +3,7 @@
 //!
 //! A record is a row as whole numbers: the unit, the group's number, and the steps of each value.
 
-use super::keyed::Order;
+use super::keyed::{Order, State};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::noise::question::Bounding;
 
@@ -60,13 +60,24 @@ enum Fate {
     Chosen(u32),
 }
 
+/// Which rows of a unit in a group may still be kept.
+#[derive(Clone, Copy)]
+pub(super) enum Limit {
+    /// All.
+    Open,
+    /// None.
+    Shut,
+    /// Those whose hash, begun like this, is no greater.
+    Before(u64, State),
+}
+
 /// A choice among the rows of one slot that is under way: the candidates, and what they must come before.
 struct Among {
     start: usize,
     candidates: usize,
     room: usize,
     before: u64,
-    state: super::keyed::State,
+    state: State,
 }
 
 /// The places of a choice, kept for the next one.
@@ -116,6 +127,26 @@ impl Choice {
             Fate::Left => None,
             Fate::Kept => Some((slot.group, u64::from(slot.rows))),
             Fate::Chosen(_) => Some((slot.group, rule.rows as u64)),
+        })
+    }
+
+    /// What is known of rows that are still to come, in groups of which rows were left out.
+    pub(super) fn limits<'a>(
+        &'a self,
+        rule: &'a Rule,
+    ) -> impl Iterator<Item = (u64, u32, Limit)> + 'a {
+        self.slots.iter().filter_map(|slot| {
+            let limit = match slot.fate {
+                Fate::Kept => return None,
+                Fate::Left => Limit::Shut,
+                // Without values all rows are the same, and there are enough.
+                Fate::Chosen(_) if rule.width == VALUES_AT => Limit::Shut,
+                Fate::Chosen(at) => {
+                    let among = self.among.get(at as usize)?;
+                    Limit::Before(among.before, among.state)
+                }
+            };
+            Some((slot.unit, slot.group, limit))
         })
     }
 
@@ -306,7 +337,7 @@ fn content(contents: &[u64], group: u32) -> Result<u64> {
 
 /// Units are hashes already, but a test's need not be.
 #[inline]
-const fn place(unit: u64, group: u32) -> usize {
+pub(super) const fn place(unit: u64, group: u32) -> usize {
     let mixed = (unit ^ (group as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
         .wrapping_mul(0xd6e8_feb8_6659_fd93);
     (mixed ^ (mixed >> 32)) as usize

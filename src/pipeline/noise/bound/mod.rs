@@ -3,13 +3,14 @@
 //!
 //! The engine runs the statement's rows (`Question::rows`); each of its streams numbers groups (`groups`),
 //! rounds values to steps (`steps`) and puts rows by their unit into parts (`parts`), which memory bounds and
-//! files take what it does not hold. Then part by part what each unit contributes is chosen (`choice`, in the
+//! files take what it does not hold (`sieve` keeps out what no unit contributes any more). Then part by part what each unit contributes is chosen (`choice`, in the
 //! order of `keyed`) and summed (`tally`).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use datafusion::execution::context::SessionState;
+use datafusion::execution::memory_pool::MemoryConsumer;
 
 use self::choice::Rule;
 use self::groups::Public;
@@ -26,6 +27,7 @@ mod choice;
 mod groups;
 mod keyed;
 mod parts;
+mod sieve;
 mod steps;
 mod tally;
 #[cfg(test)]
@@ -62,6 +64,7 @@ async fn gathered(
 ) -> Result<(Exact, u64)> {
     let streams = streams(&question.rows, state).await?;
     let environment = state.runtime_env();
+    let alone = MemoryConsumer::new("one unit").register(&environment.memory_pool);
     let task = Arc::new(Task {
         keys: question.keys.clone(),
         measures: question.measures.clone(),
@@ -71,6 +74,7 @@ async fn gathered(
             rule: Rule::new(&question.bounding, question.values.len()),
             order: Order::new(keys)?,
             disk: Arc::clone(&environment.disk_manager),
+            alone: Mutex::new(alone),
             over: AtomicBool::new(false),
             spilled: AtomicU64::new(0),
         },

@@ -7,8 +7,8 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, UInt64Array};
 use arrow::buffer::{Buffer, MutableBuffer};
@@ -20,6 +20,8 @@ use datafusion::execution::spill_file::{SpillFile, SpillWriter};
 use super::choice::{Choice, RECORD_BYTES, Rule};
 use super::groups::NOBODYS;
 use super::keyed::Order;
+use super::sieve::Sieve;
+use super::steps::NONE;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::query::inward;
 
@@ -30,8 +32,8 @@ const BITS_NEXT: u32 = 4;
 /// The last level: all bits are used, so a part is one unit.
 pub(super) const LEVEL_MAX: u32 = (64 - BITS_FIRST).div_ceil(BITS_NEXT);
 
-/// Words that are held before what no unit contributes is left out for the first time: 32 MiB.
-const SETTLE_WORDS: usize = 4 << 20;
+/// Words that are held before what no unit contributes is looked for: a megabyte.
+const SETTLE_WORDS: usize = if cfg!(test) { 1 << 8 } else { 1 << 17 };
 
 /// Words that are read of a file at a time.
 const READ_WORDS: usize = 1 << 15;
@@ -41,6 +43,8 @@ pub(super) struct Shared {
     pub(super) rule: Rule,
     pub(super) order: Order,
     pub(super) disk: Arc<DiskManager>,
+    /// For the unit that contributes more than what is left for those that can be written to files.
+    pub(super) alone: Mutex<MemoryReservation>,
     /// Whether nobody waits any more.
     pub(super) over: AtomicBool,
     /// Bytes that were written to files.
@@ -63,9 +67,9 @@ pub(super) struct Parts {
     level: u32,
     parts: Vec<Part>,
     memory: MemoryReservation,
-    /// Words in memory after records were last left out.
-    settled: usize,
-    choice: Choice,
+    sieve: Sieve,
+    /// How many words are held when it is time to leave out what no unit contributes.
+    next: usize,
 }
 
 /// Records of some units: those in memory, and those in a file.
@@ -80,7 +84,8 @@ impl Parts {
     pub(super) fn new(level: u32, memory: MemoryReservation) -> Self {
         let bits = if level == 0 { BITS_FIRST } else { BITS_NEXT };
         let parts = std::iter::repeat_with(Part::default).take(1 << bits).collect();
-        Self { level, parts, memory, settled: 0, choice: Choice::default() }
+        let sieve = Sieve::new(memory.new_empty());
+        Self { level, parts, memory, sieve, next: SETTLE_WORDS }
     }
 
     /// Takes the rows of a batch: those of a unit and a group.
@@ -95,30 +100,61 @@ impl Parts {
         contents: &[u64],
         shared: &Shared,
     ) -> Result<()> {
-        let (level, parts) = (self.level, &mut self.parts);
         let nulls = units.nulls();
-        for (row, (unit, group)) in units.values().iter().zip(groups).enumerate() {
-            // PRIVACY: a row of nobody's protects nobody, and counts for nothing.
-            if *group == NOBODYS || nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                continue;
+        // PRIVACY: a row of nobody's protects nobody, and counts for nothing.
+        let is_somebodys = |(row, (_, group)): &(usize, (&u64, &u32))| {
+            **group != NOBODYS && nulls.is_none_or(|nulls| nulls.is_valid(*row))
+        };
+        let rows = units.values().iter().zip(groups).enumerate().filter(is_somebodys);
+        let at = |steps: &Vec<i64>, row: usize| {
+            steps.get(row).map_or(NONE, |steps| *steps).cast_unsigned()
+        };
+        // Most statements speak of no value, of one or of two: records of a length that is known.
+        match values {
+            [] => self.place(rows.map(|(_, (unit, group))| [*unit, u64::from(*group)])),
+            [a] => {
+                self.place(rows.map(|(row, (unit, group))| [*unit, u64::from(*group), at(a, row)]))
             }
-            let Some(part) = parts.get_mut(part_of(*unit, level)) else { continue };
-            part.words.extend_from_slice(&[*unit, u64::from(*group)]);
-            let steps = values.iter().filter_map(|steps| steps.get(row));
-            part.words.extend(steps.map(|steps| steps.cast_unsigned()));
+            [a, b] => self.place(
+                rows.map(|(row, (unit, group))| [*unit, u64::from(*group), at(a, row), at(b, row)]),
+            ),
+            more => {
+                for (row, (unit, group)) in rows {
+                    let Some(part) = self.parts.get_mut(part_of(*unit, self.level)) else {
+                        continue;
+                    };
+                    part.words.extend([*unit, u64::from(*group)]);
+                    part.words.extend(more.iter().map(|steps| at(steps, row)));
+                }
+            }
         }
         self.make_room(contents, shared)
     }
 
-    /// Takes records as they are.
-    fn push_records(&mut self, records: &[u64], contents: &[u64], shared: &Shared) -> Result<()> {
-        let (level, parts) = (self.level, &mut self.parts);
-        for record in records.chunks_exact(shared.rule.width) {
+    #[inline]
+    fn place<const WIDTH: usize>(&mut self, records: impl Iterator<Item = [u64; WIDTH]>) {
+        for record in records {
             let unit = record.first().copied().unwrap_or_default();
-            if let Some(part) = parts.get_mut(part_of(unit, level)) {
-                part.words.extend_from_slice(record);
+            if self.sieve.passes(&record)
+                && let Some(part) = self.parts.get_mut(part_of(unit, self.level))
+            {
+                part.words.extend(record);
             }
         }
+    }
+
+    fn place_one(&mut self, record: &[u64]) {
+        let unit = record.first().copied().unwrap_or_default();
+        if self.sieve.passes(record)
+            && let Some(part) = self.parts.get_mut(part_of(unit, self.level))
+        {
+            part.words.extend_from_slice(record);
+        }
+    }
+
+    /// Takes records as they are.
+    fn push_records(&mut self, records: &[u64], contents: &[u64], shared: &Shared) -> Result<()> {
+        records.chunks_exact(shared.rule.width).for_each(|record| self.place_one(record));
         self.make_room(contents, shared)
     }
 
@@ -135,33 +171,36 @@ impl Parts {
 
     fn make_room(&mut self, contents: &[u64], shared: &Shared) -> Result<()> {
         let bytes = |parts: &Self| parts.bytes(&shared.rule);
-        // Twice what was left the last time, so that looking costs no more than what it looks at.
-        let is_time = self.held() > (self.settled * 2).max(SETTLE_WORDS);
-        if !is_time && self.memory.try_resize(bytes(self)).is_ok() {
+        let words = |parts: &Self| parts.parts.iter().map(|part| part.words.len()).sum::<usize>();
+        let before = words(self);
+        let has_room = self.memory.try_resize(bytes(self)).is_ok();
+        if has_room && before <= self.next {
             return Ok(());
         }
         shared.go_on()?;
-        let before = self.held();
         self.settle(contents, shared)?;
-        self.settled = self.held();
-        if self.settled * 2 > before || self.memory.try_resize(bytes(self)).is_err() {
-            if is_time && self.memory.try_resize(bytes(self)).is_ok() {
-                return Ok(());
-            }
+        let after = words(self);
+        // Looking costs no more than what it looks at; where it brought little, it waits for much more.
+        let times = if after <= before / 4 * 3 { 2 } else { 8 };
+        self.next = after.saturating_mul(times).max(SETTLE_WORDS);
+        let has_room =
+            self.memory.try_resize(bytes(self)).is_ok() && (has_room || after <= before / 2);
+        if !has_room {
             self.spill(shared)?;
-            self.settled = 0;
+            self.memory.resize(bytes(self));
         }
-        self.memory.resize(bytes(self));
         Ok(())
     }
 
     /// Leaves out what no unit contributes, part by part.
     fn settle(&mut self, contents: &[u64], shared: &Shared) -> Result<()> {
         let rule = &shared.rule;
+        let mut choice = Choice::default();
         for part in &mut self.parts {
-            self.choice.choose(&part.words, rule, contents, &shared.order)?;
-            let kept = self.choice.kept();
-            if kept.len() * 2 * rule.width > part.words.len() {
+            choice.choose(&part.words, rule, contents, &shared.order)?;
+            self.sieve.learn(&choice, rule);
+            let kept = choice.kept();
+            if kept.len() * rule.width > part.words.len() / 4 * 3 {
                 continue;
             }
             let record = |at: &u32| {
@@ -172,7 +211,6 @@ impl Parts {
             kept.iter().for_each(|at| words.extend_from_slice(record(at)));
             part.words = words;
         }
-        self.choice = Choice::default();
         Ok(())
     }
 
@@ -196,7 +234,6 @@ impl Parts {
     pub(super) fn into_parts(mut self) -> Result<Vec<(Part, MemoryReservation)>> {
         let memory = self.memory.take();
         let each = |mut part: Part| {
-            part.words.shrink_to_fit();
             if let Some(file) = &mut part.file {
                 file.finish()?;
             }
@@ -241,6 +278,7 @@ impl Source {
 
     /// Puts all records behind `out`. Gives what those in memory take.
     fn append(self, out: &mut Vec<u64>, rule: &Rule) -> Result<MemoryReservation> {
+        out.reserve_exact(if out.is_empty() { 0 } else { self.words() });
         self.read(rule, |mut words| {
             if out.is_empty() {
                 *out = words;
@@ -306,24 +344,31 @@ pub(super) fn resolve(
         return Ok(());
     }
     let records = words / shared.rule.width;
-    let room = memory.new_empty();
     // Records that are in memory in one place are held already.
     let is_held = matches!(sources.as_slice(), [source] if source.part.file.is_none());
     let copies = if is_held { 0 } else { words * size_of::<u64>() };
     let bytes = copies + records * RECORD_BYTES;
-    let is_room = room.try_grow(bytes).is_ok();
-    if is_room || records <= RECORDS_MIN {
+    let room = memory.new_empty();
+    let mut look = |sources: Vec<Source>| {
         let (mut words, mut held) = (Vec::new(), Vec::new());
         for source in sources {
             held.push(source.append(&mut words, &shared.rule)?);
         }
         choice.choose(&words, &shared.rule, contents, &shared.order)?;
         found(&words, choice);
-        return Ok(());
+        Ok(())
+    };
+    if room.try_grow(bytes).is_ok() || records <= RECORDS_MIN {
+        return look(sources);
     }
     drop(room);
     if level >= LEVEL_MAX {
-        return Err(Error::new(Code::QueryMemory, "one unit contributes more than memory holds"));
+        // One unit: what it contributes is looked at whole, by one thread at a time.
+        let alone = shared.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        alone.try_grow(bytes).map_err(|error| inward(&error))?;
+        let looked = look(sources);
+        alone.free();
+        return looked;
     }
     let mut parts = Parts::new(level + 1, memory.new_empty());
     for source in sources {

@@ -189,3 +189,89 @@ fn each_of<T: ArrowPrimitiveType>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        BooleanArray, Decimal128Array, DictionaryArray, Float16Array, Float32Array, Float64Array,
+        Int64Array, NullArray, StringArray, UInt64Array,
+    };
+    use arrow::datatypes::{Int32Type, TimeUnit};
+
+    use super::*;
+
+    fn steps(low: f64, high: f64, step: f64, values: impl Array + 'static) -> Vec<i64> {
+        let mut out = vec![77];
+        let values: ArrayRef = Arc::new(values);
+        Stepper::new(&Bounds { low, high, step }).steps(&values, &mut out).unwrap();
+        assert_eq!(out.remove(0), 77, "what was there stays");
+        out
+    }
+
+    #[test]
+    fn fractions_round_to_even_and_clamp_and_what_is_no_number_is_no_value() {
+        let values = vec![
+            Some(0.5),
+            Some(1.5),
+            Some(2.5),
+            Some(-0.5),
+            Some(-1.5),
+            Some(1e300),
+            Some(f64::INFINITY),
+            Some(f64::NEG_INFINITY),
+            Some(f64::NAN),
+            None,
+            Some(-0.0),
+            Some(2.4999),
+        ];
+        let expected = [0, 2, 2, 0, -2, 10, 10, -10, NONE, NONE, 0, 2];
+        assert_eq!(steps(-10.0, 10.0, 1.0, Float64Array::from(values.clone())), expected);
+        // The same beyond the size at which adding and taking off would round.
+        let far = 9_007_199_254_740_990.0;
+        let wide = steps(-far, far, 1.0, Float64Array::from(values));
+        assert_eq!(wide[..5], expected[..5]);
+        assert_eq!(wide[5..8], [far as i64, far as i64, -far as i64]);
+    }
+
+    #[test]
+    fn whole_numbers_do_not_pass_through_fractions() {
+        let large = (1_i64 << 62) + 1;
+        let values = Int64Array::from(vec![i64::MIN, -6, -5, 2, 6, 10, large, i64::MAX]);
+        // By fours: -1.5, -1.25, 0.5, 1.5 and 2.5, ties to even.
+        assert_eq!(steps(-8.0, 40.0, 4.0, values.clone()), [-2, -2, -1, 0, 2, 2, 10, 10]);
+        assert_eq!(steps(-8.0, 40.0, 1.0, values), [-8, -6, -5, 2, 6, 10, 40, 40]);
+        let unsigned = UInt64Array::from(vec![0, 5, u64::MAX]);
+        assert_eq!(steps(0.0, 1e18, 1024.0, unsigned.clone()), [0, 0, 976_562_500_000_000]);
+        assert_eq!(steps(0.0, 7.0, 1.0, unsigned), [0, 5, 7]);
+    }
+
+    #[test]
+    fn numbers_of_every_type_have_steps_and_texts_have_none() {
+        let decimals = Decimal128Array::from(vec![Some(125), None, Some(-99_999)]);
+        let decimals = decimals.with_precision_and_scale(10, 2).unwrap();
+        assert_eq!(steps(0.0, 10.0, 0.25, decimals), [5, NONE, 0]);
+        assert_eq!(steps(0.0, 1.0, 1.0, BooleanArray::from(vec![Some(true), None])), [1, NONE]);
+        assert_eq!(steps(0.0, 9.0, 1.0, NullArray::new(2)), [NONE, NONE]);
+        assert_eq!(steps(0.0, 9.0, 0.5, Float32Array::from(vec![1.25, f32::NAN])), [2, NONE]);
+        let half = Float16Array::from(vec![<Float16Type as ArrowPrimitiveType>::Native::ONE]);
+        assert_eq!(steps(0.0, 9.0, 0.5, half), [2]);
+        let keys = arrow::array::Int32Array::from(vec![Some(1), None, Some(0)]);
+        let values = Arc::new(Int64Array::from(vec![3, 4]));
+        let dictionary = DictionaryArray::<Int32Type>::try_new(keys, values).unwrap();
+        assert_eq!(steps(0.0, 9.0, 1.0, dictionary), [4, NONE, 3]);
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![60, 120]));
+        let kinds =
+            [DataType::Timestamp(TimeUnit::Second, None), DataType::Duration(TimeUnit::Second)];
+        for kind in kinds {
+            let mut out = Vec::new();
+            let stepper = Stepper::new(&Bounds { low: 0.0, high: 100.0, step: 1.0 });
+            stepper.steps(&cast(&numbers, &kind).unwrap(), &mut out).unwrap();
+            assert_eq!(out, [60, 100], "{kind}");
+        }
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["1"]));
+        let stepper = Stepper::new(&Bounds { low: 0.0, high: 1.0, step: 1.0 });
+        assert!(stepper.steps(&texts, &mut Vec::new()).is_err());
+    }
+}

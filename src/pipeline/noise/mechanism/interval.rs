@@ -89,3 +89,6 @@ impl Rest<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

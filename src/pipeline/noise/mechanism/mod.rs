@@ -21,7 +21,7 @@ use crate::budget::ledger::Spent;
 use crate::error::{Code, Error, Result};
 
 pub(super) use generator::Generator;
-pub(super) use sensitivity::{noise_of, shares};
+pub(super) use sensitivity::noise_of;
 pub(super) use threshold::threshold;
 
 use generator::Choices;
@@ -155,3 +155,6 @@ fn kept(key: &ArrayRef, mask: &BooleanArray) -> Result<ArrayRef> {
         _ => key,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use crate::policy::privacy::Accounting;
 ///
 /// # Errors
 /// [`Code::NoisyOnly`] where epsilon is zero.
-pub(in crate::pipeline::noise) fn shares(question: &Question) -> Result<Vec<RBig>> {
+fn shares(question: &Question) -> Result<Vec<RBig>> {
     let epsilon = fraction(question.loss.epsilon);
     if epsilon.is_zero() {
         return Err(Error::new(Code::NoisyOnly, "a statement of no epsilon has no answer"));
@@ -106,14 +106,14 @@ fn change(question: &Question, measure: &Measure) -> Result<UBig> {
 
 /// Which part of the rows lies below, and what it makes of a group's cells: scores of the grid's points.
 ///
-/// The score of a point with `b` rows below and `a` rows at or above is `-|(d - n) b - n a|`, for the rank
-/// `n / d`: zero where exactly that part lies below.
+/// The score of a point with `b` rows up to it and `a` rows above is `-|(d - n) b - n a|`, for the rank
+/// `n / d`: zero where exactly that part is not above.
 ///
-/// `k` rows more, `i` of them below, change what stands between the bars by `(d - n) i - n (k - i)`, which is
-/// between `-n k` and `(d - n) k`. So a score changes by at most `max(n, d - n) k`, and the difference of two
-/// scores by at most twice that. For the smallest and greatest value (`n = 0` or `n = d`) what stands between
-/// the bars has one sign always and scores only fall as rows are added: then the difference of two scores
-/// changes by at most `d k`, once.
+/// `k` rows more, `i` of them up to the point, change what stands between the bars by
+/// `(d - n) i - n (k - i)`, which is between `-n k` and `(d - n) k`. So a score changes by at most
+/// `max(n, d - n) k`, and the difference of two scores by at most twice that. For the smallest and greatest
+/// value (`n = 0` or `n = d`) what stands between the bars has one sign always and scores only fall as rows
+/// are added: then the difference of two scores changes by at most `d k`, once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rank {
     below: u64,
@@ -169,3 +169,6 @@ const fn divisor(mut one: u64, mut other: u64) -> u64 {
 pub(super) fn fraction(decimal: Decimal) -> RBig {
     RBig::from_parts(IBig::from(decimal.units()), UBig::from(Decimal::one()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,20 +33,26 @@ pub(in crate::pipeline::noise) fn threshold(
     let mut measures = question.measures.iter().zip(noise);
     let units = measures.find(|(measure, _)| **measure == Measure::Units);
     let chance = delta / UBig::from(question.bounding.groups.max(1));
-    let above = match units {
-        Some((_, Noise::Laplace { scale })) => least(|k| laplace_tail(scale, k) <= chance),
-        Some((_, Noise::Gaussian { variance })) => least(|k| gaussian_tail(variance, k) <= chance),
-        _ => return Err(Error::new(Code::Internal, "unknown keys need units to be measured")),
-    };
-    let above = above.ok_or_else(|| {
+    let (_, noise) = units
+        .ok_or_else(|| Error::new(Code::Internal, "unknown keys need units to be measured"))?;
+    let above = rare(noise, &chance).ok_or_else(|| {
         Error::new(Code::NoisyOnly, "so little epsilon lets no group of unknown keys show")
     })?;
     Ok(Some(1 + above))
 }
 
+/// The least whole number, from 1 on, that noise reaches with at most this chance.
+fn rare(noise: &Noise, chance: &RBig) -> Option<i128> {
+    match noise {
+        Noise::Laplace { scale } => least(|k| laplace_tail(scale, k) <= *chance),
+        Noise::Gaussian { variance } => least(|k| gaussian_tail(variance, k) <= *chance),
+        Noise::Choice { .. } => None,
+    }
+}
+
 /// At least the chance that discrete Laplace noise is `k` or more, for `k >= 1`: exactly, that is
 /// `q^k / (1 + q)` with `q = exp(-1 / scale)`.
-pub(super) fn laplace_tail(scale: &RBig, k: &UBig) -> RBig {
+fn laplace_tail(scale: &RBig, k: &UBig) -> RBig {
     let inverse = RBig::ONE / scale;
     exp_over(&(inverse.clone() * k)) / (RBig::ONE + exp_under(&inverse))
 }
@@ -56,7 +62,7 @@ pub(super) fn laplace_tail(scale: &RBig, k: &UBig) -> RBig {
 /// The chances of `k`, `k + 1`, ... are `exp(-k^2 / 2v)` times at most `exp(-k j / v)`, `j = 0, 1, ...`, over a
 /// sum that is at least 1 (its term at zero) and at least `sqrt(2 pi v)` (Poisson's summation formula: it is
 /// that times a sum of positive terms of which one is 1).
-pub(super) fn gaussian_tail(variance: &RBig, k: &UBig) -> RBig {
+fn gaussian_tail(variance: &RBig, k: &UBig) -> RBig {
     let ratio = RBig::from(k.clone()) / variance;
     let first = exp_over(&(ratio.clone() * k / UBig::from(2_u8)));
     let series = RBig::ONE - exp_over(&ratio);
@@ -89,3 +95,6 @@ fn least(holds: impl Fn(&UBig) -> bool) -> Option<i128> {
     }
     Some(high)
 }
+
+#[cfg(test)]
+mod tests;

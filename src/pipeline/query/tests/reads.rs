@@ -8,8 +8,12 @@ use arrow::datatypes::UInt64Type;
 use datafusion::catalog::TableProvider;
 use datafusion::common::Statistics;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::physical_plan::Partitioning;
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use datafusion::prelude::{col, lit};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::super::view::{ViewScan, ViewTable};
@@ -21,13 +25,18 @@ fn pieces(query: &Query) -> usize {
     let (Work::ByRow { plan, .. } | Work::Whole(plan)) = &query.0.work else {
         panic!("there is no plan that runs")
     };
-    let mut pieces = 0;
+    of_scans(plan, ViewScan::pieces)
+}
+
+/// The sum of something over all scans of a plan.
+fn of_scans(plan: &Arc<dyn ExecutionPlan>, of: impl Fn(&ViewScan) -> usize) -> usize {
+    let mut sum = 0;
     plan.apply(|node| {
-        pieces += node.downcast_ref::<ViewScan>().map_or(0, ViewScan::pieces);
+        sum += node.downcast_ref::<ViewScan>().map_or(0, &of);
         Ok(TreeNodeRecursion::Continue)
     })
     .unwrap();
-    pieces
+    sum
 }
 
 /// Overwrites the data of some columns of some row groups of a file, and leaves the footer.
@@ -204,6 +213,41 @@ async fn who_asks_for_few_rows_has_few_read() {
         world.fails("SELECT \"Id\", \"Site\" FROM jobs LIMIT 500").await,
         Code::SourceUnreadable
     );
+}
+
+// PRIVACY: how long a noisy answer takes must not tell in which part of the files a condition holds.
+#[tokio::test]
+async fn what_is_granted_with_noise_is_read_whole_whatever_is_asked() {
+    let world = World::new();
+    let noisy = "access: dp, epsilon: 1, unit: User, groups_max: 1, rows_max: 1";
+    let filters = [
+        col(r#""Id""#).lt(lit(10_i64)),
+        col(r#""Id""#).gt(lit(1_000_000_i64)),
+        col(r#""Site""#).eq(lit("zzz")),
+        col(r#""Id""#).is_not_null(),
+    ];
+    for access in ["access: rows", noisy] {
+        let view = world.view(&JOBS.replace("access: rows", access));
+        let terms = Terms::default();
+        let look =
+            |table: &Table, state: &SessionState| Ok((Arc::clone(&table.provider), state.clone()));
+        let (provider, state) = world.engine.look(&terms, view, look).await.unwrap();
+        let read = async |filter: &Expr| {
+            let source = provider_as_source(Arc::clone(&provider));
+            let plan = LogicalPlanBuilder::scan("jobs", source, None)
+                .and_then(|plan| plan.filter(filter.clone()))
+                .and_then(|plan| plan.project([col(r#""Id""#)]))
+                .and_then(LogicalPlanBuilder::build);
+            let plan = state.create_physical_plan(&plan.unwrap()).await.unwrap();
+            of_scans(&plan, ViewScan::pieces)
+        };
+        let mut pieces = BTreeSet::new();
+        for filter in &filters {
+            pieces.insert(read(filter).await);
+        }
+        let chosen: &[usize] = if access == noisy { &[10] } else { &[0, 1, 10] };
+        assert_eq!(pieces.into_iter().collect::<Vec<_>>(), chosen, "{access}");
+    }
 }
 
 // PRIVACY: what counts privacy units is neither the raw value nor a pseudonym, and reads no more than its

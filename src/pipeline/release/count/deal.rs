@@ -2,7 +2,7 @@
 //! the other, so that only the lists themselves must be in memory. Counts nothing but what it joins.
 
 use super::aside::{Gather, Heap, Record};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::pipeline::release::table::Lists;
 
 /// How many files.
@@ -65,9 +65,13 @@ impl Deal {
     }
 
     /// The items of each place, ascending and each once with the sum of its rows; of each place at most so many.
+    ///
+    /// # Errors
+    /// [`Code::QueryMemory`] when all of them take more than so many bytes.
     pub(super) fn lists<T>(
         &self,
         most: Option<usize>,
+        memory_bytes: usize,
         stop: &dyn Fn() -> Result<()>,
         show: impl Fn(&Item) -> T,
     ) -> Result<Lists<T>> {
@@ -88,6 +92,9 @@ impl Deal {
                 Ok(())
             })?;
             join(&mut held, most);
+            if (items.len() + held.len()).saturating_mul(size_of::<T>()) > memory_bytes {
+                return Err(too_many(memory_bytes));
+            }
             for item in &held {
                 while starts.len() <= item.place as usize {
                     starts.push(items.len());
@@ -98,6 +105,16 @@ impl Deal {
         starts.resize(self.count + 1, items.len());
         Ok(Lists { starts, items })
     }
+}
+
+fn too_many(memory_bytes: usize) -> Error {
+    let what = format!(
+        "who is behind each distinct combination of quasi-identifiers, or which sensitive values it has, does not \
+         fit into {} MiB when each is counted once, and what chooses classes looks at all of it: make values \
+         coarser by the columns' own rules (truncate, bucket), or allow more memory",
+        memory_bytes >> 20
+    );
+    Error::new(Code::QueryMemory, what)
 }
 
 /// Puts items in order, equal ones as one, and keeps at most so many of each place.

@@ -2,25 +2,24 @@
 
 use std::collections::HashMap;
 
-use super::Counted;
 use super::aside::Aside;
 use super::deal::{Deal, Item};
 use super::distinct::NOWHERE;
 use super::groups::{Fast, Groups, pair};
 use super::order::{Merged, in_order, in_threads, index, of};
+use super::{Counted, Means};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::release::table::{Hierarchy, Lists, Sensitive, Table};
 
 /// What a table is made of.
-pub(super) struct Parts {
+pub(super) struct Parts<'a> {
     pub(super) hierarchies: Vec<Hierarchy>,
     pub(super) sensitive: Vec<Sensitive>,
     /// By sensitive column, thread, code: the value.
     pub(super) values_of: Vec<Vec<Vec<u32>>>,
     /// Persons, where they are counted.
     pub(super) units: Option<Units>,
-    /// Of each combination at most so many persons are remembered.
-    pub(super) persons_max: Option<usize>,
+    pub(super) means: Means<'a>,
     pub(super) counted: Counted,
     pub(super) population: Option<Counted>,
 }
@@ -34,9 +33,8 @@ pub(super) enum Units {
 }
 
 /// The table. `stop` says whether to end.
-pub(super) fn join(parts: Parts, stop: &dyn Fn() -> Result<()>) -> Result<Table> {
-    let Parts { hierarchies, mut sensitive, values_of, units, persons_max, .. } = parts;
-    let Parts { counted, population, .. } = parts;
+pub(super) fn join(parts: Parts<'_>, stop: &dyn Fn() -> Result<()>) -> Result<Table> {
+    let Parts { hierarchies, mut sensitive, values_of, units, means, counted, population } = parts;
     let aside = counted.aside;
     let own = counted.groups.len();
     let population = population.map(|population| population.groups);
@@ -75,7 +73,7 @@ pub(super) fn join(parts: Parts, stop: &dyn Fn() -> Result<()>) -> Result<Table>
     let datasets = all.get(..own).unwrap_or_default();
     for ((at, sensitive), values_of) in sensitive.iter_mut().enumerate().zip(&values_of) {
         sensitive.counts = match &aside {
-            Some(aside) => values_aside(aside, at, (&places, values_of), count, stop)?,
+            Some(aside) => values_aside(aside, at, (&places, values_of), count, means, stop)?,
             None => values_here(datasets, at, (&places, values_of), count),
         };
     }
@@ -85,11 +83,9 @@ pub(super) fn join(parts: Parts, stop: &dyn Fn() -> Result<()>) -> Result<Table>
             all.get_mut(..own).unwrap_or_default(),
             (&places, &units_of),
             count,
-            persons_max,
+            means.persons_max,
         )?),
-        (Some(Units::Aside), Some(aside)) => {
-            Some(units_aside(aside, &places, count, persons_max, stop)?)
-        }
+        (Some(Units::Aside), Some(aside)) => Some(units_aside(aside, &places, count, means, stop)?),
         (Some(Units::Aside), None) => {
             return Err(Error::new(Code::Internal, "persons are nowhere"));
         }
@@ -141,6 +137,7 @@ fn values_aside(
     at: usize,
     (places, values): (&[Vec<u32>], &[Vec<u32>]),
     count: usize,
+    means: Means<'_>,
     stop: &dyn Fn() -> Result<()>,
 ) -> Result<Lists<(u32, u64)>> {
     let deal = Deal::new(aside.folder(), &format!("values-{at:03}"), count);
@@ -154,7 +151,7 @@ fn values_aside(
         stop()?;
     }
     gather.finish()?;
-    deal.lists(None, stop, |item| (item.item, item.rows))
+    deal.lists(None, means.memory_bytes, stop, |item| (item.item, item.rows))
 }
 
 /// The persons behind each combination, at most so many. Groups have none afterwards.
@@ -192,7 +189,7 @@ fn units_aside(
     aside: &Aside,
     places: &[Vec<u32>],
     count: usize,
-    most: Option<usize>,
+    means: Means<'_>,
     stop: &dyn Fn() -> Result<()>,
 ) -> Result<Lists<u32>> {
     let deal = Deal::new(aside.folder(), "persons", count);
@@ -215,7 +212,7 @@ fn units_aside(
     }
     drop(known);
     gather.finish()?;
-    deal.lists(most, stop, |item| item.item)
+    deal.lists(means.persons_max, means.memory_bytes, stop, |item| item.item)
 }
 
 fn of_thread(items: &[Vec<u32>], thread: u32, at: u32) -> u32 {

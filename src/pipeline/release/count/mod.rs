@@ -3,7 +3,7 @@
 //! values, so that no thread shows. Decides nothing.
 //!
 //! Memory follows distinct values and distinct combinations, not rows, and has a bound. The table itself must
-//! be in memory. Who is behind combinations, and which sensitive values they have, is put aside (`aside`) when
+//! be in memory. Who is behind combinations, and which sensitive values rows have, is put aside (`aside`) when
 //! memory does not hold it, and gathered again combination by combination (`deal`).
 
 use std::collections::VecDeque;
@@ -143,9 +143,8 @@ pub fn table(
             Some(join::Units::Here(distinct.places(&identity)))
         }
     };
-    let persons_max = means.persons_max;
     let parts =
-        join::Parts { hierarchies, sensitive, values_of, units, persons_max, counted, population };
+        join::Parts { hierarchies, sensitive, values_of, units, means, counted, population };
     join::join(parts, &|| stop(progress))
 }
 

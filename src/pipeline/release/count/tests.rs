@@ -389,6 +389,11 @@ fn what_memory_does_not_hold_is_put_aside_and_the_table_is_the_same() {
         let refused = super::table(rules, &policy, &snapshot, &Unwatched, tiny).unwrap_err();
         assert_eq!(refused.code(), Code::QueryMemory);
         assert!(refused.chain().contains("persons need not"), "{}", refused.chain());
+        // And for persons and values that are too many when each is counted once.
+        let small = Means { threads: 1, memory_bytes: 60_000, ..little };
+        let refused = super::table(rules, &policy, &snapshot, &Unwatched, small).unwrap_err();
+        assert_eq!(refused.code(), Code::QueryMemory);
+        assert!(refused.chain().contains("is counted once"), "{}", refused.chain());
     }
 }
 
@@ -414,6 +419,41 @@ fn nothing_is_left_of_what_was_put_aside_when_counting_ends_early() {
     std::fs::write(&spill, "").unwrap();
     let refused = table(rules, &policy, &snapshot, &Unwatched, little).unwrap_err();
     assert_eq!(refused.code(), Code::Config);
+}
+
+/// More columns than one number of 64 bits has room for are compared one after the other.
+#[test]
+fn combinations_of_few_and_of_many_columns_are_in_the_order_of_their_leaves() {
+    for width in [2, 12] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        let cell = |row: i64, column: i64| (row % 130 * (column + 3) + row / 400 * column) % 101;
+        let columns = (0..width).map(|column| {
+            let values: Int64Array = (0..900).map(|row| Some(cell(row, column))).collect();
+            (format!("c{column}"), Arc::new(values) as ArrayRef)
+        });
+        let all = RecordBatch::try_from_iter(columns).unwrap();
+        write(&folder.path().join("data/a.parquet"), &all, 100);
+        let names: Vec<String> = (0..width).map(|column| format!("c{column}")).collect();
+        let keep = format!("{{{}: keep}}", names.join(": keep, "));
+        let release = format!("quasi_identifiers: [{}], k_anonymity: {{k: 2}}", names.join(", "));
+        let policy = policy(folder.path(), &keep, "", &release);
+        let one = counted(&policy, 1).unwrap();
+        assert_eq!(counted(&policy, 3).unwrap(), one);
+        let bits = one.hierarchies.iter().map(|of| of.leaves().next_power_of_two().ilog2());
+        assert_eq!(bits.sum::<u32>() > 63, width == 12);
+        let mut rows: BTreeMap<Vec<String>, u64> = BTreeMap::new();
+        for row in 0..900 {
+            let key = (0..width).map(|column| cell(row, column).to_string()).collect();
+            *rows.entry(key).or_default() += 1;
+        }
+        let key = |at: usize| one.leaves.iter().map(|leaves| leaves[at]).collect::<Vec<_>>();
+        assert!((1..one.len()).all(|at| key(at - 1) < key(at)));
+        let found = said(&one)
+            .into_iter()
+            .map(|(key, (rows, ..))| (key.into_iter().flatten().collect::<Vec<String>>(), rows));
+        assert_eq!(found.collect::<BTreeMap<_, _>>(), rows);
+    }
 }
 
 #[test]

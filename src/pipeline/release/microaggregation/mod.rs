@@ -19,9 +19,10 @@
 //! a group is homogeneous where values are frequent, so l and t are no luxury; and as groups follow the
 //! data, two releases of one table can be set off against each other.
 //!
-//! **Cost.** A k-d tree finds nearest and farthest exactly. In up to three columns a million combinations
-//! take a minute or two; in more the tree looks at ever more points, up to n * n / k. Tables that would
-//! take hours are refused (see [`combinations_max`]).
+//! **Cost.** Nearest and farthest are found exactly: by a k-d tree that shrinks with the points (`points`), and,
+//! from the mean, by an order of the outermost points that holds as long as the mean has hardly moved (`shell`).
+//! In up to three columns time grows little faster than combinations; in more the tree looks at ever more points,
+//! up to n * n / k. Tables that would take hours are refused (see [`combinations_max`]).
 
 mod points;
 mod shell;
@@ -42,7 +43,7 @@ use points::Points;
 const COMBINATIONS_MAX: u64 = 1_000_000;
 
 /// How often points may be looked at where the tree helps little: some ten minutes.
-const LOOKS_MAX: u64 = 20_000_000_000;
+const LOOKS_MAX: u64 = 100_000_000_000;
 
 /// The most distinct combinations that are grouped: a million, and in more than three columns the root
 /// of 20,000,000,000 times k.
@@ -249,10 +250,10 @@ impl Work<'_> {
         while field.rows >= 3 * k {
             self.look(field, &mut groups, k)?;
         }
-        if field.rows >= 2 * k {
-            if let Some(first) = field.outermost() {
-                groups.push(field.around(first, k));
-            }
+        if field.rows >= 2 * k
+            && let Some(first) = field.outermost()
+        {
+            groups.push(field.around(first, k));
         }
         let rest = field.rest();
         if !rest.is_empty() {

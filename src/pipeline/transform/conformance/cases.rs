@@ -45,6 +45,7 @@ pub(super) fn all() -> Vec<Case> {
     cases.extend(numbers());
     cases.extend(times());
     cases.extend(places());
+    cases.extend(locals());
     cases.extend(pseudonyms());
     cases.extend(addresses());
     cases
@@ -144,6 +145,22 @@ fn places() -> Vec<Case> {
         cases.push(Case::new("geo_laplace", None, &set).reads(|| vec![degrees(), persons()]));
     }
     cases
+}
+
+fn locals() -> Vec<Case> {
+    let (person, epsilon) = (("person", word("User")), ("epsilon", Value::Number(1.5)));
+    let categories = [person.clone(), epsilon.clone(), ("values", words(&["0", "a", "b"]))];
+    let range = [
+        person,
+        epsilon,
+        ("low", Value::Integer(-100)),
+        ("high", Value::Integer(1_000)),
+        ("step", Value::Integer(5)),
+    ];
+    vec![
+        Case::new("randomized_response", None, &categories).reads(|| vec![persons()]),
+        Case::new("laplace", None, &range).reads(|| vec![persons()]),
+    ]
 }
 
 fn pseudonyms() -> Vec<Case> {

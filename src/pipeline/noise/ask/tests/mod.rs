@@ -1,13 +1,13 @@
 //! Statements that are asked with noise, over tables of a handful of rows. Noise is zero and nothing is
 //! bounded here: what is measured is computed from the question's rows by a double of the rooms that do it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array,
-    Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray, UInt64Array,
+    Int64Array, RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray, UInt64Array,
 };
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit, UInt64Type};
@@ -232,8 +232,7 @@ pub(super) async fn exact(question: &Question) -> Noisy {
         let of = |rows: &Vec<usize>| -> i128 {
             match measure {
                 Measure::Units => {
-                    let units: std::collections::BTreeSet<u64> =
-                        rows.iter().map(|row| units.value(*row)).collect();
+                    let units: BTreeSet<u64> = rows.iter().map(|row| units.value(*row)).collect();
                     units.len() as i128
                 }
                 Measure::Rows => rows.len() as i128,
@@ -265,8 +264,7 @@ pub(super) async fn exact(question: &Question) -> Noisy {
     let measured: Vec<Vec<i128>> = measured.collect();
     let column = |at: usize| -> ArrayRef {
         let kind = keys[at].data_type();
-        let texts: arrow::array::StringArray =
-            groups.iter().map(|group| group[at].as_deref()).collect();
+        let texts: StringArray = groups.iter().map(|group| group[at].as_deref()).collect();
         arrow::compute::cast(&texts, kind).unwrap()
     };
     Noisy {

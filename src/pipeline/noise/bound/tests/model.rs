@@ -295,7 +295,7 @@ fn whoever_works_at_it_in_however_much_memory_it_is_the_same() {
             }
         }
         assert_eq!(asked.answer(&turned, PLAIN), expected, "the order of rows");
-        let small = Layout { partitions: 2, batch: 500, memory: 400_000 };
+        let small = Layout { partitions: 2, batch: 500, memory: 800_000 };
         let (exact, spilled) = asked.exact(&rows, small).unwrap();
         // Where units contribute little, what they do not is left out before anything is written.
         assert_eq!(spilled > 0, asked.bounding.groups == 30, "{asked:?}: {spilled} bytes");

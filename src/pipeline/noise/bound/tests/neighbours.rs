@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::model::{asked, row};
+use super::model::{asked, many, plain, row};
 use super::*;
 
 /// The most that one unit changes a measure of one group.
@@ -73,7 +73,7 @@ proptest! {
 
 /// A unit with thousands of rows in many groups, among others with few.
 fn one_with_thousands() -> Vec<Row> {
-    let mut rows: Vec<Row> = super::model::many().into_iter().take(3_000).collect();
+    let mut rows: Vec<Row> = many().into_iter().take(3_000).collect();
     rows.retain(|row| row.unit != Some(77));
     rows.extend((0..9_000).map(|at| Row {
         unit: Some(77),
@@ -91,7 +91,7 @@ fn a_unit_with_thousands_of_rows_in_many_groups_changes_no_more_than_another() {
     let others = without(&rows, 77);
     for sites in [None, Some(None), Some(Some((0..40).collect()))] {
         for (groups, most) in [(1, 1), (3, 10), (20, 50)] {
-            let mut asked = super::model::plain(sites.clone(), groups, most);
+            let mut asked = plain(sites.clone(), groups, most);
             let layout = Layout { partitions: 2, ..PLAIN };
             assert_eq!(past(&asked, &rows, &others, layout), None);
             // Where contributions are not bounded, the same check sees it.
@@ -103,8 +103,8 @@ fn a_unit_with_thousands_of_rows_in_many_groups_changes_no_more_than_another() {
 
 #[test]
 fn nobodys_rows_change_nothing() {
-    let asked = super::model::plain(Some(None), 5, 10);
-    let rows = super::model::many();
+    let asked = plain(Some(None), 5, 10);
+    let rows = many();
     let somebodys: Vec<Row> = rows.iter().filter(|row| row.unit.is_some()).cloned().collect();
     assert!(somebodys.len() < rows.len());
     assert_eq!(asked.answer(&rows, PLAIN), asked.answer(&somebodys, PLAIN));
@@ -116,7 +116,7 @@ fn groups_that_are_not_public_use_up_no_places() {
     let rows: Vec<Row> = (0..40)
         .map(|site| Row { unit: Some(1), site: Some(site), queue: 0, whole: None, part: None })
         .collect();
-    let mut asked = super::model::plain(Some(Some(vec![11, 30])), 2, 5);
+    let mut asked = plain(Some(Some(vec![11, 30])), 2, 5);
     asked.queues = None;
     let answer = asked.answer(&rows, PLAIN);
     assert_eq!(answer.0.iter().map(|(_, measured)| measured[1][0]).collect::<Vec<_>>(), [1, 1]);

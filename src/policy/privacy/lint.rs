@@ -1,0 +1,276 @@
+//! Warnings about differentially private grants: what a policy may promise and its author should look at
+//! again. Estimates come from the policy's own numbers, never from data.
+
+use arrow::datatypes::{DataType, Schema};
+
+use super::{Accounting, DpGrant, DpPlaces, Loss, accounting, is_learned};
+use crate::diagnostic::Span;
+use crate::pipeline::transform::column::canonical;
+use crate::pipeline::transform::elements;
+use crate::policy::decimal::Decimal;
+use crate::policy::load::{Loaded, leaves};
+use crate::policy::problem::{Problem, Problems, listed};
+use crate::policy::{Access, Column, Policy};
+
+/// An epsilon above which little is promised.
+const EPSILON_WEAK: u8 = 5;
+/// A delta above which somebody among a hundred thousand people is likely to be without the promise.
+const DELTA_WEAK: &str = "0.000001";
+/// How far a count may be off before nothing but noise is told of most tables.
+const ROWS_OFF_MAX: f64 = 100_000.0;
+/// Bounds of this size are those of a type, not of something measured.
+const ABSURD: f64 = 1e15;
+
+/// Warnings that depend on the policy alone.
+pub(in crate::policy) fn lint(problems: &mut Problems, loaded: &Loaded) {
+    let policy = &loaded.policy;
+    for (grant, dp, places) in granted(loaded) {
+        weak(problems, dp, places);
+        noisy(problems, accounting(policy), dp, places);
+        bounds(problems, policy, dp, places);
+        if let Some(privacy) = policy.privacy
+            && (privacy.cap.epsilon < dp.total.epsilon || privacy.cap.delta < dp.total.delta)
+        {
+            problems
+                .add(
+                    Problem::PrivacyCap,
+                    places.epsilon,
+                    format!("the grant of `{grant}` is more than all partners together may spend"),
+                )
+                .other(loaded.places.privacy.unwrap_or(places.epsilon), "the cap")
+                .help("the cap ends it earlier; lower the grant, or raise the cap");
+        }
+    }
+    together(problems, loaded);
+    learned(problems, loaded);
+}
+
+/// The differentially private grants: the partner, the grant, its places.
+fn granted(loaded: &Loaded) -> impl Iterator<Item = (&str, &DpGrant, &DpPlaces)> {
+    loaded.policy.grants.iter().zip(&loaded.places.dp).filter_map(|(grant, places)| {
+        match (&grant.access, places) {
+            (Access::Dp(dp), Some(places)) => Some((grant.partner.as_str(), dp, places)),
+            _ => None,
+        }
+    })
+}
+
+fn weak(problems: &mut Problems, dp: &DpGrant, places: &DpPlaces) {
+    let unit = &dp.unit;
+    if dp.total.epsilon > whole(EPSILON_WEAK) {
+        let factor = dp.total.epsilon.approximate().exp().floor();
+        problems
+            .add(
+                Problem::PrivacyWeak,
+                places.epsilon,
+                format!(
+                    "epsilon {}: one `{unit}` may change the chance of an answer by a factor of {factor}",
+                    dp.total.epsilon
+                ),
+            )
+            .help("the promise is worth something up to about 5; 1 is common");
+    }
+    // How many units there are is known without data where the policy says which there are.
+    let units = dp.keys.get(unit).map(Vec::len);
+    let delta = dp.total.delta.approximate();
+    #[expect(clippy::cast_precision_loss, reason = "at most 100,000 keys")]
+    let over = units.is_some_and(|units| delta * units as f64 > 0.01);
+    if over || Some(dp.total.delta) > DELTA_WEAK.parse().ok() {
+        let people = (1.0 / delta).round();
+        problems
+            .add(
+                Problem::PrivacyWeak,
+                places.delta,
+                format!(
+                    "delta {}: with {people} of `{unit}` or more, that is as good as one who is not protected",
+                    dp.total.delta
+                ),
+            )
+            .help("write well under one in the number of units: 1e-8 for a hundred thousand");
+    }
+}
+
+fn noisy(problems: &mut Problems, accounting: Accounting, dp: &DpGrant, places: &DpPlaces) {
+    let off = rows_off(accounting, dp);
+    if off > ROWS_OFF_MAX {
+        problems
+            .add(
+                Problem::PrivacyNoise,
+                places.groups_max,
+                format!(
+                    "a count of rows is off by up to {off:.0} either way, 95 times of 100: noise hides {} \
+                     groups of {} rows each at epsilon {} a query",
+                    dp.groups_max, dp.rows_max, dp.query.epsilon
+                ),
+            )
+            .help(
+                "lower `groups_max` and `rows_max` to what most units have (the rest is left out), or raise \
+                 `query: {epsilon: ...}`",
+            );
+    }
+}
+
+/// By how much a count of rows is off in 95 of 100 answers, at most: the noise of one measure at the epsilon
+/// of a query. An estimate for people.
+#[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
+pub fn rows_off(accounting: Accounting, dp: &DpGrant) -> f64 {
+    let (groups, rows) = (dp.groups_max as f64, dp.rows_max as f64);
+    let epsilon = dp.query.epsilon.approximate();
+    match accounting {
+        // The 95 % point of the Laplace distribution is ln 20 times its scale.
+        Accounting::Pure => 20_f64.ln() * groups * rows / epsilon,
+        Accounting::Zcdp => 1.96 * rows * groups.sqrt() / epsilon,
+    }
+}
+
+fn bounds(problems: &mut Problems, policy: &Policy, dp: &DpGrant, places: &DpPlaces) {
+    for (column, bounds) in &dp.bounds {
+        let Some(span) = places.bounds.get(column).copied() else { continue };
+        let (low, high) = (bounds.low, bounds.high);
+        if low.abs().max(high.abs()) >= ABSURD {
+            problems
+                .add(
+                    Problem::PrivacyNoise,
+                    span,
+                    format!(
+                        "the bounds of `{column}` are wider than what is measured: sums are noise"
+                    ),
+                )
+                .help("noise grows with the bounds; write what nearly all values keep");
+            continue;
+        }
+        let rule = policy.columns.iter().find(|other| other.name == *column).map(|c| &c.rule);
+        let Some(rule) = rule else { continue };
+        let (bottom, top) = match rule.transform.spec().verb {
+            "clamp" => (rule.args.number("bottom"), rule.args.number("top")),
+            "top_code" => (None, rule.args.number("at")),
+            "bottom_code" => (rule.args.number("at"), None),
+            _ => continue,
+        };
+        if bottom.is_some_and(|bottom| low < bottom) || top.is_some_and(|top| high > top) {
+            problems
+                .add(
+                    Problem::PrivacyNoise,
+                    span,
+                    format!("the bounds of `{column}` are wider than what its rule lets out"),
+                )
+                .help("values beyond never leave, so the bounds add noise for nothing");
+        }
+    }
+}
+
+/// Partners may share what they hear: without a cap their budgets add up.
+fn together(problems: &mut Problems, loaded: &Loaded) {
+    let all: Vec<_> = granted(loaded).collect();
+    let sum = all.iter().try_fold(Decimal::ZERO, |sum, (_, dp, _)| sum.plus(dp.total.epsilon));
+    let single = all.iter().any(|(_, dp, _)| dp.total.epsilon > whole(EPSILON_WEAK));
+    match (loaded.policy.privacy, sum, all.first()) {
+        (Some(privacy), _, _) if privacy.cap.epsilon > whole(EPSILON_WEAK) => {
+            let Loss { epsilon, .. } = privacy.cap;
+            problems
+                .add(
+                    Problem::PrivacyWeak,
+                    loaded.places.privacy,
+                    format!(
+                        "partners who share their answers may spend epsilon {epsilon} together"
+                    ),
+                )
+                .help("the promise is worth something up to about 5");
+        }
+        (None, Some(sum), Some((_, _, places))) if !single && sum > whole(EPSILON_WEAK) => {
+            problems
+                .add(
+                    Problem::PrivacyWeak,
+                    places.epsilon,
+                    format!(
+                        "{} partners who share their answers may spend epsilon {sum} together",
+                        all.len()
+                    ),
+                )
+                .help("cap what they spend together: `privacy: {epsilon: ..., delta: ...}` at the top");
+        }
+        _ => {}
+    }
+}
+
+/// Columns of which a statement under `access: dp` may not speak.
+fn learned(problems: &mut Problems, loaded: &Loaded) {
+    if granted(loaded).next().is_none() {
+        return;
+    }
+    let columns = loaded.policy.columns.iter().zip(&loaded.places.names);
+    let found: Vec<(&str, Span)> = columns
+        .filter(|(column, _)| leaves(&column.rule) && is_learned(column))
+        .map(|(column, span)| (column.name.as_str(), *span))
+        .collect();
+    let Some((_, first)) = found.first() else { return };
+    let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
+    problems
+        .add(
+            Problem::PrivacyColumn,
+            *first,
+            format!(
+                "differentially private answers cannot speak of {}: what leaves depends on other people's rows",
+                listed(&names)
+            ),
+        )
+        .help("the unit may be such a column; others need a rule that looks at the value alone, or a policy of their own");
+}
+
+/// What does not fit between grants and the columns of the data.
+pub(in crate::policy) fn fit(problems: &mut Problems, loaded: &Loaded, raw: &Schema) {
+    for (_, dp, places) in granted(loaded) {
+        for (name, bounds) in &dp.bounds {
+            let column = loaded.policy.columns.iter().find(|column| column.name == *name);
+            let (Some(column), Some(span)) = (column, places.bounds.get(name)) else { continue };
+            let Some(output) = output(column, raw) else { continue };
+            if !output.is_numeric() {
+                problems
+                    .add(
+                        Problem::TypeMisfit,
+                        *span,
+                        format!(
+                            "`{name}` leaves as {}, which has no bounds",
+                            super::super::check::type_name(&output)
+                        ),
+                    )
+                    .help("bounds are for numbers; remove them");
+            } else if range(&output)
+                .is_some_and(|(least, most)| bounds.low <= least && bounds.high >= most)
+            {
+                problems
+                    .add(
+                        Problem::PrivacyNoise,
+                        *span,
+                        format!(
+                            "the bounds of `{name}` clip nothing: they hold all that its type can"
+                        ),
+                    )
+                    .help("noise grows with the bounds; write what nearly all values keep");
+            }
+        }
+    }
+}
+
+fn output(column: &Column, raw: &Schema) -> Option<DataType> {
+    let field = raw.field_with_name(&column.name).ok()?;
+    let rule = &column.rule;
+    elements::fit(rule.transform, &rule.args, &canonical(field.data_type())).ok()?.output
+}
+
+/// The least and the greatest value of a narrow type.
+fn range(data_type: &DataType) -> Option<(f64, f64)> {
+    Some(match data_type {
+        DataType::Int8 => (i8::MIN.into(), i8::MAX.into()),
+        DataType::Int16 => (i16::MIN.into(), i16::MAX.into()),
+        DataType::Int32 => (i32::MIN.into(), i32::MAX.into()),
+        DataType::UInt8 => (0.0, u8::MAX.into()),
+        DataType::UInt16 => (0.0, u16::MAX.into()),
+        DataType::UInt32 => (0.0, u32::MAX.into()),
+        _ => return None,
+    })
+}
+
+fn whole(epsilon: u8) -> Decimal {
+    Decimal::of_units(Decimal::one().saturating_mul(u128::from(epsilon)))
+}

@@ -1,0 +1,253 @@
+"""Answers with noise as stock clients meet them: pyarrow, ADBC, pandas' way of asking.
+
+What the answers are worth is compared with the exact numbers of the same rows, within what the
+columns of half-widths say. The false alarms of each comparison are told where it stands.
+"""
+
+import json
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import adbc_driver_flightsql.dbapi as adbc
+import pyarrow as pa
+import pyarrow.flight as flight
+import pyarrow.parquet as pq
+import pytest
+from custodian import Custodian, Server
+from driver import Session, ask, connected, refused
+from support import client_of, furnished
+
+POLICY = """\
+version: 1
+dataset: visits
+description: Visits of persons
+source: {parquet: visits.parquet}
+unit: User
+columns:
+  User: drop
+  Site: keep
+  Queue: keep
+  Hours: keep
+grants:
+  - {partner: cern, access: dp, epsilon: 20, delta: 1e-5, groups_max: 3, rows_max: 10,
+     bounds: {Hours: [0, 50]}, keys: {Site: [A, B, C, D]}, query: {epsilon: 1, delta: 1e-6}}
+  - {partner: nersc, access: dp, epsilon: 1, delta: 1e-5, groups_max: 3, rows_max: 10,
+     bounds: {Hours: [0, 50]}, keys: {Site: [A, B, C, D]}, query: {epsilon: 0.5, delta: 1e-6}}
+"""
+SECRET = "canary-7b1e"
+PER_SITE = (
+    'SELECT "Site", count(*) AS n, sum("Hours") AS h, avg("Hours") AS m FROM visits GROUP BY "Site"'
+)
+
+
+@dataclass
+class World:
+    """A server of visits that no bound cuts, and the rows themselves."""
+
+    custodian: Custodian
+    server: Server
+    rows: list[dict[str, object]]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two thousand persons with at most ten visits each, of at most three sites."""
+    custodian = furnished(tmp_path_factory.mktemp("noise"))
+    choose = random.Random(17)
+    rows: list[dict[str, object]] = []
+    for person in range(2_000):
+        for _ in range(choose.randint(1, 10)):
+            site, queue = choose.choice("ABC"), f"queue-{choose.randint(0, 2)}"
+            user, hours = f"{SECRET}-{person}", choose.randint(0, 50)
+            rows.append({"User": user, "Site": site, "Queue": queue, "Hours": hours})
+    rows.append({"User": f"{SECRET}-rare", "Site": "A", "Queue": SECRET, "Hours": 1})
+    (custodian.policies / "visits.yaml").write_text(POLICY)
+    pq.write_table(
+        pa.Table.from_pylist(rows), custodian.policies / "visits.parquet", row_group_size=3_000
+    )
+    custodian.run("policy", "check", custodian.policies / "visits.yaml", "--data")
+    with custodian.serve("--noise-tick-ms", "5") as server:
+        yield World(custodian, server, rows)
+
+
+@pytest.fixture
+def cern(world: World) -> Iterator[adbc.Connection]:
+    """A partner with a large budget."""
+    with connected(world.custodian, world.server) as connection:
+        yield connection
+
+
+def acted(world: World, partner: str, action: str, body: str = "") -> dict[str, object]:
+    """What an action tells."""
+    client = client_of(world.custodian, world.server, partner)
+    with client.connect() as connection:
+        results = connection.do_action(flight.Action(action, body.encode()), client.options)
+        return json.loads(next(results).body.to_pybytes())
+
+
+def spent(world: World, partner: str) -> float:
+    """The epsilon that a partner has spent."""
+    [dataset] = acted(world, partner, "veilflight.privacy_budget")["datasets"]
+    assert dataset["dataset"] == "visits"
+    return float(dataset["spent"]["epsilon"])
+
+
+def test_answers_are_near_the_exact_numbers_and_say_how_near(
+    world: World, cern: adbc.Connection
+) -> None:
+    answer = ask(cern, PER_SITE)
+    assert answer.schema.names == ["Site", "n", "h", "m", "n_hw95", "h_hw95", "m_hw95"]
+    field = answer.schema.field("h")
+    assert field.metadata[b"veilflight.protection"] == b"dp"
+    assert field.metadata[b"veilflight.dp.mechanism"] == b"discrete_laplace"
+    assert b"50" in field.metadata[b"veilflight.dp.bounds"]
+    counts = Counter(row["Site"] for row in world.rows)
+    hours: dict[object, int] = defaultdict(int)
+    for row in world.rows:
+        hours[row["Site"]] += row["Hours"]
+    told = {row["Site"]: row for row in answer.to_pylist()}
+    assert sorted(told) == ["A", "B", "C", "D"], "a public value without rows is answered as well"
+    for site, row in told.items():
+        # Five times the half-width at 95 %: the noise is past it with a chance of 20^-5 each.
+        assert abs(row["n"] - counts[site]) <= 5 * row["n_hw95"], row
+        assert abs(row["h"] - hours[site]) <= 5 * row["h_hw95"], row
+        if site != "D":
+            assert abs(row["m"] - hours[site] / counts[site]) <= 5 * row["m_hw95"], row
+
+
+def test_the_same_question_is_the_same_answer_by_any_client(
+    world: World, cern: adbc.Connection
+) -> None:
+    first, before = ask(cern, PER_SITE), spent(world, "cern")
+    client = client_of(world.custodian, world.server, "cern")
+    with client.connect() as connection:
+        info = connection.get_flight_info(
+            flight.FlightDescriptor.for_command(PER_SITE), client.options
+        )
+        cost = json.loads(info.app_metadata)["privacy"]
+        assert (cost["stored"], cost["epsilon"], cost["delta"]) == (True, "1", "0")
+        [endpoint] = info.endpoints
+        again = connection.do_get(endpoint.ticket, client.options).read_all()
+    assert again.equals(first)
+    assert again.schema.equals(info.schema, check_metadata=True)
+    renamed = ask(
+        cern, PER_SITE.replace("AS n", "AS jobs") + ' HAVING count(*) > -100000 ORDER BY "Site"'
+    )
+    assert sorted(renamed["jobs"].to_pylist()) == sorted(first["n"].to_pylist())
+    assert spent(world, "cern") == before
+
+
+def test_a_cost_is_told_before_and_nothing_is_spent(world: World) -> None:
+    before = spent(world, "cern")
+    sql = 'SELECT "Queue", median("Hours") AS m FROM visits WHERE "Site" <> \'B\' GROUP BY "Queue"'
+    told = acted(world, "cern", "veilflight.privacy_cost", sql)["privacy"]
+    assert (told["epsilon"], told["delta"], told["stored"]) == ("1", "0.000001", False)
+    mechanisms = {one["mechanism"] for one in told["mechanisms"]}
+    assert mechanisms == {"discrete_laplace", "permute_and_flip"}
+    assert spent(world, "cern") == before
+    about = acted(world, "cern", "veilflight.policy_info", "visits")
+    assert (about["access"], about["privacy"]["unit"]) == ("dp", "User")
+    assert about["privacy"]["bounds"] == {"Hours": {"low": 0.0, "high": 50.0, "step": 0.0001}}
+    assert about["privacy"]["public_keys"] == ["Site"]
+
+
+def test_epsilon_is_an_option_of_the_session_and_of_a_call(world: World) -> None:
+    sql = 'SELECT count(*) AS n FROM visits WHERE "Hours" > 7'
+    with connected(world.custodian, world.server, **{"veilflight-epsilon": "0.25"}) as connection:
+        before = spent(world, "cern")
+        ask(connection, sql)
+        assert spent(world, "cern") == pytest.approx(before + 0.25)
+    with connected(world.custodian, world.server) as connection:
+        option = f"{Session.OPTION_SESSION_OPTION_PREFIX.value}epsilon"
+        connection.adbc_connection.set_options(**{option: "0.125"})
+        ask(connection, sql)
+        assert spent(world, "cern") == pytest.approx(before + 0.375)
+        with pytest.raises(adbc.Error):
+            connection.adbc_connection.set_options(**{option: "-1"})
+    for wrong in ["-0.1", "nan", "1e9", "0"]:
+        with connected(
+            world.custodian, world.server, **{"veilflight-epsilon": wrong}
+        ) as connection:
+            assert refused(lambda: ask(connection, sql)).code == "R001"
+
+
+def test_prepared_statements_take_parameters(world: World, cern: adbc.Connection) -> None:
+    with cern.cursor() as cursor:
+        sql = 'SELECT count(*) AS n FROM visits WHERE "Hours" >= ? AND "Site" = ?'
+        cursor.adbc_prepare(sql)
+        cursor.execute(sql, (40, "A"))
+        bound = cursor.fetch_arrow_table()
+    before = spent(world, "cern")
+    written = ask(cern, 'SELECT count(*) AS n FROM visits WHERE "Hours" >= 40 AND "Site" = \'A\'')
+    assert written.equals(bound)
+    assert spent(world, "cern") == before
+
+
+def test_a_spent_budget_answers_what_it_answered(world: World) -> None:
+    with connected(world.custodian, world.server, "nersc") as connection:
+        first = ask(connection, "SELECT count(*) AS n FROM visits")
+        ask(connection, 'SELECT count(*) AS n FROM visits WHERE "Hours" > 1')
+        told = refused(
+            lambda: ask(connection, 'SELECT count(*) AS n FROM visits WHERE "Hours" > 2')
+        )
+        assert told.code == "L012"
+        assert ask(connection, "SELECT count(*) AS n FROM visits").equals(first)
+    assert spent(world, "nersc") == 1.0
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM visits",
+        'SELECT "Site" FROM visits LIMIT 1',
+        'SELECT DISTINCT "Queue" FROM visits',
+        'SELECT count(*) FROM visits a JOIN visits b ON a."Hours" = b."Hours"',
+        'SELECT array_agg("Queue") FROM visits',
+        'SELECT count(*) FROM visits WHERE 1 / ("Hours" - 7) > 0',
+    ],
+)
+def test_what_is_no_aggregate_is_refused_with_what_to_write(
+    cern: adbc.Connection, sql: str
+) -> None:
+    told = refused(lambda: ask(cern, sql))
+    assert told.code == "Q006" and "Hint:" in told.text, told.text
+    assert SECRET not in told.text
+
+
+def test_rows_are_not_pulled_and_rare_groups_do_not_show(
+    world: World, cern: adbc.Connection
+) -> None:
+    client = client_of(world.custodian, world.server, "cern")
+    with client.connect() as connection:
+        listed = {
+            info.descriptor.path[0]: info for info in connection.list_flights(b"", client.options)
+        }
+        assert listed[b"visits"].endpoints == []
+    with pytest.raises((flight.FlightError, pa.ArrowException, OSError), match="Q006"):
+        client.pull("visits")
+    # The one person in the queue shows with a chance of a millionth.
+    queues = ask(cern, 'SELECT "Queue", count(*) AS n FROM visits GROUP BY "Queue"')[
+        "Queue"
+    ].to_pylist()
+    assert sorted(queues) == ["queue-0", "queue-1", "queue-2"]
+
+
+def test_quantiles_lie_in_their_bounds_and_near_the_middle(cern: adbc.Connection) -> None:
+    [row] = ask(
+        cern, 'SELECT median("Hours") AS m, min("Hours") AS low, max("Hours") AS high FROM visits'
+    ).to_pylist()
+    # 11,000 values, evenly from 0 to 50, and at most 30 a person: the middle is found within a few.
+    assert 15 <= row["m"] <= 35, row
+    assert 0 <= row["low"] <= row["m"] <= row["high"] <= 50, row
+
+
+def test_no_person_stands_in_any_answer_log_or_refusal(world: World, cern: adbc.Connection) -> None:
+    for sql in [PER_SITE, 'SELECT count(DISTINCT "User") AS users FROM visits']:
+        answer = ask(cern, sql)
+        assert SECRET not in str(answer.to_pylist())
+    [row] = ask(cern, 'SELECT count(DISTINCT "User") AS users FROM visits').to_pylist()
+    assert abs(row["users"] - 2_001) < 5 * row["users_hw95"] and not math.isnan(row["users_hw95"])
+    assert SECRET not in world.server.log.read_text()
