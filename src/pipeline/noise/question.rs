@@ -38,8 +38,6 @@ pub(super) struct Question {
 /// What groups differ in.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
-    /// How the statement's plan calls it.
-    pub(super) name: String,
     /// All values that it has, in the order of the policy, in the type of the plan's column; `None` where they
     /// are not public: then a group shows only above a threshold.
     pub(super) public: Option<ArrayRef>,

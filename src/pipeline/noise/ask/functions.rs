@@ -77,7 +77,16 @@ const KNOWN: &[Known] = &[
 
 /// Parts that times are cut at.
 const CUT: &[&str] = &[
-    "year", "quarter", "month", "week", "day", "hour", "minute", "second", "millisecond", "microsecond",
+    "year",
+    "quarter",
+    "month",
+    "week",
+    "day",
+    "hour",
+    "minute",
+    "second",
+    "millisecond",
+    "microsecond",
 ];
 /// Parts that times have besides.
 const OTHER: &[&str] = &["dow", "doy", "epoch", "isodow", "isoyear", "nanosecond"];

@@ -8,13 +8,8 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::Case;
 
 /// Parts of a time, with their first and last number.
-const PARTS: &[(&str, i32, i32)] = &[
-    ("quarter", 1, 4),
-    ("month", 1, 12),
-    ("dow", 0, 6),
-    ("hour", 0, 23),
-    ("minute", 0, 59),
-];
+const PARTS: &[(&str, i32, i32)] =
+    &[("quarter", 1, 4), ("month", 1, 12), ("dow", 0, 6), ("hour", 0, 23), ("minute", 0, 59)];
 
 /// All values of an expression of this type, null last; none where its words do not tell them.
 ///
@@ -25,7 +20,7 @@ pub(super) fn known(expr: &Expr, kind: &DataType) -> Option<ArrayRef> {
     let mut each: Vec<ScalarValue> = Vec::new();
     for value in values {
         let value = value.cast_to(kind).ok()?;
-        if !each.contains(&value) && !(value.is_null() && each.iter().any(ScalarValue::is_null)) {
+        if !each.contains(&value) && (!value.is_null() || !each.iter().any(ScalarValue::is_null)) {
             each.push(value);
         }
     }

@@ -66,7 +66,20 @@ impl Split<'_> {
         for condition in &below.conditions {
             conditions.push(below.simple(condition.clone())?);
         }
-        let groups = keys.iter().map(|key| self.group(key)).collect::<Result<Vec<_>>>()?;
+        // A key that stands twice is one column of the aggregation.
+        let mut each: Vec<&Expr> = Vec::new();
+        for key in keys {
+            if !each.contains(&key) {
+                each.push(key);
+            }
+        }
+        let groups = each.iter().map(|key| self.group(key)).collect::<Result<Vec<_>>>()?;
+        if groups.len() + calls.len() != schema.fields().len() {
+            return Err(Error::new(
+                Code::Internal,
+                "an aggregation has other columns than it says",
+            ));
+        }
         if calls.is_empty() {
             return Err(refused(
                 "a `GROUP BY` without an aggregate shows who is there: ask for `COUNT(*)` beside the groups",
@@ -98,11 +111,7 @@ impl Split<'_> {
             dataset: self.table.plan.dataset().to_owned(),
             canonical,
             rows: self.rows(&conditions, &order, &layout)?,
-            keys: order
-                .iter()
-                .enumerate()
-                .map(|(at, group)| Key { name: key_name(at), public: group.public.clone() })
-                .collect(),
+            keys: order.iter().map(|group| Key { public: group.public.clone() }).collect(),
             values: layout.values.clone(),
             measures: layout.measures.clone(),
             bounding: self.bounding(&order)?,

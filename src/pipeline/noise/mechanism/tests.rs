@@ -38,7 +38,7 @@ pub(super) fn question(
 
 /// A key whose values nobody published.
 pub(super) fn unknown() -> Key {
-    Key { name: "Site".to_owned(), public: None }
+    Key { public: None }
 }
 
 /// A median on a grid of some points.
@@ -160,7 +160,7 @@ fn what_does_not_fit_the_question_is_no_answer() {
     let one = || exact(vec![], vec![numbers(&[1])]);
     assert!(fits(&simple(vec![Measure::Rows], "1"), one()).is_ok());
     assert_eq!(fits(&simple(vec![Measure::Rows], "0"), one()).unwrap_err().code(), Code::NoisyOnly);
-    let key = Key { name: "Site".to_owned(), public: Some(Arc::new(Int64Array::from(vec![1]))) };
+    let key = Key { public: Some(Arc::new(Int64Array::from(vec![1]))) };
     let asked = question(Accounting::Pure, ("1", "0"), (1, 1), vec![Measure::Rows], vec![key]);
     assert!(fits(&asked, one()).is_err());
 }

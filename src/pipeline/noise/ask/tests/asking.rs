@@ -46,10 +46,12 @@ fn what_is_made_from_many_rows_is_not_asked() {
 #[test]
 fn the_schema_tells_mechanism_cost_unit_and_bounds() {
     let table = table(&some());
-    let sql = "SELECT site, dept, count(*) AS n, sum(x) AS s, sum(x) / count(*) AS r, median(y) AS m
+    let sql =
+        "SELECT site, dept, count(*) AS n, sum(x) AS s, sum(x) / count(*) AS r, median(y) AS m
                FROM jobs GROUP BY site, dept";
     let asked = asked(sql, &table).unwrap();
-    let names: Vec<&str> = asked.schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let names: Vec<&str> =
+        asked.schema.fields().iter().map(|field| field.name().as_str()).collect();
     assert_eq!(names, ["site", "dept", "n", "s", "r", "m", "n_hw95", "s_hw95", "m_hw95"]);
     let told = |name: &str, key: &str| {
         asked.schema.field_with_name(name).unwrap().metadata().get(key).cloned()
@@ -70,7 +72,8 @@ fn the_schema_tells_mechanism_cost_unit_and_bounds() {
     assert_eq!(told("m", "veilflight.dp.bounds"), said("[-50, 50] by 0.125"));
     assert_eq!(told("n", "veilflight.dp.bounds"), None);
     assert_eq!(asked.reads, ["dept", "site", "x", "y"]);
-    let kinds: Vec<&DataType> = asked.schema.fields().iter().map(|field| field.data_type()).collect();
+    let kinds: Vec<&DataType> =
+        asked.schema.fields().iter().map(|field| field.data_type()).collect();
     assert_eq!(kinds[..4], [&DataType::Utf8, &DataType::Utf8, &DataType::Int64, &DataType::Int64]);
 }
 
@@ -91,14 +94,19 @@ async fn half_widths_go_with_aggregates_that_leave_as_they_are() {
     let sql = "SELECT count(*) + 1 AS n, sum(x) > 3 AS s FROM jobs";
     assert_eq!(names(&answer(sql, &table).await.unwrap()), ["n", "s"]);
     // Of a mean: the sum's noise over the count, and the mean's distance from the middle times the count's.
-    let found = answer("SELECT avg(n), count(n), sum(n), var_pop(n) FROM jobs", &table).await.unwrap();
+    let found =
+        answer("SELECT avg(n), count(n), sum(n), var_pop(n) FROM jobs", &table).await.unwrap();
     let number = |at: usize| {
         let column = arrow::compute::cast(found.column(at), &DataType::Float64).unwrap();
         column.as_primitive::<Float64Type>().value(0)
     };
     let (mean, count) = (number(0), number(1));
-    assert_eq!(names(&found)[4..], ["avg(jobs.n)_hw95", "count(jobs.n)_hw95", "sum(jobs.n)_hw95", "var_pop(jobs.n)_hw95"]);
-    let near = |one: f64, other: f64| assert!((one - other).abs() < 1e-9 * other.abs(), "{one} {other}");
+    assert_eq!(
+        names(&found)[4..],
+        ["avg(jobs.n)_hw95", "count(jobs.n)_hw95", "sum(jobs.n)_hw95", "var_pop(jobs.n)_hw95"]
+    );
+    let near =
+        |one: f64, other: f64| assert!((one - other).abs() < 1e-9 * other.abs(), "{one} {other}");
     near(number(4), 10.0 / count * (1.0 + (mean - 50.0).powi(2)).sqrt());
     near(number(5), 10.0);
     near(number(6), 10.0 * (1.0_f64 + 2500.0).sqrt());
@@ -106,7 +114,10 @@ async fn half_widths_go_with_aggregates_that_leave_as_they_are() {
     let terms = [1.0, 2.0 * off, variance - off * off].map(|term: f64| term.powi(2));
     near(number(7), 10.0 / count * terms.iter().sum::<f64>().sqrt());
     // Of a choice there is none.
-    assert!(lines(&answer("SELECT median(x) FROM jobs", &table).await.unwrap(), false)[0].ends_with("null"));
+    assert!(
+        lines(&answer("SELECT median(x) FROM jobs", &table).await.unwrap(), false)[0]
+            .ends_with("null")
+    );
 }
 
 #[test]
@@ -160,7 +171,8 @@ async fn errors_above_are_of_noisy_numbers() {
     let mut noisy = exact(&asked.question).await;
     let at = asked.question.measures.iter().position(|measure| *measure == Measure::Rows).unwrap();
     noisy.measured[at] = vec![1_000, 5, 7];
-    let expected = lines(&RecordBatch::try_from_iter([("k", Arc::clone(&noisy.keys[0]))]).unwrap(), false);
+    let expected =
+        lines(&RecordBatch::try_from_iter([("k", Arc::clone(&noisy.keys[0]))]).unwrap(), false);
     let stored = asked.answer(&noisy).unwrap();
     let found = lines(&run(&asked.upper(&stored, &width).unwrap()).await.unwrap(), false);
     assert_eq!(found, expected[..1]);
@@ -175,7 +187,8 @@ fn what_is_stored_is_read_again_and_nothing_else_is() {
     noisy.noise[0] = Noise::Gaussian { variance: RBig::from_parts(7.into(), 3_u8.into()) };
     noisy.measured[0][0] = i128::MIN;
     let stored = asked.answer(&noisy).unwrap();
-    let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &stored.0.schema()).unwrap();
+    let mut writer =
+        arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &stored.0.schema()).unwrap();
     writer.write(&stored.0).unwrap();
     let bytes = writer.into_inner().unwrap();
     let read = arrow_ipc::reader::StreamReader::try_new(bytes.as_slice(), None).unwrap().next();
@@ -198,7 +211,7 @@ fn parameters_are_values_and_open_ones_are_described() {
     let open = asked("SELECT count(*), sum(x + $2) FROM jobs WHERE dept = $1", &table).unwrap();
     assert!(open.open);
     assert_eq!(open.parameters.fields().len(), 2);
-    let value: ArrayRef = Arc::new(arrow::array::StringArray::from(vec!["law"]));
+    let value: ArrayRef = Arc::new(StringArray::from(vec!["law"]));
     let batch = RecordBatch::try_from_iter([("$1", value)]).unwrap();
     let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &batch.schema()).unwrap();
     writer.write(&batch).unwrap();

@@ -55,17 +55,51 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 
 fn statement() -> impl Strategy<Value = String> {
     let aggregates = [
-        "count(*)", "count(x)", "count(y)", "count(dept)", "sum(x)", "sum(n)", "sum(y)", "sum(amount)",
-        "avg(x)", "avg(y)", "avg(n)", "avg(amount)", "var(x)", "var_pop(y)", "stddev(y)", "stddev_pop(n)",
-        "sum(CASE WHEN flag THEN x ELSE 0 END)", "sum(x) FILTER (WHERE flag)", "sum(x + 2 * n)",
-        "avg(y / 4.0)", "count(*) FILTER (WHERE x > 10)", "sum(least(x, 100))", "avg(-x)",
+        "count(*)",
+        "count(x)",
+        "count(y)",
+        "count(dept)",
+        "sum(x)",
+        "sum(n)",
+        "sum(y)",
+        "sum(amount)",
+        "avg(x)",
+        "avg(y)",
+        "avg(n)",
+        "avg(amount)",
+        "var(x)",
+        "var_pop(y)",
+        "stddev(y)",
+        "stddev_pop(n)",
+        "sum(CASE WHEN flag THEN x ELSE 0 END)",
+        "sum(x) FILTER (WHERE flag)",
+        "sum(x + 2 * n)",
+        "avg(y / 4.0)",
+        "count(*) FILTER (WHERE x > 10)",
+        "sum(least(x, 100))",
+        "avg(-x)",
         "sum(coalesce(n, 7))",
     ];
-    let keys = ["dept", "flag", "n % 3", "x / 500", "date_trunc('hour', t)", "upper(dept)",
-        "CASE WHEN x > 0 THEN 'more' ELSE 'less' END", "floor(y / 10)"];
+    let keys = [
+        "dept",
+        "flag",
+        "n % 3",
+        "x / 500",
+        "date_trunc('hour', t)",
+        "upper(dept)",
+        "CASE WHEN x > 0 THEN 'more' ELSE 'less' END",
+        "floor(y / 10)",
+    ];
     let conditions = [
-        "x > 0", "flag", "dept = 'law'", "dept IS NULL", "n BETWEEN 10 AND 60", "y < 3.5 OR x < 0",
-        "NOT (flag AND n > 50)", "date_part('hour', t) < 60", "x IN (1, 2, 3) OR n <> 4",
+        "x > 0",
+        "flag",
+        "dept = 'law'",
+        "dept IS NULL",
+        "n BETWEEN 10 AND 60",
+        "y < 3.5 OR x < 0",
+        "NOT (flag AND n > 50)",
+        "date_part('hour', t) < 60",
+        "x IN (1, 2, 3) OR n <> 4",
     ];
     let some = prop::sample::subsequence(aggregates.to_vec(), 1..5);
     let by = prop::sample::subsequence(keys.to_vec(), 0..3);
@@ -120,14 +154,20 @@ async fn public_keys_are_all_answered_and_no_others() {
     let counted = lines(&answer(sql, &table).await.unwrap(), false);
     assert_eq!(counted.len(), 3, "{counted:?}");
     assert_eq!(counted[0], "east 0 null 10.0 null");
-    assert!(counted[1].starts_with("north 8 ") && counted[2].starts_with("south 8 "), "{counted:?}");
+    assert!(
+        counted[1].starts_with("north 8 ") && counted[2].starts_with("south 8 "),
+        "{counted:?}"
+    );
     let asked = asked(sql, &table).unwrap();
     assert_eq!(asked.question.bounding.groups, 3);
     assert!(asked.question.loss.delta.is_zero());
     // Beside a key that is not public, one is in as many groups as the grant says.
     let both = self::asked("SELECT site, dept, count(*) FROM jobs GROUP BY 1, 2", &table).unwrap();
     assert_eq!(both.question.bounding.groups, 20);
-    assert_eq!(self::asked("SELECT count(*) FROM jobs", &table).unwrap().question.bounding.groups, 1);
+    assert_eq!(
+        self::asked("SELECT count(*) FROM jobs", &table).unwrap().question.bounding.groups,
+        1
+    );
 }
 
 /// Flags, written branches and parts of a time have values that are known without the data.
@@ -138,8 +178,14 @@ async fn groups_that_the_statement_names_are_all_answered_without_a_threshold() 
     for (sql, groups) in [
         ("SELECT flag, count(*) FROM jobs GROUP BY flag", 3),
         ("SELECT x > 5 AS f, count(*) FROM jobs GROUP BY 1", 3),
-        ("SELECT CASE WHEN x < 0 THEN 'low' WHEN x < 9 THEN 'mid' ELSE 'low' END AS c, count(*) FROM jobs GROUP BY 1", 3),
-        ("SELECT CASE WHEN x < 0 THEN 1 WHEN x < 9 THEN 2 END AS c, count(*) FROM jobs GROUP BY 1", 3),
+        (
+            "SELECT CASE WHEN x < 0 THEN 'low' WHEN x < 9 THEN 'mid' ELSE 'low' END AS c, count(*) FROM jobs GROUP BY 1",
+            3,
+        ),
+        (
+            "SELECT CASE WHEN x < 0 THEN 1 WHEN x < 9 THEN 2 END AS c, count(*) FROM jobs GROUP BY 1",
+            3,
+        ),
         ("SELECT date_part('hour', t) AS h, count(*) FROM jobs GROUP BY 1", 25),
         ("SELECT EXTRACT(MONTH FROM d) AS m, flag, count(*) FROM jobs GROUP BY 1, 2", 39),
         ("SELECT site, x > 5 AS f, count(*) FROM jobs GROUP BY 1, 2", 9),
@@ -150,7 +196,13 @@ async fn groups_that_the_statement_names_are_all_answered_without_a_threshold() 
         assert_eq!(answer(sql, &table).await.unwrap().num_rows() as u64, groups, "{sql}");
     }
     // What is computed from a column's own values is not among them.
-    for key in ["dept", "x % 3", "date_part('year', t)", "CASE WHEN x < 0 THEN n ELSE 1 END", "upper(dept)"] {
+    for key in [
+        "dept",
+        "x % 3",
+        "date_part('year', t)",
+        "CASE WHEN x < 0 THEN n ELSE 1 END",
+        "upper(dept)",
+    ] {
         let asked = asked(&format!("SELECT count(*) FROM jobs GROUP BY {key}"), &table).unwrap();
         assert!(asked.question.keys.iter().all(|key| key.public.is_none()), "{key}");
         assert!(!asked.question.loss.delta.is_zero(), "{key}");

@@ -19,13 +19,43 @@ fn again<T: Clone>(values: &[T]) -> Vec<Option<T>> {
 fn extremes() -> Vec<(&'static str, ArrayRef)> {
     let long = "ab\u{df}\u{130}\u{1f600}".repeat(2_000);
     let texts = [
-        "", " ", "a", "law", "12", "-1.5e300", "1e999", "9999999999999999999999", "true", "nan", "inf",
-        "2024-02-30", "2024-02-29", "+292277026596-12-04", "2024-01-01T00:00:00Z", "1677-09-21T00:12:43",
-        "0x10", "%_\\", "\u{0}", "\u{df}\u{130}\u{fb03}", "(", "[a-", long.as_str(),
+        "",
+        " ",
+        "a",
+        "law",
+        "12",
+        "-1.5e300",
+        "1e999",
+        "9999999999999999999999",
+        "true",
+        "nan",
+        "inf",
+        "2024-02-30",
+        "2024-02-29",
+        "+292277026596-12-04",
+        "2024-01-01T00:00:00Z",
+        "1677-09-21T00:12:43",
+        "0x10",
+        "%_\\",
+        "\u{0}",
+        "\u{df}\u{130}\u{fb03}",
+        "(",
+        "[a-",
+        long.as_str(),
     ];
     let floats = [
-        0.0, -0.0, 1.5, -1e-310, f64::MAX, f64::MIN, f64::INFINITY, f64::NEG_INFINITY, f64::NAN,
-        f64::MIN_POSITIVE, 9.3e18, -9.3e18,
+        0.0,
+        -0.0,
+        1.5,
+        -1e-310,
+        f64::MAX,
+        f64::MIN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        f64::MIN_POSITIVE,
+        9.3e18,
+        -9.3e18,
     ];
     let longs = [i64::MIN, i64::MIN + 1, -1, 0, 1, 7, i64::MAX - 1, i64::MAX, 1_700_000_000];
     let zone = |times: TimestampMicrosecondArray| times.with_timezone("Europe/Zurich");
@@ -37,13 +67,23 @@ fn extremes() -> Vec<(&'static str, ArrayRef)> {
     vec![
         ("i8", Arc::new(again(&[i8::MIN, -1, 0, 1, i8::MAX]).into_iter().collect::<Int8Array>())),
         ("i16", Arc::new(again(&[i16::MIN, -1, 0, i16::MAX]).into_iter().collect::<Int16Array>())),
-        ("i32", Arc::new(again(&[i32::MIN, -1, 0, 3, i32::MAX]).into_iter().collect::<Int32Array>())),
+        (
+            "i32",
+            Arc::new(again(&[i32::MIN, -1, 0, 3, i32::MAX]).into_iter().collect::<Int32Array>()),
+        ),
         ("i64", Arc::new(again(&longs).into_iter().collect::<Int64Array>())),
         ("u8", Arc::new(again(&[0, 1, u8::MAX]).into_iter().collect::<UInt8Array>())),
         ("u16", Arc::new(again(&[0, 1, u16::MAX]).into_iter().collect::<UInt16Array>())),
         ("u32", Arc::new(again(&[0, 1, u32::MAX]).into_iter().collect::<UInt32Array>())),
         ("u64", Arc::new(again(&[0, 1, u64::MAX, 1 << 63]).into_iter().collect::<UInt64Array>())),
-        ("f32", Arc::new(again(&[f32::MAX, f32::MIN, f32::NAN, f32::INFINITY, 0.0, -0.0]).into_iter().collect::<Float32Array>())),
+        (
+            "f32",
+            Arc::new(
+                again(&[f32::MAX, f32::MIN, f32::NAN, f32::INFINITY, 0.0, -0.0])
+                    .into_iter()
+                    .collect::<Float32Array>(),
+            ),
+        ),
         ("f64", Arc::new(again(&floats).into_iter().collect::<Float64Array>())),
         ("dec", Arc::new(decimal(&[most, -most, 0, 1]).with_precision_and_scale(38, 0).unwrap())),
         ("fine", Arc::new(decimal(&[most, -most, 0, 1]).with_precision_and_scale(38, 37).unwrap())),
@@ -51,7 +91,14 @@ fn extremes() -> Vec<(&'static str, ArrayRef)> {
         ("flag", Arc::new(again(&[true, false]).into_iter().collect::<BooleanArray>())),
         ("s", Arc::new(again(&texts).into_iter().collect::<StringViewArray>())),
         ("b", Arc::new(again(&[&b""[..], b"\xff\x00"]).into_iter().collect::<BinaryViewArray>())),
-        ("d32", Arc::new(again(&[i32::MIN, -719_163, -1, 0, 19_675, 2_932_897, i32::MAX]).into_iter().collect::<Date32Array>())),
+        (
+            "d32",
+            Arc::new(
+                again(&[i32::MIN, -719_163, -1, 0, 19_675, 2_932_897, i32::MAX])
+                    .into_iter()
+                    .collect::<Date32Array>(),
+            ),
+        ),
         ("d64", Arc::new(again(&longs).into_iter().collect::<Date64Array>())),
         ("ts_s", Arc::new(again(&longs).into_iter().collect::<TimestampSecondArray>())),
         ("ts_ms", Arc::new(again(&longs).into_iter().collect::<TimestampMillisecondArray>())),
@@ -123,7 +170,8 @@ async fn let_through(expressions: &[String]) -> Vec<String> {
 }
 
 /// One column of each kind that functions tell apart.
-const KINDS: &[&str] = &["i64", "u64", "f64", "f32", "few", "flag", "s", "d32", "ts_s", "ts_ns", "ts_tz"];
+const KINDS: &[&str] =
+    &["i64", "u64", "f64", "f32", "few", "flag", "s", "d32", "ts_s", "ts_ns", "ts_tz"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_function_fails() {
@@ -133,8 +181,23 @@ async fn no_function_fails() {
         for column in KINDS {
             if name.starts_with("date_") {
                 for part in [
-                    "year", "quarter", "month", "week", "day", "dow", "doy", "isodow", "isoyear", "hour",
-                    "MINUTE", "second", "millisecond", "microsecond", "nanosecond", "epoch", "century",
+                    "year",
+                    "quarter",
+                    "month",
+                    "week",
+                    "day",
+                    "dow",
+                    "doy",
+                    "isodow",
+                    "isoyear",
+                    "hour",
+                    "MINUTE",
+                    "second",
+                    "millisecond",
+                    "microsecond",
+                    "nanosecond",
+                    "epoch",
+                    "century",
                 ] {
                     all.push(format!("{name}('{part}', {column})"));
                 }
@@ -169,7 +232,9 @@ async fn no_operator_fails() {
                 all.push(format!("{one} {op} {other}"));
             }
         }
-        for other in ["0", "1", "-1", "10", "0.5", "'a'", "'12'", "NULL", "now()", "DATE '2024-01-01'"] {
+        for other in
+            ["0", "1", "-1", "10", "0.5", "'a'", "'12'", "NULL", "now()", "DATE '2024-01-01'"]
+        {
             for op in ["-", "*", "/", "%", ">=", "IS DISTINCT FROM"] {
                 all.push(format!("{one} {op} {other}"));
             }
@@ -177,10 +242,22 @@ async fn no_operator_fails() {
             all.push(format!("{one} IN ({other}, {other})"));
             all.push(format!("CASE {one} WHEN {other} THEN {one} END"));
         }
-        for whole in ["-{}", "NOT {}", "{} IS NULL", "{} IS TRUE", "{} IS NOT UNKNOWN", "{} AND {}", "{} || {}",
-            "{} LIKE '%a_%'", "{} ILIKE '\\%'", "{} ~ '^[a-z]*$'", "{} !~* 'a|(b+)+'", "CASE WHEN {} IS NULL THEN 1 ELSE 2 END",
-            "{} & {}", "{} % {}"]
-        {
+        for whole in [
+            "-{}",
+            "NOT {}",
+            "{} IS NULL",
+            "{} IS TRUE",
+            "{} IS NOT UNKNOWN",
+            "{} AND {}",
+            "{} || {}",
+            "{} LIKE '%a_%'",
+            "{} ILIKE '\\%'",
+            "{} ~ '^[a-z]*$'",
+            "{} !~* 'a|(b+)+'",
+            "CASE WHEN {} IS NULL THEN 1 ELSE 2 END",
+            "{} & {}",
+            "{} % {}",
+        ] {
             all.push(whole.replace("{}", one));
         }
     }
@@ -191,10 +268,29 @@ async fn no_operator_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_cast_fails() {
     let kinds = [
-        "TINYINT", "SMALLINT", "INT", "BIGINT", "TINYINT UNSIGNED", "INT UNSIGNED", "BIGINT UNSIGNED",
-        "REAL", "DOUBLE", "DECIMAL(10, 2)", "DECIMAL(38, 30)", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP",
-        "TIMESTAMP(0)", "TIMESTAMP(3)", "TIMESTAMP(6)", "TIMESTAMP(9)", "TIMESTAMP WITH TIME ZONE", "TIME",
-        "BYTEA", "INTERVAL",
+        "TINYINT",
+        "SMALLINT",
+        "INT",
+        "BIGINT",
+        "TINYINT UNSIGNED",
+        "INT UNSIGNED",
+        "BIGINT UNSIGNED",
+        "REAL",
+        "DOUBLE",
+        "DECIMAL(10, 2)",
+        "DECIMAL(38, 30)",
+        "VARCHAR",
+        "BOOLEAN",
+        "DATE",
+        "TIMESTAMP",
+        "TIMESTAMP(0)",
+        "TIMESTAMP(3)",
+        "TIMESTAMP(6)",
+        "TIMESTAMP(9)",
+        "TIMESTAMP WITH TIME ZONE",
+        "TIME",
+        "BYTEA",
+        "INTERVAL",
     ];
     let mut all = Vec::new();
     for column in names() {

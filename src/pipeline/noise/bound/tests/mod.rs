@@ -103,12 +103,12 @@ impl Asked {
             let values = |values: &Vec<u8>| -> ArrayRef {
                 Arc::new(StringViewArray::from_iter_values(values.iter().map(|at| site(*at))))
             };
-            keys.push(Key { name: "site".into(), public: public.as_ref().map(values) });
+            keys.push(Key { public: public.as_ref().map(values) });
         }
         if let Some(public) = &self.queues {
             let values =
                 |values: &Vec<i64>| -> ArrayRef { Arc::new(Int64Array::from(values.clone())) };
-            keys.push(Key { name: "queue".into(), public: public.as_ref().map(values) });
+            keys.push(Key { public: public.as_ref().map(values) });
         }
         keys
     }
@@ -137,7 +137,8 @@ impl Asked {
         let keys = self.keys();
         let columns = ["unit"]
             .into_iter()
-            .chain(keys.iter().map(|key| key.name.as_str()))
+            .chain(self.sites.as_ref().map(|_| "site"))
+            .chain(self.queues.as_ref().map(|_| "queue"))
             .chain(["whole", "part"])
             .map(col);
         let rows = LogicalPlanBuilder::scan("jobs", provider_as_source(table), None)
