@@ -4,6 +4,7 @@
 use crate::error::Result;
 use crate::pipeline::query::{refused, short};
 use crate::policy::plan::Plan;
+use crate::policy::privacy::is_learned;
 
 /// Refuses columns that are made from more than their row.
 ///
@@ -18,12 +19,8 @@ pub(super) fn made_alone(plan: &Plan, reads: &[String]) -> Result<()> {
             "a release is made from all rows together, and is not answered with noise: tell the custodian",
         ));
     }
-    for column in plan.columns().iter().filter(|column| reads.contains(&column.name)) {
-        let (transform, args) = (column.rule.transform, &column.rule.args);
-        let together = transform.learns_column()
-            || !transform.learns_from(args).is_empty()
-            || transform.spec().name() == TOKEN;
-        if together {
+    for column in plan.policy().columns.iter().filter(|column| reads.contains(&column.name)) {
+        if is_learned(column) || column.rule.transform.spec().name() == TOKEN {
             return Err(refused(&format!(
                 "what leaves of `{}` depends on more than its row, so it is not answered with noise: leave it out",
                 short(&column.name)

@@ -26,7 +26,7 @@ async fn counts_sums_and_means_are_those_of_sql_where_noise_is_zero() {
 
 /// One person more must change nothing but their own rows.
 #[test]
-fn what_is_made_from_many_rows_is_not_asked() {
+fn what_depends_on_other_peoples_rows_cannot_be_asked_about() {
     for rule in ["{pseudonym: {method: token, domain: dept}}", "{rare: {below: 5}}"] {
         let policy = POLICY.replace("dept: keep", &format!("dept: {rule}"));
         let table = table_under(&policy, &some());
@@ -34,6 +34,9 @@ fn what_is_made_from_many_rows_is_not_asked() {
             "SELECT dept, count(*) FROM jobs GROUP BY dept",
             "SELECT count(dept) FROM jobs",
             "SELECT count(*) FROM jobs WHERE dept = 'a'",
+            "SELECT sum(CASE WHEN dept = 'a' THEN x ELSE 0 END) FROM jobs",
+            "SELECT count(*) FILTER (WHERE dept IS NULL) FROM jobs",
+            "SELECT site, count(*) FROM (SELECT * FROM jobs WHERE lower(dept) = 'a') j GROUP BY site",
         ] {
             let error = asked(sql, &table).map(|asked| asked.reads).unwrap_err();
             assert_eq!(error.code(), Code::NoisyOnly, "{sql}");
