@@ -1,5 +1,5 @@
 //! Differential privacy: a statement over a dataset that is granted as noisy aggregates becomes a
-//! [`Question`](question::Question); the engine answers it exactly over bounded contributions; noise from
+//! question (`question.rs`); the engine answers it exactly over bounded contributions; noise from
 //! OpenDP is added; what comes out may leave. Keeps no budget, that is for `crate::budget`.
 //!
 //! One way: `ask` (a statement, a question) -> `bound` (exact answers, `Exact`) -> `mechanism` (`Noisy`, for a
