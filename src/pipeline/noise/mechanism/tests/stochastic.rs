@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::shared::shared;
+use crate::shared::{every_case_asked, say, shared};
 
 /// How often a test votes.
 const VOTES: usize = 9;
@@ -17,11 +17,6 @@ const VOTES: usize = 9;
 const SAMPLES: usize = 4_000;
 /// Samples a vote, where a shape is.
 const SHAPE_SAMPLES: usize = 80_000;
-
-/// Whether all published cases are wanted, which take minutes: with `EVERY` alone, not wherever tests run.
-fn asked_for_all() -> bool {
-    std::env::var_os("EVERY").is_some()
-}
 
 /// A part of a protocol buffer's text.
 #[derive(Debug, Clone, PartialEq)]
@@ -234,7 +229,7 @@ fn counts_are_as_private_as_they_say_and_what_is_a_sixth_less_is_rejected() {
         let asked = if sampling.word("noise_type") == "LAPLACE" {
             let loss = (sampling.word("epsilon"), "0");
             question(Accounting::Pure, loss, (groups, 1), vec![Measure::Units], vec![])
-        } else if asked_for_all() {
+        } else if every_case_asked() {
             // Of so much rho it follows: rho + 2 sqrt(rho ln(1 / delta)) = epsilon. Rho is half a square.
             let log = (1.0 / delta).ln();
             let root = ((log + epsilon).sqrt() - log.sqrt()) * std::f64::consts::SQRT_2;
@@ -286,7 +281,7 @@ fn counts_are_as_private_as_they_say_and_what_is_a_sixth_less_is_rejected() {
     // Of the five noises of Laplace cases, that of epsilon 0.01 needs a million samples for its distance.
     assert!(run >= 15 && as_published >= 12, "{run} cases, {as_published} as published");
     if left > 0 {
-        println!("{left} cases of Gaussian noise left out; EVERY=1 runs them");
+        say(&format!("{left} cases of Gaussian noise left out; EVERY=1 runs them"));
     }
 }
 
@@ -311,7 +306,9 @@ fn laplace_noise_has_its_shape_and_what_is_a_little_off_is_rejected() {
         );
         let name = case.word("name");
         // Most differ in the scale of steps alone; the first is the one that all others are like.
-        if !asked_for_all() && !["Default parameters", "Large positive raw input"].contains(&name) {
+        if !every_case_asked()
+            && !["Default parameters", "Large positive raw input"].contains(&name)
+        {
             left += 1;
             continue;
         }
@@ -369,6 +366,6 @@ fn laplace_noise_has_its_shape_and_what_is_a_little_off_is_rejected() {
     }
     assert!(run >= 2);
     if left > 0 {
-        println!("{left} cases that differ in units left out; EVERY=1 runs them");
+        say(&format!("{left} cases that differ in units left out; EVERY=1 runs them"));
     }
 }
