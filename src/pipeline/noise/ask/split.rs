@@ -152,6 +152,13 @@ impl Split<'_> {
         if !is_plain(&kind) || kind.is_null() || expr.column_refs().is_empty() {
             return Err(refused("groups are made by columns and by what is computed from them"));
         }
+        // PRIVACY: such a group is one unit: all that noise could leave of it is whether that unit is there.
+        if expr.column_refs().iter().any(|column| column.name == self.grant.unit) {
+            return Err(refused(&format!(
+                "groups by `{0}` would be single units: count them, with `COUNT(DISTINCT {0})`",
+                short(&self.grant.unit)
+            )));
+        }
         let public = match &expr {
             Expr::Column(column) => self.grant.keys.get(&column.name),
             _ => None,
