@@ -13,7 +13,7 @@ use crate::policy::problem::{Problem, Problems};
 use crate::policy::raw::{RawBounds, RawDp, RawKeys, RawPrivacy, RawValues};
 use crate::policy::read::Spanned;
 use crate::policy::rule::unknown_column;
-use crate::policy::{Column, Policy};
+use crate::policy::{Column, Policy, Rule};
 
 /// The most public values of a column, and the most groups that an answer has.
 pub const KEYS_MAX: usize = 100_000;
@@ -337,8 +337,11 @@ fn repeated(problems: &mut Problems, column: &str, texts: &[Spanned<String>]) ->
 /// Whether what leaves of a column's value depends on rows of other people: then noise about it promises
 /// nothing, and statements under `access: dp` cannot use it.
 pub fn is_learned(column: &Column) -> bool {
-    let rule = &column.rule;
-    rule.transform.learns_column() || !rule.transform.learns_from(&rule.args).is_empty()
+    let Rule { transform, args } = &column.rule;
+    // Tokens are numbered as values come: one by all before it.
+    transform.learns_column()
+        || !transform.learns_from(args).is_empty()
+        || transform.spec().name() == "pseudonym.token"
 }
 
 /// How losses of a dataset add up.

@@ -20,7 +20,7 @@ pub(super) fn made_alone(plan: &Plan, reads: &[String]) -> Result<()> {
         ));
     }
     for column in plan.policy().columns.iter().filter(|column| reads.contains(&column.name)) {
-        if is_learned(column) || column.rule.transform.spec().name() == TOKEN {
+        if is_learned(column) {
             return Err(refused(&format!(
                 "what leaves of `{}` depends on more than its row, so it is not answered with noise: leave it out",
                 short(&column.name)
@@ -29,6 +29,3 @@ pub(super) fn made_alone(plan: &Plan, reads: &[String]) -> Result<()> {
     }
     Ok(())
 }
-
-/// Numbers values as they come, and so one by all before it.
-const TOKEN: &str = "pseudonym.token";
