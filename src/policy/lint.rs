@@ -29,6 +29,7 @@ pub fn lint(problems: &mut Problems, loaded: &Loaded) {
     columns(problems, loaded);
     super::release::lint(problems, loaded);
     super::privacy::lint(problems, loaded);
+    super::public::lint(problems, loaded);
     domains(problems, loaded);
     unlearned(problems, loaded);
 }

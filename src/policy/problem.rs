@@ -140,6 +140,8 @@ problems! {
     PrivacyCap = "P117", Warning;
     /// Columns that leave and that differentially private answers cannot speak of.
     PrivacyColumn = "P118", Warning;
+    /// Public tables that are the dataset's own files, or that nobody can join.
+    PublicTable = "P119", Warning;
 }
 
 /// How many problems of a file are kept: nobody reads more at once.

@@ -226,6 +226,7 @@ fn general(policy: &Policy) -> Vec<String> {
     }
     sentences.extend(super::release::sentences(policy));
     sentences.extend(super::privacy::sentences(policy));
+    sentences.extend(super::public::sentence(policy));
     sentences
 }
 
