@@ -172,9 +172,15 @@ pub trait Transform: Send + Sync + Debug {
     /// why this type does not fit (lower case, no full stop). `None` means the column does not leave.
     fn output(&self, args: &Args, input: &DataType) -> Result<Option<DataType>, String>;
 
+    /// Whether what leaves of a value is drawn, under a key, for the person whom the column in `person` names.
+    /// Such a rule reads that column, and gives null where it is null.
+    fn draws_for_person(&self) -> bool {
+        false
+    }
+
     /// Whether the output can be null when the input is not.
     fn adds_nulls(&self, _args: &Args) -> bool {
-        false
+        self.draws_for_person()
     }
 
     /// Why it is not applied to each element of a list though it takes their type (lower case, no full
@@ -186,16 +192,17 @@ pub trait Transform: Send + Sync + Debug {
     }
 
     /// Other raw columns that the kernel reads, in the order in which it gets them.
-    fn reads(&self, _args: &Args) -> Vec<String> {
-        Vec::new()
+    fn reads(&self, args: &Args) -> Vec<String> {
+        let person = if self.draws_for_person() { args.text("person") } else { None };
+        person.map(str::to_owned).into_iter().collect()
     }
 
     /// Why the columns that [`reads`] names do not fit, given their canonical types in that order (lower
     /// case, no full stop).
     ///
     /// [`reads`]: Transform::reads
-    fn reads_fit(&self, _args: &Args, _types: &[DataType]) -> Result<(), String> {
-        Ok(())
+    fn reads_fit(&self, _args: &Args, types: &[DataType]) -> Result<(), String> {
+        if self.draws_for_person() { types.iter().try_for_each(persons::fit) } else { Ok(()) }
     }
 
     /// Other raw columns whose values the learner gets, in this order, instead of its own column's.
@@ -226,7 +233,8 @@ pub trait Transform: Send + Sync + Debug {
 
     /// Whether what leaves depends on a key, or on numbers given out in state, and so on the partner.
     fn is_keyed(&self, args: &Args) -> bool {
-        matches!(self.exposure(args), Exposure::Pseudonym | Exposure::StructuredPseudonym)
+        self.draws_for_person()
+            || matches!(self.exposure(args), Exposure::Pseudonym | Exposure::StructuredPseudonym)
     }
 
     /// What it does with these parameters, as a full sentence for `explain`.
