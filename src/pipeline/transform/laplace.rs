@@ -100,6 +100,10 @@ impl Transform for Laplace {
         Exposure::Coarse
     }
 
+    fn epsilon(&self, args: &Args) -> Option<f64> {
+        args.number("epsilon")
+    }
+
     fn explain(&self, args: &Args) -> String {
         let number = |name| args.number(name).unwrap_or(0.0);
         let range = number("high") - number("low");

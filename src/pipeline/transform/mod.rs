@@ -52,6 +52,7 @@ mod persons;
 mod plain;
 mod prefix;
 mod randomized_response;
+mod rappor;
 mod rare;
 mod regex_replace;
 mod registry;
@@ -67,6 +68,7 @@ mod truncate;
 pub mod unit;
 
 pub use neighbour::Neighbour;
+pub use numbers::rounded_up;
 pub use registry::{ALL, find, suggestions};
 pub use scrub::Dictionary;
 pub(super) use scrub::handles_of;
@@ -235,6 +237,17 @@ pub trait Transform: Send + Sync + Debug {
     fn is_keyed(&self, args: &Args) -> bool {
         self.draws_for_person()
             || matches!(self.exposure(args), Exposure::Pseudonym | Exposure::StructuredPseudonym)
+    }
+
+    /// The privacy loss of one value, for a rule that is locally differentially private.
+    fn epsilon(&self, _args: &Args) -> Option<f64> {
+        None
+    }
+
+    /// What a partner must know besides to read what leaves: further metadata of the field, from these
+    /// parameters alone.
+    fn told(&self, _args: &Args) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 
     /// What it does with these parameters, as a full sentence for `explain`.

@@ -109,6 +109,10 @@ impl Transform for RandomizedResponse {
         Exposure::Coarse
     }
 
+    fn epsilon(&self, args: &Args) -> Option<f64> {
+        args.number("epsilon")
+    }
+
     fn explain(&self, args: &Args) -> String {
         let coin = Coin::new(args);
         let (keep, each) = coin.chances();
