@@ -140,6 +140,8 @@ problems! {
     PrivacyCap = "P117", Warning;
     /// Columns that leave and that differentially private answers cannot speak of.
     PrivacyColumn = "P118", Warning;
+    /// Local noise that promises little.
+    LocalWeak = "P119", Warning;
 }
 
 /// How many problems of a file are kept: nobody reads more at once.
