@@ -9,7 +9,6 @@ mod noise;
 mod noise_attacks;
 mod noise_bypass;
 mod noise_crash;
-mod noise_epsilon;
 mod prepared;
 mod process;
 mod pull;
