@@ -1,13 +1,14 @@
-"""Count guesses in a column that leaves by RAPPOR: how often each of a list of values occurs, and how sure that is.
+"""Count guesses in a column that leaves by RAPPOR: how often each occurs, and how sure that is.
 
     python rappor_decode.py --uri grpc+tls://data.example.org:8815 --token-file token --ca ca.pem \\
         --sql 'SELECT "Site" FROM jobs' --candidates sites.txt
-    python rappor_decode.py --parquet jobs.parquet --column Site --unit User --candidate BNL --candidate RAL
+    python rappor_decode.py --parquet jobs.parquet --unit User --candidate BNL --candidate RAL
 
-Answers for the estimates of the paper (Erlingsson, Pihur, Korolova: RAPPOR, CCS 2014, section 4): counts of bits by
-cohort, freed of the noise that is expected in them; a lasso that picks candidates; least squares over these, with
-standard errors; and a test of each with Bonferroni's correction. A value that nobody guesses is not found. It knows
-the column's settings from the field's metadata.
+Answers for the estimates of the paper (Erlingsson, Pihur, Korolova: RAPPOR, CCS 2014, section 4):
+counts of bits by cohort, freed of the noise that is expected in them; a lasso that picks
+candidates; least squares over these, with standard errors; and a test of each with Bonferroni's
+correction. A value that nobody guesses is not found. It knows the column's settings from the
+field's metadata.
 """
 
 import argparse
@@ -289,9 +290,7 @@ def main() -> None:
     for one in estimates:
         if one.found:
             count, width = round(one.share * total), round(one.half_width * total)
-            print(
-                f"{one.value:30} {count:>10,} +-{width:>9,} {one.share:>8.2%} {one.chance:>9.2g}"
-            )
+            print(f"{one.value:30} {count:>10,} +-{width:>9,} {one.share:>8.2%} {one.chance:>9.2g}")
     missing = [one.value for one in estimates if not one.found]
     print(f"not found: {', '.join(missing) or 'none'}")
     if arguments.plot:

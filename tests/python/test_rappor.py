@@ -1,10 +1,11 @@
-"""RAPPOR as a partner meets it: bits against an independent computation, and frequencies found again.
+"""RAPPOR as a partner meets it: bits as an independent computation has them, and frequencies.
 
-Keys and data are fixed, so that what passes once passes always. The chances of a false alarm when the keys or the data are
-changed stand where a test has one.
+Keys and data are fixed, so that what passes once passes always. What other keys or data would make
+of a test by chance stands where it is.
 """
 
 import hashlib
+import os
 import struct
 import subprocess
 import sys
@@ -19,14 +20,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from access import Access
 from custodian import PROJECT, Custodian, Server
 from partner import Partner
+from pyarrow_sql import query
 from rappor_decode import Reports, Settings, decode
 from reference.keys import ColumnKeys, Ring, mac
 from support import client_of, furnished
-
-from access import Access
-from pyarrow_sql import query
 
 POLICY = """\
 version: 1
@@ -128,7 +128,7 @@ class Computed:
         return mac(self.key, b"".join(struct.pack(">Q", len(part)) + part for part in parts))
 
     def coins(self, bars: list[int], *of: bytes) -> list[bool]:
-        """A coin a bit: whether a number of 64 bits, its first byte drawn apart, is below the bar."""
+        """A coin a bit: whether 64 bits, of which the first byte is drawn apart, are below the bar."""
         drawn = []
         for bit, bar in enumerate(bars):
             first = self.draw(*of, bytes([0, bit // 32]))[bit % 32]
@@ -179,7 +179,6 @@ def test_pulls_give_the_same_bits_and_partners_others(world: World) -> None:
     assert len(reports) == whole.num_rows, "each report has noise of its own"
     others = {str(row) for row in world.pull("runs", "nersc")["Site"].to_pylist()}
     assert not reports & others
-    # Without `report`, one person's reports of one value are one.
     assert whole.schema.field("Site").metadata[b"veilflight.protection"] == b"rappor"
     assert whole.schema.field("Site").metadata[b"veilflight.local.epsilon"] == b"7.7837"
     assert whole.schema.field("Site").metadata[b"veilflight.local.mechanism"] == b"rappor"
@@ -188,14 +187,14 @@ def test_pulls_give_the_same_bits_and_partners_others(world: World) -> None:
 def test_sql_reads_cohorts_and_groups_reports(world: World) -> None:
     answer = world.sql(
         'SELECT "Site"[\'cohort\'] AS cohort, count(*) AS n, count("Site") AS told '
-        'FROM jobs GROUP BY "Site"[\'cohort\'] ORDER BY cohort NULLS LAST'
+        "FROM jobs GROUP BY \"Site\"['cohort'] ORDER BY cohort NULLS LAST"
     ).to_pylist()
     assert [row["cohort"] for row in answer] == [*range(32), None]
     assert sum(row["n"] for row in answer) == PERSONS and answer[-1]["told"] == 0
     # What the settings are goes along with the column, under any name.
     renamed = world.sql('SELECT "Site" AS place FROM jobs WHERE "Site" IS NOT NULL LIMIT 5')
     assert Settings.told(renamed.schema.field("place")) == Settings(128, 2, 32, 0.5, 0.75, 0.5)
-    bits = world.sql('SELECT "Site"[\'bits\'] AS bits FROM jobs LIMIT 5')
+    bits = world.sql("SELECT \"Site\"['bits'] AS bits FROM jobs LIMIT 5")
     assert bits.schema.field("bits").type == pa.binary(16)
 
 
@@ -244,10 +243,17 @@ def test_intervals_know_that_reports_of_a_person_are_not_independent(world: Worl
     assert not {one.value for one in found} & set(ABSENT)
 
 
-def decoded(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def decoded(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The example as its reader runs it."""
     command = [sys.executable, PROJECT / "examples" / "rappor_decode.py", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    return subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
 
 
 def test_the_example_prints_a_table_from_the_server_and_from_a_file(
@@ -294,6 +300,16 @@ def test_places_of_values_are_those_of_the_published_vectors() -> None:
     }.items():
         places = [at * 16 + bit + 1 for at in range(4) for bit in settings.places(value, at)]
         assert places == expected
+
+
+def test_a_picture_wants_matplotlib_and_says_so(world: World, tmp_path: Path) -> None:
+    # Whatever is installed here: a package of this name that cannot be loaded.
+    (tmp_path / "matplotlib.py").write_text("raise ImportError")
+    pq.write_table(world.pull("runs").slice(0, 2_000), tmp_path / "told.parquet")
+    arguments = ["--parquet", tmp_path / "told.parquet", "--candidate", "BNL"]
+    done = decoded(*arguments, "--plot", tmp_path / "bnl.png", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1 and "--plot needs matplotlib" in done.stderr
+    assert "2,000 reports of Site" in done.stdout
 
 
 @pytest.mark.parametrize(

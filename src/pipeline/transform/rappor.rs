@@ -30,7 +30,7 @@ mod odds;
 ///   not: the same for the same person and value, or, with `report`, for the same report. Null stays null,
 ///   and so does a value of an unknown person.
 /// - What it hides: the value, to a factor of `e^epsilon` in the odds of any guess. Epsilon is `2 hashes ln((1 - f/2) /
-///   (f/2))` over all reports of a value, less for one report.
+///   (f/2))` over all reports of a value, less for one report, which without `report` is all there is.
 /// - What still leaks: how often a value that somebody can guess occurs, which is what it is for; each of a person's
 ///   different values costs epsilon once more; the cohort; whether there was a value.
 /// - Parameters: `person`, `report`, `bits`, `hashes`, `cohorts`, `f`, `p`, `q`.
@@ -159,8 +159,11 @@ impl Transform for Rappor {
         Exposure::Coarse
     }
 
+    // PRIVACY: where all rows are one report, nothing else of the permanent response ever leaves.
     fn epsilon(&self, args: &Args) -> Option<f64> {
-        Some(odds(args)?.epsilon(count(args, "hashes")?))
+        let of =
+            if args.text("report").is_some() { Odds::epsilon } else { Odds::epsilon_of_report };
+        Some(of(&odds(args)?, count(args, "hashes")?))
     }
 
     fn told(&self, args: &Args) -> Vec<(&'static str, String)> {
@@ -173,8 +176,10 @@ impl Transform for Rappor {
             ("veilflight.rappor.p", number("p")),
             ("veilflight.rappor.q", number("q")),
         ];
-        if let Some(epsilon) = epsilon_of_report(args) {
-            told.push(("veilflight.local.epsilon_report", rounded_up(epsilon)));
+        if let (Some(odds), Some(hashes)) = (odds(args), count(args, "hashes")) {
+            let epsilons = [odds.epsilon(hashes), odds.epsilon_of_report(hashes)].map(rounded_up);
+            let keys = ["veilflight.local.epsilon_permanent", "veilflight.local.epsilon_report"];
+            told.extend(keys.into_iter().zip(epsilons));
         }
         told
     }
@@ -186,24 +191,46 @@ impl Transform for Rappor {
         let (Some(odds), Some(hashes)) = (odds(args), count(args, "hashes")) else {
             return "Leaves as bits without chances.".to_owned();
         };
-        let reports = match args.text("report") {
-            _ if odds.is_one_time() => "These bits are all reports of them".to_owned(),
-            Some(report) => format!("Each `{report}` reports them with noise of its own"),
-            None => "All rows report them with the same noise".to_owned(),
+        let loss = [odds.epsilon(hashes), odds.epsilon_of_report(hashes)].map(rounded_up);
+        let (reports, loss) = match (args.text("report"), loss) {
+            (_, [all, _]) if odds.is_one_time() => (
+                "These bits are all reports of them".to_owned(),
+                format!("rows of a value epsilon is {all}"),
+            ),
+            (Some(report), [all, one]) => (
+                format!("Each `{report}` reports them with noise of its own"),
+                format!("reports of a value epsilon is {all}, of one report {one}"),
+            ),
+            (None, [_, one]) => (
+                "All rows report them with the same noise".to_owned(),
+                format!("rows of a value epsilon is {one}"),
+            ),
         };
         format!(
             "Leaves as one of {} cohorts, the same for the same `{person}`, and {} bits, of which the value sets up \
              to {}. Each bit is turned over for good with a chance of {} %, the same for the same `{person}` and \
-             value. {reports}: of bits that the value sets, {} % are ones in the end, of the others {} %. Over \
-             all reports of a value epsilon is {}, of one report {}.",
+             value. {reports}: of bits that the value sets, {} % are ones in the end, of the others {} %. Over all \
+             {loss}.",
             number("cohorts"),
             number("bits"),
             number("hashes"),
             percent(args.number("f").unwrap_or(0.0) / 2.0),
             percent(odds.chance(true)),
             percent(odds.chance(false)),
-            rounded_up(odds.epsilon(hashes)),
-            rounded_up(odds.epsilon_of_report(hashes)),
+        )
+    }
+
+    fn explain_leaks(&self, args: &Args) -> String {
+        let equal = match args.text("report") {
+            Some(_) => {
+                "Of many reports of a person their permanent response to a value can be read."
+            }
+            None => "Equal output hints at an equal value of a person.",
+        };
+        format!(
+            "How often a value occurs that somebody can guess, with known error. Each different value of a person \
+             costs epsilon once more, and so does each partner who compares, unless linkage is shared. The cohort \
+             of a person. {equal} Whether there was a value."
         )
     }
 

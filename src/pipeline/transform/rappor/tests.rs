@@ -287,8 +287,9 @@ fn settings_that_promise_nothing_or_tell_nothing_are_refused() {
     assert_eq!(refused(&[("p", number(0.75))]), [Some("p")]);
     assert_eq!(refused(&[("p", number(0.8))]), [Some("p")]);
     assert_eq!(refused(&[("f", number(0.123_456_7))]), [Some("f")]);
-    assert_eq!(refused(&[("f", number(0.01)), ("hashes", Value::Integer(2))]), [Some("f")]);
-    assert_eq!(refused(&[("f", number(0.02)), ("hashes", Value::Integer(2))]), []);
+    assert_eq!(refused(&[("f", number(0.01)), ("report", word("Id"))]), [Some("f")]);
+    assert_eq!(refused(&[("f", number(0.02)), ("report", word("Id"))]), []);
+    assert_eq!(refused(&[("f", number(0.01))]), [], "one report is all that leaves");
 }
 
 #[test]
@@ -315,8 +316,11 @@ fn explain_and_the_schema_say_chances_and_costs() {
          reports them with noise of its own: of bits that the value sets, 68.75 % are ones in the end, of the others \
          56.25 %. Over all reports of a value epsilon is 4.3945, of one report 1.0743."
     );
-    assert!(Rappor.explain(&rule(&[])).contains("All rows report them with the same noise: "));
-    assert!(Rappor.explain(&once()).contains("These bits are all reports of them: "));
+    let (one, once) = (Rappor.explain(&rule(&[])), Rappor.explain(&once()));
+    assert!(one.contains("All rows report them with the same noise: "));
+    assert!(one.ends_with("Over all rows of a value epsilon is 1.0743."), "{one}");
+    assert!(once.contains("These bits are all reports of them: "));
+    assert!(once.ends_with("Over all rows of a value epsilon is 4.3945."), "{once}");
     let told = Rappor.told(&rule(&[]));
     let said: Vec<_> = told.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(
@@ -328,6 +332,7 @@ fn explain_and_the_schema_say_chances_and_costs() {
             "veilflight.rappor.f=0.5",
             "veilflight.rappor.p=0.5",
             "veilflight.rappor.q=0.75",
+            "veilflight.local.epsilon_permanent=4.3945",
             "veilflight.local.epsilon_report=1.0743",
         ]
     );
