@@ -299,6 +299,7 @@ impl Sitting {
             }
             None => {
                 let spent = self.spend().await?;
+                tracing::debug!(spent = ?self.tick.gone(), "a loss was made durable");
                 outlet.note_payment(Payment::of(spent.loss(), spent.entry()));
                 self.tell(&spent);
                 let made = AssertUnwindSafe(self.make(spent, outlet)).catch_unwind().await;
@@ -349,6 +350,7 @@ impl Sitting {
 
     /// Reads the rows, adds the noise, and keeps the answer.
     async fn make(&self, spent: Spent, outlet: &Outlet) -> Result<Answer> {
+        let tick = self.tick;
         let (curator, looked) = (Arc::clone(&self.curator), Arc::clone(&self.inquiry.0));
         let state = looked.state.clone();
         let asked = Arc::clone(&looked);
@@ -360,12 +362,15 @@ impl Sitting {
             move |state| async move { bound::exact(&asked.asked.question, &state, &keys).await },
         );
         let exact = exact.await?;
+        let bounded = tick.gone();
         in_the_background(move || {
             let noisy =
                 mechanism::measure(&looked.asked.question, exact, &spent, &curator.generator)?;
             let answer = looked.asked.answer(&noisy)?;
+            let noised = tick.gone();
             // INVARIANT: what leaves is kept before.
             spent.keep(&kept::write(&answer)?)?;
+            tracing::debug!(?bounded, ?noised, kept = ?tick.gone(), "an answer was made");
             Ok(answer)
         })
         .await

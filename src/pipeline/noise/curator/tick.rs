@@ -17,6 +17,11 @@ impl Tick {
         Self { begun: Instant::now(), every: every.max(LEAST) }
     }
 
+    /// How long ago the beginning was: for the operator's log.
+    pub(super) fn gone(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     /// Waits for the next tick; never the beginning itself.
     ///
     /// PRIVACY: how long the work took is seen as a number of doublings and no finer, whether it made an answer,
