@@ -36,7 +36,7 @@ mod expect;
 mod kept;
 mod tick;
 
-pub use expect::Expected;
+pub use expect::{Clipped, Expected, Measured};
 use tick::Tick;
 
 /// Answers statements with noise.
@@ -63,7 +63,7 @@ struct Looked {
     schema: SchemaRef,
     stored: bool,
     balance: Balance,
-    expected: Vec<Expected>,
+    expected: Expected,
 }
 
 impl Curator {
@@ -120,7 +120,10 @@ impl Curator {
         };
         affordable(asked.question.loss, &balance)?;
         let schema = Arc::clone(&asked.schema);
-        let expected = expect::expected(&asked.question)?;
+        let expected = {
+            let policy = view.plan.policy();
+            expect::expected(&asked.question, policy, granted(&view.plan)?)?
+        };
         Ok(Inquiry(Arc::new(Looked {
             view,
             asked,
@@ -239,8 +242,8 @@ impl Inquiry {
         self.0.asked.ordered
     }
 
-    /// What is known of the noise.
-    pub fn expected(&self) -> &[Expected] {
+    /// What is known of the noise, and estimated of what is left out.
+    pub fn expected(&self) -> &Expected {
         &self.0.expected
     }
 }
