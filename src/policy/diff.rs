@@ -35,6 +35,9 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Difference> {
     for (change, reason) in privacy::privacy_changes(old.privacy.as_ref(), new.privacy.as_ref()) {
         found.add("privacy", change, reason);
     }
+    for (change, reason) in privacy::numbers_changes(old.public_numbers, new.public_numbers) {
+        found.add("public_numbers", change, reason);
+    }
     found.grants(&old.grants, &new.grants);
     found.0.sort_by_key(|difference| std::cmp::Reverse(difference.change));
     found.0

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use super::load::{Loaded, leaves};
 use super::problem::{Problem, Problems, listed};
-use super::{Class, Column, Linkage, Rule};
+use super::{Access, Class, Column, Linkage, Rule};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::pipeline::transform::{Exposure, rounded_up};
 
@@ -26,12 +26,21 @@ pub fn lint(problems: &mut Problems, loaded: &Loaded) {
             )
             .help("write `per_partner` unless they are meant to");
     }
-    columns(problems, loaded);
+    // What is only told with noise does not leave by rows: nothing of it can be looked up or put together.
+    if !only_noise(loaded) {
+        columns(problems, loaded);
+    }
     super::release::lint(problems, loaded);
     super::privacy::lint(problems, loaded);
     local(problems, loaded);
     domains(problems, loaded);
     unlearned(problems, loaded);
+}
+
+/// Whether all that is granted are answers with noise.
+fn only_noise(loaded: &Loaded) -> bool {
+    let grants = &loaded.policy.grants;
+    !grants.is_empty() && grants.iter().all(|grant| matches!(grant.access, Access::Dp(_)))
 }
 
 /// Warnings that depend on the date.

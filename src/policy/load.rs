@@ -186,6 +186,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
     }
     let views = views(problems, raw.dataset.as_ref(), &raw.views);
     let privacy = raw.privacy.as_ref().and_then(|written| privacy::privacy(problems, written));
+    let public_numbers = raw.numbers.as_ref().map(|written| privacy::numbers(problems, written));
     let beside = privacy::Beside {
         names: &names,
         columns: &columns,
@@ -204,6 +205,13 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
     key_files.sort();
     key_files.dedup();
     grants_together(problems, &raw.grants);
+    if let Some(written) = &raw.numbers {
+        let noisy = grants.iter().filter_map(|grant| match &grant.access {
+            Access::Dp(dp) => Some(dp),
+            Access::Rows | Access::Aggregates { .. } => None,
+        });
+        privacy::of_one_unit(problems, written, noisy);
+    }
     if problems.any_error() {
         return None;
     }
@@ -234,6 +242,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         release,
         views,
         privacy,
+        public_numbers,
         grants,
         key_files,
         digest: String::new(),

@@ -36,7 +36,7 @@ mod tests;
 mod yaml;
 
 use args::{Args, Kind};
-use privacy::{DpGrant, Privacy};
+use privacy::{DpGrant, Privacy, PublicNumbers};
 use release::ReleaseRules;
 
 /// A checked policy.
@@ -67,6 +67,8 @@ pub struct Policy {
     /// What all partners together may spend on differentially private answers, and how losses add up. Where
     /// there is none, losses are summed, and only the grants bound them.
     pub privacy: Option<Privacy>,
+    /// What anybody may know of the dataset's size: estimates are made of it, and nothing else.
+    pub public_numbers: Option<PublicNumbers>,
     /// Who may pull, and how.
     pub grants: Vec<Grant>,
     /// The files of public values that grants name, relative to the policy's folder, each once.

@@ -371,6 +371,7 @@ mod tests {
                 release: None,
                 views: Vec::new(),
                 privacy: None,
+                public_numbers: None,
                 key_files: Vec::new(),
                 grants: Vec::new(),
                 digest: digest.to_owned(),

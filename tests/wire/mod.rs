@@ -9,7 +9,7 @@ mod noise;
 mod noise_attacks;
 mod noise_bypass;
 mod noise_crash;
-mod noise_epsilon;
+mod noise_preview;
 mod prepared;
 mod process;
 mod pull;

@@ -150,7 +150,8 @@ fn every_question_is_told_with_its_cost() {
     1  2027-01-15T08:00:00Z  cern  jobs  - epsilon 0.1, delta 0.000000001  answered  0123456789abcdef
         count(*) by Site
     2  2027-01-15T08:00:00Z  cern  jobs  - epsilon 0.25, delta 0  no answer  fedcba
-        sum\n\u{1b}[2J
+        sum
+        \u{1b}[2J
     3  2027-01-15T08:00:00Z  lab-with-a-long-name  jobs  - epsilon 0.5, delta 0  no answer  aa
     ");
     let lines = trial.call(&["history", "jobs", "--partner", "cern", "--json"]).unwrap();

@@ -95,7 +95,7 @@ fn the_file_of_a_newer_version_is_refused_and_left_as_it_is() {
         .unwrap();
     drop(store);
     let text = refusal(&path);
-    assert!(text.ends_with("knows 4: it was written by a newer version"), "{text}");
+    assert!(text.ends_with("knows 5: it was written by a newer version"), "{text}");
 }
 
 #[test]
