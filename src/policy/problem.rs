@@ -140,6 +140,8 @@ problems! {
     PrivacyCap = "P117", Warning;
     /// Columns that leave and that differentially private answers cannot speak of.
     PrivacyColumn = "P118", Warning;
+    /// Local noise that promises little.
+    LocalWeak = "P119", Warning;
     /// Bounds of contributions that leave out much of the data, by the policy's public numbers.
     PrivacyClipped = "P120", Warning;
     /// Differentially private counts that are off by much of what they count, by the policy's public numbers.

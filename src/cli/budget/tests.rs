@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::audit::show::{Filter, lines};
+use crate::budget::ledger::Ledger;
 use crate::cli::place::parse;
 use crate::clock::ManualClock;
 use crate::keys::provider::{MasterKeys, create_file};
@@ -42,7 +43,7 @@ impl Trial {
         let place = trial.place();
         let store = place.open_or_create(clock()).unwrap();
         create_file(&trial.path("state/master.key"), &MasterKeys::generate(0).unwrap()).unwrap();
-        let ledger = Ledger::new(store, clock());
+        let ledger = Ledger::new(store, clock(), place.ring().unwrap());
         let loaded = load(&trial.path("policies/jobs.yaml")).unwrap().policy;
         let cern = account(&loaded, "cern").unwrap();
         let digest = "0123456789abcdef".repeat(4);

@@ -294,7 +294,7 @@ impl Sitting {
             }
             None => {
                 let spent = self.spend().await?;
-                outlet.note_payment(Payment::of(spent.loss()));
+                outlet.note_payment(Payment::of(spent.loss(), spent.entry()));
                 self.tell(&spent);
                 let made = AssertUnwindSafe(self.make(spent, outlet)).catch_unwind().await;
                 // PRIVACY: whatever went wrong once rows were read is told in one code, at a tick: that memory,
