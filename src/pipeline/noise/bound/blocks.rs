@@ -15,7 +15,7 @@ pub(super) struct Blocks {
 }
 
 /// Which power of two has room for so many rows; one row has nought.
-const fn size(rows: usize) -> usize {
+const fn size(rows: u64) -> usize {
     rows.next_power_of_two().trailing_zeros() as usize
 }
 
@@ -33,15 +33,15 @@ impl Blocks {
     }
 
     /// The rows of a block that has so many.
-    pub(super) fn rows(&self, block: u32, rows: usize) -> &[u64] {
+    pub(super) fn rows(&self, block: u32, rows: u32) -> &[u64] {
         let start = block as usize * self.stride;
         // Rows without values are not held.
-        self.words.get(start..start + rows.saturating_mul(self.stride)).unwrap_or_default()
+        self.words.get(start..start + rows as usize * self.stride).unwrap_or_default()
     }
 
-    fn rows_mut(&mut self, block: u32, rows: usize) -> &mut [u64] {
+    fn rows_mut(&mut self, block: u32, rows: u32) -> &mut [u64] {
         let start = block as usize * self.stride;
-        &mut self.words[start..start + rows * self.stride]
+        &mut self.words[start..start + rows as usize * self.stride]
     }
 
     /// Puts a row behind the `rows` that a block has; where there is none or no room, in another block. The hash
@@ -50,17 +50,17 @@ impl Blocks {
     /// # Errors
     /// [`Code::Internal`] for more rows than can be numbered.
     #[inline(always)]
-    pub(super) fn push(&mut self, block: u32, rows: usize, values: &[u64]) -> Result<u32> {
+    pub(super) fn push(&mut self, block: u32, rows: u32, values: &[u64]) -> Result<u32> {
         let block =
             if rows == 0 || rows.is_power_of_two() { self.grown(block, rows)? } else { block };
-        let start = (block as usize + rows) * self.stride;
+        let start = (block as usize + rows as usize) * self.stride;
         self.words[start + 1..start + self.stride].copy_from_slice(values);
         Ok(block)
     }
 
     /// A block with room for more rows, with those of this one.
-    fn grown(&mut self, block: u32, rows: usize) -> Result<u32> {
-        let wanted = size(rows + 1);
+    fn grown(&mut self, block: u32, rows: u32) -> Result<u32> {
+        let wanted = size(u64::from(rows) + 1);
         let free = self.free.get_mut(wanted).and_then(Vec::pop);
         let fresh = match free {
             Some(fresh) => fresh,
@@ -68,23 +68,23 @@ impl Blocks {
                 let fresh = u32::try_from(self.words.len() / self.stride);
                 let fresh = fresh
                     .map_err(|_| Error::new(Code::Internal, "more records than can be numbered"))?;
-                let room = (1 << wanted).min(self.most).max(1);
+                let room = (1_usize << wanted).min(self.most).max(1);
                 self.words.resize(self.words.len() + room * self.stride, 0);
                 fresh
             }
         };
         if rows > 0 {
             let (from, to) = (block as usize * self.stride, fresh as usize * self.stride);
-            self.words.copy_within(from..from + rows * self.stride, to);
+            self.words.copy_within(from..from + rows as usize * self.stride, to);
             self.free(block, rows);
         }
         Ok(fresh)
     }
 
     /// Takes back a block that has so many rows.
-    pub(super) fn free(&mut self, block: u32, rows: usize) {
+    pub(super) fn free(&mut self, block: u32, rows: u32) {
         if rows > 0 && self.stride > 1 {
-            let size = size(rows);
+            let size = size(rows.into());
             if self.free.len() <= size {
                 self.free.resize_with(size + 1, Vec::new);
             }
@@ -93,22 +93,28 @@ impl Blocks {
     }
 
     /// Puts the hashes of a block's rows beside them, and the rows in the order of a heap: the last one first.
-    pub(super) fn rank(&mut self, block: u32, rows: usize, hash: impl Fn(&[u64]) -> u64) {
+    pub(super) fn rank(
+        &mut self,
+        block: u32,
+        rows: u32,
+        hash: impl Fn(&[u64]) -> Result<u64>,
+    ) -> Result<()> {
         let stride = self.stride;
         let held = self.rows_mut(block, rows);
         for row in held.chunks_exact_mut(stride) {
             if let [place, values @ ..] = row {
-                *place = hash(values);
+                *place = hash(values)?;
             }
         }
-        for at in (0..rows / 2).rev() {
+        for at in (0..rows as usize / 2).rev() {
             sink(held, stride, at);
         }
+        Ok(())
     }
 
     /// Puts a row in the place of the last one, if it comes before it: by its hash, then by its values. Gives the
     /// hash of the row that is the last one then.
-    pub(super) fn replace(&mut self, block: u32, rows: usize, hash: u64, values: &[u64]) -> u64 {
+    pub(super) fn replace(&mut self, block: u32, rows: u32, hash: u64, values: &[u64]) -> u64 {
         let stride = self.stride;
         let held = self.rows_mut(block, rows);
         // Of no rows none can be kept.

@@ -8,7 +8,7 @@
 use std::collections::BinaryHeap;
 
 use super::blocks::Blocks;
-use super::keyed::{Order, State};
+use super::keyed::Order;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::noise::question::Bounding;
 
@@ -60,6 +60,14 @@ impl Keyed<'_> {
         content.ok_or_else(|| Error::new(Code::Internal, "a group without content"))
     }
 
+    /// The hash by which rows of a unit in a group are chosen.
+    #[inline(always)]
+    fn row(&self, unit: u64, group: u32, values: &[u64]) -> Result<u64> {
+        let mut state = self.order.rows(unit, self.content(group)?);
+        values.iter().for_each(|value| state.absorb(*value));
+        Ok(state.finish(0))
+    }
+
     /// The place of a group among those of a unit.
     fn place(&self, unit: u64, group: u32, slot: u32) -> Result<Place> {
         let content = self.content(group)?;
@@ -70,37 +78,27 @@ impl Keyed<'_> {
 
 type Place = (u64, u64, u32);
 
-/// The rows of one unit in one group.
+/// The rows of one unit in one group. All that most rows are looked at with, in half a line of the cache.
 struct Slot {
     unit: u64,
+    /// The hash of the last row that is held, where there were more; without values, how many rows there are.
+    last: u64,
     group: u32,
-    /// The next slot of the unit, as long as its groups are no more than are kept.
-    next: u32,
-    /// How many rows are held.
-    rows: usize,
-    /// Where they are held.
+    /// How many rows are held, and where.
+    rows: u32,
     block: u32,
     fate: Fate,
 }
 
 /// What becomes of a slot's rows.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// All so far are kept.
     Open,
-    /// There were more than are kept: those that come first are held, with this rank.
-    Full(u32),
+    /// There were more than are kept: those that come first are held.
+    Full,
     /// None is kept: the unit has groups enough that come before this one.
     Shut,
-}
-
-/// Which rows still come before one that is held.
-#[derive(Clone, Copy)]
-struct Rank {
-    /// What the hashes of the slot's rows begin with.
-    state: State,
-    /// The hash of the last row that is held.
-    last: u64,
 }
 
 /// The groups of one unit.
@@ -108,7 +106,7 @@ struct Unit {
     unit: u64,
     /// How many are kept.
     groups: usize,
-    /// The last slot that came, and from there the others.
+    /// The slot that came last, and from there the others.
     head: u32,
     /// Once there were more than are kept: the places of those that are.
     places: Option<u32>,
@@ -125,6 +123,8 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Choice {
     rule: Rule,
     slots: Vec<Slot>,
+    /// By slot: the one of the unit that came before it, as long as its groups are no more than are kept.
+    before: Vec<u32>,
     /// Numbers of slots, and one more; nought is none. By the hash of unit and group.
     table: Vec<u32>,
     units: Vec<Unit>,
@@ -132,7 +132,6 @@ pub(super) struct Choice {
     unit_table: Vec<u32>,
     places: Vec<BinaryHeap<Place>>,
     places_held: usize,
-    ranks: Vec<Rank>,
     blocks: Blocks,
     kept: usize,
 }
@@ -143,12 +142,12 @@ impl Choice {
         Self {
             rule,
             slots: Vec::new(),
+            before: Vec::new(),
             table: Vec::new(),
             units: Vec::new(),
             unit_table: Vec::new(),
             places: Vec::new(),
             places_held: 0,
-            ranks: Vec::new(),
             blocks: Blocks::new(rule.values, rule.rows),
             kept: 0,
         }
@@ -172,12 +171,12 @@ impl Choice {
     /// What it takes in memory.
     pub(super) fn bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>()
-            + (self.table.capacity() + self.unit_table.capacity()) * size_of::<u32>()
+            + (self.before.capacity() + self.table.capacity() + self.unit_table.capacity())
+                * size_of::<u32>()
             + self.units.capacity() * size_of::<Unit>()
             + self.places.capacity() * size_of::<BinaryHeap<Place>>()
             // Heaps grow by doubling.
             + self.places_held * 2 * size_of::<Place>()
-            + self.ranks.capacity() * size_of::<Rank>()
             + self.blocks.bytes()
     }
 
@@ -198,18 +197,17 @@ impl Choice {
         let slot = &mut self.slots[at];
         match slot.fate {
             Fate::Shut => Ok(()),
-            Fate::Full(rank) => {
-                let rank = &mut self.ranks[rank as usize];
-                let hash = hashed(rank.state, values);
+            Fate::Full => {
+                let hash = keyed.row(unit, group, values)?;
                 // The same place may be that of other values, which may come first.
-                if hash <= rank.last {
-                    rank.last = self.blocks.replace(slot.block, slot.rows, hash, values);
+                if hash <= slot.last {
+                    slot.last = self.blocks.replace(slot.block, slot.rows, hash, values);
                 }
                 Ok(())
             }
-            Fate::Open if slot.rows < self.rule.rows => {
+            Fate::Open if (slot.rows as usize) < self.rule.rows => {
                 slot.block = self.blocks.push(slot.block, slot.rows, values)?;
-                slot.rows += 1;
+                slot.rows = slot.rows.checked_add(1).ok_or_else(too_many)?;
                 self.kept += 1;
                 Ok(())
             }
@@ -232,10 +230,9 @@ impl Choice {
     ) -> Result<()> {
         let at = self.slot(unit, group, keyed)?;
         let slot = &mut self.slots[at];
-        if !matches!(slot.fate, Fate::Shut) {
-            self.kept += usize::from(slot.rows == 0);
-            let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-            slot.rows = slot.rows.saturating_add(rows).min(self.rule.rows);
+        if slot.fate != Fate::Shut {
+            self.kept += usize::from(slot.last == 0);
+            slot.last = slot.last.saturating_add(rows).min(self.rule.rows as u64);
         }
         Ok(())
     }
@@ -259,20 +256,21 @@ impl Choice {
     }
 
     /// What is kept, group by group of each unit: the group, how many rows, and their values behind a word each.
-    pub(super) fn found(&self) -> impl Iterator<Item = (u32, usize, &[u64])> {
-        let kept = |slot: &&Slot| !matches!(slot.fate, Fate::Shut) && slot.rows > 0;
-        self.slots
-            .iter()
-            .filter(kept)
-            .map(|slot| (slot.group, slot.rows, self.blocks.rows(slot.block, slot.rows)))
+    pub(super) fn found(&self) -> impl Iterator<Item = (u32, u64, &[u64])> {
+        let found = |slot: &Slot| {
+            let rows = if self.rule.values == 0 { slot.last } else { u64::from(slot.rows) };
+            (slot.group, rows, self.blocks.rows(slot.block, slot.rows))
+        };
+        let open = self.slots.iter().filter(|slot| slot.fate != Fate::Shut);
+        open.map(found).filter(|(_, rows, _)| *rows > 0)
     }
 
     /// Hands over what is kept, as records, and holds nothing any more.
     pub(super) fn drain(&mut self, mut record: impl FnMut(&[u64])) {
         let mut words = Vec::with_capacity(self.rule.width);
-        for slot in self.slots.iter().filter(|slot| !matches!(slot.fate, Fate::Shut)) {
+        for slot in self.slots.iter().filter(|slot| slot.fate != Fate::Shut) {
             if self.rule.values == 0 {
-                record(&[slot.unit, u64::from(slot.group), slot.rows as u64]);
+                record(&[slot.unit, u64::from(slot.group), slot.last]);
                 continue;
             }
             let rows = self.blocks.rows(slot.block, slot.rows);
@@ -310,7 +308,7 @@ impl Choice {
     fn meet(&mut self, unit: u64, group: u32, keyed: Keyed<'_>) -> Result<usize> {
         let number = u32::try_from(self.slots.len()).ok().filter(|number| *number < NONE);
         let number = number.ok_or_else(too_many)?;
-        let mut slot = Slot { unit, group, next: NONE, rows: 0, block: 0, fate: Fate::Open };
+        let mut slot = Slot { unit, last: 0, group, rows: 0, block: 0, fate: Fate::Open };
         if let Some(groups) = self.rule.groups {
             self.take_group(groups, number, &mut slot, keyed)?;
         }
@@ -334,9 +332,10 @@ impl Choice {
         let unit = &mut self.units[at];
         if unit.groups < groups {
             unit.groups += 1;
-            slot.next = std::mem::replace(&mut unit.head, number);
+            self.before.push(std::mem::replace(&mut unit.head, number));
             return Ok(());
         }
+        self.before.push(NONE);
         let places = match unit.places {
             Some(places) => places as usize,
             None => {
@@ -344,7 +343,7 @@ impl Choice {
                 let mut next = unit.head;
                 while let Some(slot) = self.slots.get(next as usize) {
                     places.push(keyed.place(slot.unit, slot.group, next)?);
-                    next = slot.next;
+                    next = self.before.get(next as usize).copied().unwrap_or(NONE);
                 }
                 unit.places = Some(u32::try_from(self.places.len()).map_err(|_| too_many())?);
                 self.places_held += places.len();
@@ -357,7 +356,7 @@ impl Choice {
             Some(mut last) if ours < *last => {
                 let left = &mut self.slots[last.2 as usize];
                 left.fate = Fate::Shut;
-                self.kept -= if self.rule.values == 0 { 1 } else { left.rows };
+                self.kept -= if self.rule.values == 0 { 1 } else { left.rows as usize };
                 self.blocks.free(left.block, left.rows);
                 left.rows = 0;
                 *last = ours;
@@ -392,19 +391,13 @@ impl Choice {
     #[expect(clippy::indexing_slicing, reason = "slots are numbered here")]
     fn fill(&mut self, at: usize, values: &[u64], keyed: Keyed<'_>) -> Result<()> {
         let slot = &mut self.slots[at];
-        let state = keyed.order.rows(slot.unit, keyed.content(slot.group)?);
-        slot.fate = Fate::Full(u32::try_from(self.ranks.len()).map_err(|_| too_many())?);
-        self.blocks.rank(slot.block, slot.rows, |values| hashed(state, values));
-        let last = self.blocks.replace(slot.block, slot.rows, hashed(state, values), values);
-        self.ranks.push(Rank { state, last });
+        let (unit, group) = (slot.unit, slot.group);
+        slot.fate = Fate::Full;
+        self.blocks.rank(slot.block, slot.rows, |values| keyed.row(unit, group, values))?;
+        let hash = keyed.row(unit, group, values)?;
+        slot.last = self.blocks.replace(slot.block, slot.rows, hash, values);
         Ok(())
     }
-}
-
-#[inline(always)]
-fn hashed(mut state: State, values: &[u64]) -> u64 {
-    values.iter().for_each(|value| state.absorb(*value));
-    state.finish(0)
 }
 
 /// Puts the last of so many entries into a table that is by their hashes, and is made larger when it is half

@@ -244,9 +244,12 @@ pub(super) fn resolve(
         return resolve_one(sources, contents, shared, found);
     }
     let mut gatherer = Gatherer::among(level + 1, shared.rule, memory.new_empty());
+    let (mut first, mut is_one) = (None, true);
     for source in sources {
         source.read(&shared.rule, |records| {
             shared.go_on()?;
+            let mut units = records.iter().step_by(shared.rule.width);
+            is_one = is_one && units.all(|unit| *unit == *first.get_or_insert(*unit));
             gatherer.choice.offer_records(records, shared.keyed(contents))?;
             gatherer.make_room(contents, shared)
         })?;
@@ -255,10 +258,13 @@ pub(super) fn resolve(
         found(&gatherer.choice);
         return Ok(());
     }
-    for (part, held) in gatherer.into_parts()? {
-        resolve(vec![Source::new(part, held, None)], level + 1, memory, contents, shared, found)?;
+    let parts = gatherer.into_parts()?.into_iter();
+    let mut sources = parts.map(|(part, held)| Source::new(part, held, None));
+    if is_one {
+        // It is in one part of each further level too.
+        return resolve_one(sources.collect(), contents, shared, found);
     }
-    Ok(())
+    sources.try_for_each(|source| resolve(vec![source], level + 1, memory, contents, shared, found))
 }
 
 /// What one unit contributes, which is looked at whole, by one thread at a time.

@@ -53,7 +53,7 @@ impl Tally {
                 (Measure::Rows, Column::Numbers(sums)) => {
                     choice
                         .found()
-                        .for_each(|(group, rows, _)| sums[group as usize] += rows as i128);
+                        .for_each(|(group, rows, _)| sums[group as usize] += i128::from(rows));
                 }
                 (Measure::Count(value), Column::Numbers(sums)) => {
                     for (group, _, rows) in choice.found() {

@@ -51,7 +51,8 @@ fn model(records: &[Vec<u64>], count: usize, bounding: &Bounding, order: &Order)
 
 /// What a choice holds, which is also what it hands over.
 fn held(mut choice: Choice, count: usize) -> Kept {
-    let found: Vec<(u32, usize)> = choice.found().map(|(group, rows, _)| (group, rows)).collect();
+    let mut found: Vec<(u32, usize)> =
+        choice.found().map(|(group, rows, _)| (group, rows as usize)).collect();
     let (records, mut kept) = (choice.kept(), Kept::new());
     let mut drained = 0;
     choice.drain(|record| {
@@ -65,8 +66,8 @@ fn held(mut choice: Choice, count: usize) -> Kept {
     assert_eq!((drained, choice.kept()), (records, 0));
     let mut told: Vec<(u32, usize)> =
         kept.iter().map(|((_, group), rows)| (*group, rows.len())).collect();
-    let mut found = found;
-    (told.sort_unstable(), found.sort_unstable());
+    told.sort_unstable();
+    found.sort_unstable();
     assert_eq!(told, found);
     kept.values_mut().for_each(|rows| rows.sort());
     kept
