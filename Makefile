@@ -41,7 +41,7 @@ BENCH_READY := $(BENCH_VENV)/ready-$(shell cksum < requirements-bench.txt | tr -
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV_READY) ## sample data, two partners, a server; ARGS=--once ends it after the pulls
+demo: $(VENV_READY) ## sample data, three partners, a server; ARGS=--once ends it after the answers
 	$(CARGO) build $(OPTIMIZED)
 	$(VENV_PYTHON) examples/demo.py $(ARGS)
 

@@ -18,19 +18,22 @@ fn once() -> Args {
 }
 
 /// A report as it leaves: the cohort, and the bits from the first.
-type Report = Option<(u16, Vec<bool>)>;
+type Told = (u16, Vec<bool>);
+type Report = Option<Told>;
 
-/// What leaves for rows of person, value and report.
-fn reports(args: &Args, rows: &[(Option<&str>, Option<&str>, Option<&str>)]) -> Vec<Report> {
+/// Person, value and report.
+type Row<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
+/// Ones among bits.
+type Ones = (usize, usize);
+
+/// What leaves for rows.
+fn reports(args: &Args, rows: &[Row<'_>]) -> Vec<Report> {
     of_partner(args, rows, "cern")
 }
 
-fn of_partner(
-    args: &Args,
-    rows: &[(Option<&str>, Option<&str>, Option<&str>)],
-    partner: &str,
-) -> Vec<Report> {
-    let column = |of: fn(&(Option<&str>, Option<&str>, Option<&str>)) -> Option<String>| {
+fn of_partner(args: &Args, rows: &[Row<'_>], partner: &str) -> Vec<Report> {
+    let column = |of: fn(&Row<'_>) -> Option<String>| {
         Arc::new(rows.iter().map(of).collect::<StringArray>()) as ArrayRef
     };
     let values = column(|row| row.1.map(str::to_owned));
@@ -69,7 +72,7 @@ fn persons() -> Vec<String> {
 
 /// The reports of one value by many persons, and for each bit that of many persons the value sets it, or not, how
 /// often it is one.
-fn counted(args: &Args, value: &str) -> (Vec<(u16, Vec<bool>)>, [(usize, usize); 2]) {
+fn counted(args: &Args, value: &str) -> (Vec<Told>, [Ones; 2]) {
     let persons = persons();
     let rows: Vec<_> =
         persons.iter().map(|person| (Some(person.as_str()), Some(value), Some("a"))).collect();
@@ -90,7 +93,7 @@ fn counted(args: &Args, value: &str) -> (Vec<(u16, Vec<bool>)>, [(usize, usize);
 
 /// The square of the deviation from a chance, in deviations: chi-square of one degree of freedom. Over 25 is one
 /// false alarm in 1.7 million.
-fn chi_square((ones, all): (usize, usize), chance: f64) -> f64 {
+fn chi_square((ones, all): Ones, chance: f64) -> f64 {
     let all = all as f64;
     (ones as f64 - all * chance).powi(2) / (all * chance * (1.0 - chance))
 }
