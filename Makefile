@@ -32,6 +32,8 @@ PEERS_READY := $(PEERS_VENV)/ready-$(shell cksum < requirements-peers.txt | tr -
 # What noise is compared with; its versions fit nobody else's.
 NOISE_VENV := .venv-noise
 NOISE_READY := $(NOISE_VENV)/ready-$(shell cksum < requirements-noise.txt | tr -d ' ')
+TUMULT_VENV := .venv-tumult
+TUMULT_READY := $(TUMULT_VENV)/ready-$(shell cksum < requirements-tumult.txt | tr -d ' ')
 BENCH_READY := $(BENCH_VENV)/ready-$(shell cksum < requirements-bench.txt | tr -d ' ')
 
 .PHONY: help demo test bench check format lint doc test-rust test-python venv clean
@@ -39,7 +41,7 @@ BENCH_READY := $(BENCH_VENV)/ready-$(shell cksum < requirements-bench.txt | tr -
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV_READY) ## sample data, two partners, a server; ARGS=--once ends it after the pulls
+demo: $(VENV_READY) ## sample data, three partners, a server; ARGS=--once ends it after the answers
 	$(CARGO) build $(OPTIMIZED)
 	$(VENV_PYTHON) examples/demo.py $(ARGS)
 
@@ -52,7 +54,7 @@ test-python: $(VENV_WHOLE) $(PEERS_READY)
 	$(CARGO) build --bins --examples
 	$(VENV_PYTHON) -m pytest tests/python $(ARGS)
 
-bench: $(VENV_READY) $(BENCH_READY) $(NOISE_READY) ## kernels, pulls, SQL, ingest, releases and noise, each beside a peer; ROWS=5000000, ARGS=--memory
+bench: $(VENV_READY) $(BENCH_READY) $(NOISE_READY) $(TUMULT_READY) ## kernels, pulls, SQL, ingest, releases and noise, each beside a peer; ROWS=5000000, ARGS=--memory
 	$(CARGO) build $(OPTIMIZED)
 	$(CARGO) bench --profile dev $(OPTIMIZED) --bench kernels
 	$(CARGO) bench --profile dev $(OPTIMIZED) --bench release
@@ -99,6 +101,13 @@ $(NOISE_READY): requirements-noise.txt
 		--no-binary antlr4-python3-runtime -r requirements-noise.txt
 	touch $@
 
+# Spark is there as source alone.
+$(TUMULT_READY): requirements-tumult.txt
+	$(PYTHON) -m venv --clear $(TUMULT_VENV)
+	$(TUMULT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		--no-binary pyspark -r requirements-tumult.txt
+	touch $@
+
 $(PEERS_READY): requirements-peers.txt
 	$(PYTHON) -m venv --clear $(PEERS_VENV)
 	$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
@@ -106,4 +115,4 @@ $(PEERS_READY): requirements-peers.txt
 	touch $@
 
 clean: ## remove what the demo and the Python environment made
-	rm -rf demo-data bench-data $(VENV) $(BENCH_VENV) $(NOISE_VENV) $(PEERS_VENV)
+	rm -rf demo-data bench-data $(VENV) $(BENCH_VENV) $(NOISE_VENV) $(TUMULT_VENV) $(PEERS_VENV)

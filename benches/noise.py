@@ -1,7 +1,7 @@
-"""How exact and how fast noisy aggregates are, beside smartnoise-sql and beside no privacy at all.
+"""How exact and how fast noisy aggregates are, beside smartnoise-sql, Tumult Analytics and no privacy at all.
 
 One machine, one run: COUNT, SUM and AVG by Site over a million jobs, at an epsilon of 1 a user for the
-whole statement, public sites, the same bounds for both. The peer runs in an environment of its own and
+whole statement, public sites, the same bounds for all. Each peer runs in an environment of its own and
 only its call is timed, without loading Python or data; ours is timed as a partner meets it, from the
 statement to the last byte, on a server that waits for no tick, with an epsilon that differs by a millionth
 each time so that nothing is answered from what is kept. "Without privacy" is the same statement on the
@@ -175,6 +175,20 @@ def smartnoise(python: Path, path: Path, bound: int, runs: int) -> Found | None:
     return Found(told["seconds"], told["answers"])
 
 
+def tumult(python: Path, path: Path, runs: int) -> dict[str, Found]:
+    """The other peer, for each pair of bounds; nothing where it fails, which is said."""
+    request = {"path": str(path), "value": VALUE, "high": HIGH, "epsilon": EPSILON, "runs": runs}
+    request |= {"sites": SITES, "bounds": BOUNDS, "scratch": str(HOME / "spark")}
+    command = [str(python), str(Path(__file__).with_name("noise_tumult.py")), json.dumps(request)]
+    print("Tumult Analytics, some minutes ...", flush=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"  it answers nothing: {done.stderr.strip().splitlines()[-1][:200]}")
+        return {}
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    return {each["bounds"]: Found(each["seconds"], each["answers"]) for each in told}
+
+
 def line(name: str, found: Found, true: dict[str, list[float]]) -> None:
     """One contender in one line."""
     count, total, mean = found.errors(true)
@@ -184,9 +198,10 @@ def line(name: str, found: Found, true: dict[str, list[float]]) -> None:
     )
 
 
-def measure(path: Path, python: Path, runs: int) -> None:
+def measure(path: Path, smart: Path, spark: Path, runs: int) -> None:
     """Everything, and the bars."""
     true = truth(path)
+    tumults = tumult(spark, path, max(1, runs // 5))
     custodian = custodian_of(path)
     with ExitStack() as stack:
         server = stack.enter_context(custodian.serve("--noise-tick-ms", "1", tls=False))
@@ -203,7 +218,7 @@ def measure(path: Path, python: Path, runs: int) -> None:
                 runs,
             )
             plain, ours = found["without privacy"], found["veilflight"]
-            theirs = smartnoise(python, path, groups * rows, max(3, runs // 5))
+            theirs = smartnoise(smart, path, groups * rows, max(3, runs // 5))
             line("without privacy", plain, true)
             line("veilflight", ours, true)
             ratio = ours.median / plain.median
@@ -215,6 +230,9 @@ def measure(path: Path, python: Path, runs: int) -> None:
                 pairs = zip(ours.errors(true), theirs.errors(true), ("COUNT", "SUM", "AVG"), strict=True)
                 for mine, other, column in pairs:
                     report.bar(f"error of {column} not larger", mine <= other, f"{mine:.3f} to {other:.3f}")
+            if last := tumults.get(name):
+                line("Tumult Analytics", last, true)
+                print(f"  {last.median / ours.median:.0f} times as fast as Tumult Analytics")
             report.bar("within 2 times of no privacy", ratio <= 2, figure)
 
 
@@ -223,7 +241,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--peers", type=Path, default=PROJECT / ".venv-noise/bin/python")
+    parser.add_argument("--smartnoise", type=Path, default=PROJECT / ".venv-noise/bin/python")
+    parser.add_argument("--tumult", type=Path, default=PROJECT / ".venv-tumult/bin/python")
     arguments = parser.parse_args()
     if not TOOL.exists():
         raise SystemExit(f"`{TOOL}` is not there: no jobs to ask about")
@@ -235,7 +254,7 @@ def main() -> None:
     print(f"{platform.machine()}, {platform.system()} {platform.release()}, {arguments.rows:,} jobs")
     total = pc.sum(pq.read_table(path, columns=[VALUE])[VALUE]).as_py()
     print(f"{VALUE} sums to {total:,}")
-    measure(path, arguments.peers, arguments.runs)
+    measure(path, arguments.smartnoise, arguments.tumult, arguments.runs)
     shutil.rmtree(HOME)
 
 

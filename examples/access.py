@@ -24,11 +24,11 @@ class Access:
     key: str | Path | None = None
 
     @classmethod
-    def parser(cls, description: str) -> argparse.ArgumentParser:
-        """The arguments that every example takes."""
+    def parser(cls, description: str, server: bool = True) -> argparse.ArgumentParser:
+        """The arguments that every example takes; without a server some read files."""
         parser = argparse.ArgumentParser(description=description.splitlines()[0])
         add = parser.add_argument
-        add("--uri", required=True, help="such as grpc+tls://data.example.org:8815")
+        add("--uri", required=server, help="such as grpc+tls://data.example.org:8815")
         add("--token-file", help="a file with the token; else $VEILFLIGHT_TOKEN, else none")
         add("--ca", help="the authority to trust, PEM; without it those that the client trusts")
         add("--cert", help="a client certificate, PEM (mTLS)")

@@ -1,4 +1,4 @@
-"""The whole way in one run: raw jobs behind a policy, two partners who pull them over TLS.
+"""The whole way in one run: raw jobs behind a policy, two partners who pull them over TLS, one who gets noise.
 
 Answers for `make demo`: each step says what it does, everything lies in one folder, and what is
 printed at the end can be pasted. With `--once` it ends after the pulls; otherwise it serves until
@@ -30,10 +30,19 @@ MARK = ".made-by-the-demo"
 POLICY = PROJECT / "policies" / "htcondor-jobs.yaml"
 DATASET = "htcondor_jobs"
 PARTNERS = ["cern", "nersc"]
+# Who gets no row, and answers with noise alone.
+DASHBOARD = "dashboard"
 JOB = ["ClusterId", "ProcId"]
 SQL = f"""\
 SELECT "Experiment", count(*) AS jobs, count(DISTINCT "User") AS users
 FROM "{DATASET}" GROUP BY "Experiment" ORDER BY jobs DESC, "Experiment" LIMIT 3"""
+
+SQL_WITH_NOISE = f"""\
+SELECT "Experiment", count(DISTINCT "User") AS users
+FROM "{DATASET}" GROUP BY "Experiment" ORDER BY users DESC LIMIT 3"""
+SQL_AGAIN = f"""\
+SELECT "Experiment" AS name, count(DISTINCT "User") AS persons
+FROM "{DATASET}" GROUP BY 1 HAVING count(DISTINCT "User") > 20 ORDER BY 1"""
 
 
 @contextmanager
@@ -63,13 +72,24 @@ def prepare(home: Path, rows: int, seed: int) -> Custodian:
         custodian.init()
     with step("make a TLS certificate"):
         custodian.certify()
-    with step("register the partners " + " and ".join(PARTNERS)):
-        for name in PARTNERS:
+    with step("register the partners " + ", ".join([*PARTNERS, DASHBOARD])):
+        for name in [*PARTNERS, DASHBOARD]:
             custodian.enrol(name)
     with step(f"check {POLICY.relative_to(PROJECT)}"):
         policy = custodian.publish(POLICY, "../htcondor", PARTNERS)
+        with policy.open("a") as file:
+            file.write(f"  - {budget()}\n")
         custodian.run("policy", "check", policy, "--data")
     return custodian
+
+
+def budget() -> str:
+    """A grant of answers with noise; the experiments are public, who works on them is not."""
+    keys = ", ".join(sample_jobs.EXPERIMENTS)
+    return (
+        f"{{partner: {DASHBOARD}, access: dp, epsilon: 2, groups_max: 1, rows_max: 100, "
+        f"keys: {{Experiment: [{keys}]}}, query: {{epsilon: 0.5}}}}"
+    )
 
 
 def pull(custodian: Custodian, server: Server) -> dict[str, Pulled]:
@@ -130,6 +150,25 @@ def ask(custodian: Custodian, server: Server) -> None:
     expected = [list(row.values()) for row in counts.sort_by(order).slice(0, 3).to_pylist()]
     if [list(row.values()) for row in answer.to_pylist()] != expected:
         raise Failed(f"the files say {expected}")
+
+
+def ask_with_noise(custodian: Custodian, server: Server) -> None:
+    """Ask as the one who gets no row: numbers with noise, on a budget."""
+    access = Access(server.uri, custodian.token(DASHBOARD), custodian.authority)
+    print(f"\nWhat {DASHBOARD} may ask, who gets no row but answers with noise:\n\n{SQL_WITH_NOISE}\n")
+    answer = query(access, SQL_WITH_NOISE)
+    raw = ds.dataset(custodian.home / "htcondor").to_table(columns=["Experiment", "User"])
+    users = raw.group_by("Experiment").aggregate([("User", "count_distinct")]).to_pylist()
+    true = {row["Experiment"]: row["User_count_distinct"] for row in users}
+    for row in answer.to_pylist():
+        name, found, half_width = row["Experiment"], row["users"], row["users_hw95"]
+        print(f"  {name:10} {found:6,} users, 95 % within {half_width:.0f} (the files: {true[name]})")
+    again = {row["name"]: row["persons"] for row in query(access, SQL_AGAIN).to_pylist()}
+    if any(again.get(row["Experiment"]) != row["users"] for row in answer.to_pylist()):
+        raise Failed(f"asked again in other words the answer is {again}")
+    print("\nAsked again in other words the numbers are the same and cost nothing (veilflight budget show):\n")
+    book = ("--state", custodian.state, "--policies", custodian.policies)
+    print(custodian.run("budget", "show", *book).rstrip())
 
 
 def one_row(table: pa.Table, job: list[pa.Scalar]) -> dict[str, object]:
@@ -234,6 +273,7 @@ def main() -> int:
         try:
             compare(custodian.home, pull(custodian, server))
             ask(custodian, server)
+            ask_with_noise(custodian, server)
             tell(custodian)
             paste(server, custodian)
             if not arguments.once:

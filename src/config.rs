@@ -123,7 +123,7 @@ pub static SETTINGS: &[Setting] = settings! {
     QUERIES "sql_bytes_max" "sql-bytes-max" "SQL_BYTES_MAX" "BYTES" "65536"
         "The size that the text of a statement does not pass";
     QUERIES "noise_tick_ms" "noise-tick-ms" "NOISE_TICK_MS" "MILLISECONDS" "250"
-        "Answers of `access: dp` leave at multiples of this time, so that the rows do not show in it";
+        "Answers of `access: dp` leave after this time, or twice or four times it, so that the rows do not show in it";
     OTHER "reload_seconds" "reload-seconds" "RELOAD_SECONDS" "SECONDS" "2"
         "How often policies and certificates are looked at for changes; SIGHUP does so at once";
     OTHER "grace_seconds" "grace-seconds" "GRACE_SECONDS" "SECONDS" "30"
@@ -241,7 +241,7 @@ pub struct Settings {
     pub quotas: Quotas,
     /// What statements may use of the machine.
     pub query: QueryLimits,
-    /// At multiples of which time answers with noise leave.
+    /// After which time answers with noise leave, or twice that, or four times.
     pub noise_tick: Duration,
     /// Connections in all.
     pub connections_max: usize,

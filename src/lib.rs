@@ -12,6 +12,11 @@
 //!
 //! Start reading at [`pipeline`], then [`policy`]. `ARCHITECTURE.md` names the invariants.
 
+// The tests' servers name the crate as the integration tests do.
+#[cfg(feature = "server")]
+#[cfg(test)]
+extern crate self as veilflight;
+
 #[cfg(feature = "server")]
 pub mod audit;
 #[cfg(feature = "server")]
@@ -39,11 +44,21 @@ pub mod policy;
 pub mod report;
 #[cfg(feature = "server")]
 pub mod risk;
+// Over the wire like the integration tests, but in the build where tests can switch bounding off.
+#[cfg(feature = "server")]
+#[cfg(test)]
+#[path = "../tests/wire/noise_epsilon.rs"]
+mod noise_epsilon;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(test)]
 #[path = "../tests/shared.rs"]
 mod shared;
+#[cfg(feature = "server")]
+#[cfg(test)]
+#[expect(dead_code, reason = "most of it is for the integration tests")]
+#[path = "../tests/site.rs"]
+mod site;
 #[cfg(feature = "server")]
 pub mod state;
 #[cfg(feature = "server")]

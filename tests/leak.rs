@@ -53,9 +53,21 @@ const RULES: &[&str] = &[
     "drop",
 ];
 
+/// Rules that draw for the person in another column, which lists have no place for.
+const PERSON_RULES: &[&str] = &[
+    "{randomized_response: {values: [a, b], person: Who, epsilon: 1}}",
+    "{rappor: {person: Who}}",
+    "{rappor: {person: Who, report: Who, f: 0.02, p: 0, q: 1}}",
+];
+
 /// Rules for number columns under which nothing of the number may be seen.
-const NUMBER_RULES: &[&str] =
-    &["'null'", "{constant: 7}", "{pseudonym: {method: hmac}}", "{bucket: {edges: [0, 1000]}}"];
+const NUMBER_RULES: &[&str] = &[
+    "'null'",
+    "{constant: 7}",
+    "{pseudonym: {method: hmac}}",
+    "{bucket: {edges: [0, 1000]}}",
+    "{rappor: {person: Who}}",
+];
 
 /// The types a text column may be stored as.
 fn text_types() -> Vec<DataType> {
@@ -82,7 +94,7 @@ fn table() -> (RecordBatch, String) {
         arrays.push(array);
     };
     for (kind_at, kind) in text_types().iter().enumerate() {
-        for (at, rule) in RULES.iter().enumerate() {
+        for (at, rule) in RULES.iter().chain(PERSON_RULES).enumerate() {
             let name = format!("T{kind_at}_{at}");
             let array = cast(&texts(&name), kind).unwrap();
             add(name, array, rule);
@@ -98,6 +110,7 @@ fn table() -> (RecordBatch, String) {
         let numbers: Int64Array = (0..ROWS).map(|row| (row % 7 != 2).then_some(NUMBER)).collect();
         add(format!("N{at}"), Arc::new(numbers), rule);
     }
+    add("Who".to_owned(), Arc::new(texts("Who")), "drop");
     let bytes = texts("B");
     let bytes: Vec<Option<&[u8]>> = bytes.iter().map(|text| text.map(str::as_bytes)).collect();
     let binary: ArrayRef = Arc::new(BinaryArray::from(bytes.clone()));

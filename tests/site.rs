@@ -1,5 +1,5 @@
 //! A whole server in this process, on a free port, with its own folder: what the tests of the wire
-//! pull from. Makes no claims of its own.
+//! pull from, and the crate's own tests of the measured epsilon. Makes no claims of its own.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -429,6 +429,37 @@ fn one_file_says_whether_tests_may_do_without_the_shared_data() {
 }
 
 #[test]
+fn every_test_that_a_document_of_claims_names_is_there() {
+    /// Names of tests and of whatever else has three underscores, in the documents that say what is shown by what.
+    fn missing(files: &[File]) -> Vec<String> {
+        let is_claims = |path: &str| {
+            ["SECURITY.md", "ARCHITECTURE.md"].contains(&path) || path.starts_with("docs/privacy/")
+        };
+        let named = files.iter().filter(|file| is_claims(&file.path)).flat_map(|file| {
+            let quoted = file.text.split('`').skip(1).step_by(2);
+            quoted.filter(|name| {
+                let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+                name.chars().all(plain) && name.matches('_').count() >= 3
+            })
+        });
+        let code: Vec<&File> = files.iter().filter(|file| file.is("rs") || file.is("py")).collect();
+        let names: BTreeSet<&str> = named.collect();
+        names
+            .into_iter()
+            .filter(|name| {
+                let here = [format!("fn {name}("), format!("def {name}("), format!("\"{name}\"")];
+                !code.iter().any(|file| here.iter().any(|here| file.text.contains(here)))
+            })
+            .map(str::to_owned)
+            .collect()
+    }
+    let claim = File::new("SECURITY.md", "shown by `one_that_is_there` and `one_that_is_gone`\n");
+    let test = File::new("src/a.rs", "fn one_that_is_there() {}\n");
+    assert_eq!(missing(&[claim, test]), ["one_that_is_gone"]);
+    assert_eq!(missing(&sources::all()), [] as [String; 0]);
+}
+
+#[test]
 fn every_policy_that_we_ship_has_its_page_and_its_test() {
     fn missing(files: &[File]) -> Vec<String> {
         let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();

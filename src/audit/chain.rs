@@ -62,7 +62,7 @@ pub(super) fn links(event: &Event) -> (bool, Option<u64>) {
     match event {
         Event::Close(close) => (false, Some(close.opened)),
         Event::Open(_) => (true, None),
-        Event::Refuse(_) => (false, None),
+        Event::Book(_) | Event::Refuse(_) => (false, None),
     }
 }
 

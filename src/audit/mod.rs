@@ -11,6 +11,7 @@ use crate::error::{Code, Result};
 use crate::keys::KeyRing;
 use crate::state::Store;
 
+pub mod book;
 mod chain;
 pub mod record;
 mod refusals;

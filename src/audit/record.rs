@@ -42,6 +42,8 @@ const fn is_first_version(version: &u32) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
+    /// An entry of the account book of privacy losses was written (from version 5 on).
+    Book(Booked),
     /// A request ended.
     Close(Close),
     /// A request was let in, and nothing has been read for it yet.
@@ -242,18 +244,43 @@ pub struct Payment {
     pub delta: String,
     /// Whether the answer was there already.
     pub stored: bool,
+    /// The number of the account book's entry (from version 5 on); none for a stored answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<u64>,
+}
+
+/// An entry of the account book, as it is recorded in the same step in which it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Booked {
+    /// Its number.
+    pub entry: u64,
+    /// `spend`, or `grant` for what was granted by hand.
+    pub kind: String,
+    /// Whose account.
+    pub partner: String,
+    /// Of what.
+    pub dataset: String,
+    /// Epsilon, as a decimal.
+    pub epsilon: String,
+    /// Delta, as a decimal.
+    pub delta: String,
+    /// The hash, in hexadecimal, over this entry and all before it.
+    pub link: String,
 }
 
 impl Payment {
     /// Nothing, for a stored answer.
     pub fn stored() -> Self {
-        Self { stored: true, ..Self::of(Loss::default()) }
+        let nothing = Loss::default();
+        let (epsilon, delta) = (nothing.epsilon.to_string(), nothing.delta.to_string());
+        Self { epsilon, delta, stored: true, entry: None }
     }
 
-    /// A loss that was spent.
-    pub fn of(loss: Loss) -> Self {
+    /// A loss that was spent, and the entry that says so.
+    pub fn of(loss: Loss, entry: u64) -> Self {
         let (epsilon, delta) = (loss.epsilon.to_string(), loss.delta.to_string());
-        Self { epsilon, delta, stored: false }
+        Self { epsilon, delta, stored: false, entry: Some(entry) }
     }
 }
 
@@ -305,6 +332,10 @@ impl Event {
     /// The first version of records that has all fields which this event uses.
     pub const fn version(&self) -> u32 {
         let subject = match self {
+            Self::Book(_)
+            | Self::Close(Close { paid: Some(Payment { entry: Some(_), .. }), .. }) => {
+                return 5;
+            }
             Self::Close(Close { paid: Some(_), .. }) => return 4,
             Self::Close(_) => return 1,
             Self::Open(subject) => subject,

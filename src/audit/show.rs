@@ -85,6 +85,8 @@ pub fn lines(store: &dyn Store, filter: &Filter) -> Result<Vec<Line>> {
                 }
                 return Ok(());
             }
+            // No request: what it was paid for has a line, with what was paid.
+            Event::Book(_) => return Ok(()),
             Event::Open(subject) => blank(subject, "open"),
             Event::Refuse(refuse) => Line {
                 code: Some(refuse.code),

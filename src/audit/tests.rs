@@ -16,9 +16,9 @@ use crate::state::Sqlite;
 
 /// A log in a file that an editor can get at. The time is 2027-01-15 08:00 UTC.
 pub(super) struct World {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     pub(super) store: Arc<dyn Store>,
-    clock: ManualClock,
+    pub(super) clock: ManualClock,
     pub(super) log: Log,
     _folder: TempDir,
 }
@@ -54,7 +54,7 @@ impl World {
     }
 
     /// Does what someone with an SQLite editor can do.
-    fn edit(&self, sql: &str) {
+    pub(super) fn edit(&self, sql: &str) {
         Connection::open(&self.path).unwrap().execute_batch(sql).unwrap();
     }
 

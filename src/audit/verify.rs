@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use super::book::{self, Discord};
 use super::chain;
 use super::record::{Ending, Event, Record};
 use crate::error::{Code, Result};
 use crate::keys::KeyRing;
-use crate::state::{AuditHead, AuditRow, Store};
+use crate::state::{AuditHead, AuditRow, Kept, Store};
 
 /// A record's number and hash, noted at an earlier time and kept elsewhere: `SEQ:HASH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,22 +157,38 @@ pub struct Report {
     pub open: Vec<u64>,
     /// The end of the log, to be noted for the next time.
     pub end: Option<Anchor>,
+    /// How many entries the account book of privacy losses has.
+    pub entries: u64,
+    /// How many of them no record ties to the log, because they were written before there were such records and
+    /// none came after.
+    pub untied: u64,
+    /// Where the account book does not agree with the log, the first [`FINDINGS_MAX`].
+    pub discords: Vec<Discord>,
+    /// How many of these there are in all.
+    pub discords_total: u64,
 }
 
 impl Report {
-    /// Whether no fault was found.
+    /// Whether no fault was found, and the account book agrees with the log.
     pub fn is_whole(&self) -> bool {
-        self.findings_total == 0
+        self.findings_total == 0 && self.discords_total == 0
     }
 }
 
-/// Reads the whole log and checks every link.
+/// Reads the whole log and checks every link, and holds every entry of the account book against it.
 ///
 /// # Errors
 /// [`Code::State`] when the state cannot be read. Faults are not errors.
 pub fn verify(store: &dyn Store, ring: &KeyRing, noted: Option<&Anchor>) -> Result<Report> {
     let mut check = Check::new(ring, noted);
-    let head = store.audit_read(&mut |row| check.row(&row))?;
+    let head = store.audit_all(&mut |kept| {
+        match kept {
+            Kept::Record(row) => check.row(&row)?,
+            Kept::Entry(entry) => check.book.entry(&entry),
+            Kept::Sums { dataset, partner, sums } => check.book.sums(dataset, partner, sums),
+        }
+        Ok(())
+    })?;
     check.end(head.as_ref())
 }
 
@@ -189,6 +206,7 @@ struct Check<'a> {
     open: BTreeMap<u64, bool>,
     findings: Vec<Finding>,
     findings_total: u64,
+    book: book::Check,
 }
 
 impl<'a> Check<'a> {
@@ -203,6 +221,7 @@ impl<'a> Check<'a> {
             open: BTreeMap::new(),
             findings: Vec::new(),
             findings_total: 0,
+            book: book::Check::default(),
         }
     }
 
@@ -288,6 +307,10 @@ impl<'a> Check<'a> {
                 Some(_) => None,
                 None => self.unpaired(close.opened),
             },
+            Event::Book(booked) => {
+                self.book.record(seq, booked);
+                None
+            }
             Event::Refuse(_) => None,
         }
     }
@@ -323,6 +346,7 @@ impl<'a> Check<'a> {
             self.find(noted.seq, Fault::NotAsNoted);
         }
         self.findings.sort_by_key(|finding| finding.seq);
+        self.book.end();
         Ok(Report {
             records: self.records,
             findings: self.findings,
@@ -333,6 +357,10 @@ impl<'a> Check<'a> {
                 .filter_map(|(seq, interrupted)| (!interrupted).then_some(seq))
                 .collect(),
             end: last.map(|(seq, hash)| Anchor { seq, hash }),
+            entries: self.book.entries,
+            untied: self.book.untied,
+            discords: self.book.found,
+            discords_total: self.book.total,
         })
     }
 }

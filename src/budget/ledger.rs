@@ -8,11 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::accounting::{Limit, Sum, rho_of};
+use crate::audit::book;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
+use crate::keys::KeyRing;
 use crate::policy::Policy;
 use crate::policy::privacy::{Accounting, DpGrant, Loss, accounting};
-use crate::state::{NewPrivacyEntry, PrivacyAccount, PrivacyState, PrivacySums, Store};
+use crate::state::{
+    AuditHead, Decide, Link, NewPrivacyEntry, PrivacyAccount, PrivacyEntry, PrivacyState,
+    PrivacySums, Store,
+};
 
 /// Whose budget, of what, and how large.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,11 +67,23 @@ pub struct Balance {
     pub spent_all: Loss,
 }
 
+/// What is left. To look at it needs no key.
+///
+/// # Errors
+/// Those of [`Ledger::balance`].
+pub fn balance(store: &dyn Store, account: &Account) -> Result<Balance> {
+    let state = store.privacy_sums(account.key())?;
+    countable(account, &state)?;
+    Ok(Limits::new(account, &state)?.balance(&state))
+}
+
 /// The durable account book.
 #[derive(Debug)]
 pub struct Ledger {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    /// Seals the records that entries have in the audit log.
+    ring: Arc<KeyRing>,
     /// Questions that this process is answering: partner, dataset, digest.
     under_way: Mutex<BTreeSet<Question>>,
 }
@@ -74,9 +91,9 @@ pub struct Ledger {
 type Question = (String, String, String);
 
 impl Ledger {
-    /// A book kept in `store`.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { store, clock, under_way: Mutex::default() })
+    /// A book kept in `store`. Each entry has a record in the audit log there, sealed with a key from `ring`.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ring: Arc<KeyRing>) -> Arc<Self> {
+        Arc::new(Self { store, clock, ring, under_way: Mutex::default() })
     }
 
     /// The stored answer to a question, by its digest: given again without a charge.
@@ -93,10 +110,7 @@ impl Ledger {
     /// [`Code::State`] when the store cannot be read, [`Code::DatasetUnavailable`] where losses were spent
     /// that the account's accounting cannot count.
     pub fn balance(&self, account: &Account) -> Result<Balance> {
-        let state = self.store.privacy_sums(account.key())?;
-        countable(account, &state)?;
-        let limits = Limits::new(account, &state)?;
-        Ok(limits.balance(&state))
+        balance(&*self.store, account)
     }
 
     /// Spends a loss for a question, durably; waits for the disk. `question` is its digest, `canonical` its
@@ -131,7 +145,7 @@ impl Ledger {
             let canonical = canonical.to_owned();
             Ok(NewPrivacyEntry::Spend { accounting: account.accounting, loss, rho, canonical })
         };
-        let entry = self.store.privacy_append(account.key(), Some(question), now, &mut decide)?;
+        let entry = self.append(account, Some(question), now, &mut decide)?;
         Ok(Spent { loss, entry, under_way })
     }
 
@@ -165,8 +179,23 @@ impl Ledger {
             }
             Ok(NewPrivacyEntry::Grant { loss: more, reason: reason.to_owned() })
         };
-        self.store.privacy_append(account.key(), None, now, &mut decide)?;
+        self.append(account, None, now, &mut decide)?;
         self.balance(account)
+    }
+
+    /// INVARIANT: an entry and its record in the audit log are written in one step: neither is there without the other.
+    fn append(
+        &self,
+        account: &Account,
+        question: Option<&str>,
+        now: i64,
+        decide: &mut Decide<'_>,
+    ) -> Result<u64> {
+        let micros = self.clock.now_micros();
+        let mut tell = |entry: &PrivacyEntry, link: &Link, head: Option<&AuditHead>| {
+            book::record(&self.ring, head, micros, entry, link)
+        };
+        self.store.privacy_append(account.key(), question, now, decide, &mut tell)
     }
 }
 

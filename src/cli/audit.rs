@@ -19,7 +19,8 @@ use crate::clock::Clock;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "`verify` needs the master key and ends with exit code 1 where the log was cut, edited, \
-                  reordered or forged. A state that was put back as it was earlier is whole, only older: \
+                  reordered or forged, or where the account book of privacy losses is not the one that the \
+                  log tells of. A state that was put back as it was earlier is whole, only older: \
                   note what `verify` prints as `end`, keep it elsewhere, and give it back with `--expect`."
 )]
 pub(super) struct Args {
@@ -33,7 +34,7 @@ pub(super) struct Args {
 enum Verb {
     /// One line a request: who, from where, what, how much, how it ended
     Show(Show),
-    /// Check every link of the log
+    /// Check every link of the log, and the account book of privacy losses against it
     Verify {
         /// What was noted earlier: the record must still be there, with this hash
         #[arg(long, value_name = "SEQ:HASH")]
@@ -126,10 +127,11 @@ fn write_text(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
     for finding in &report.findings {
         writeln!(out, "{finding}")?;
     }
-    let more = report.findings_total.saturating_sub(report.findings.len() as u64);
-    if more > 0 {
-        writeln!(out, "and {more} more")?;
+    write_more(report.findings_total, report.findings.len(), out)?;
+    for discord in &report.discords {
+        writeln!(out, "{discord}")?;
     }
+    write_more(report.discords_total, report.discords.len(), out)?;
     if let Some(first) = report.open.first() {
         let open = match report.open.len() {
             1 => "1 request is".to_owned(),
@@ -137,7 +139,7 @@ fn write_text(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
         };
         writeln!(out, "{open} open, the first is record {first}")?;
     }
-    match (report.is_whole(), report.records) {
+    match (report.findings_total == 0, report.records) {
         (true, 0) => writeln!(out, "the log is empty")?,
         (true, records) => writeln!(out, "the log is whole: {records} records")?,
         (false, records) => {
@@ -148,10 +150,30 @@ fn write_text(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
             writeln!(out, "THE LOG IS NOT WHOLE: {faults} in {records} records")?;
         }
     }
+    let entries = match report.entries {
+        1 => "1 entry".to_owned(),
+        several => format!("{several} entries"),
+    };
+    match (report.discords_total, report.entries) {
+        (0, 0) => {}
+        (0, _) if report.untied > 0 => writeln!(
+            out,
+            "the account book's {entries} were written before records told of them; the next one ties them"
+        )?,
+        (0, _) => writeln!(out, "the account book agrees with the log: {entries}")?,
+        _ => writeln!(out, "THE ACCOUNT BOOK DOES NOT AGREE WITH THE LOG: {entries}")?,
+    }
     if let Some(end) = &report.end {
         writeln!(out, "end {end}")?;
     }
     Ok(())
+}
+
+fn write_more(total: u64, told: usize, out: &mut dyn Write) -> std::io::Result<()> {
+    match total.saturating_sub(told as u64) {
+        0 => Ok(()),
+        more => writeln!(out, "and {more} more"),
+    }
 }
 
 fn write_json(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -166,6 +188,11 @@ fn write_json(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
             })
         })
         .collect();
+    let discords: Vec<_> = report
+        .discords
+        .iter()
+        .map(|found| serde_json::json!({ "fault": found.as_str(), "text": found.to_string() }))
+        .collect();
     serde_json::to_writer_pretty(
         &mut *out,
         &serde_json::json!({
@@ -175,6 +202,12 @@ fn write_json(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
             "end": report.end.as_ref().map(Anchor::to_string),
             "findings_total": report.findings_total,
             "findings": findings,
+            "account_book": {
+                "entries": report.entries,
+                "untied": report.untied,
+                "findings_total": report.discords_total,
+                "findings": discords,
+            },
         }),
     )?;
     writeln!(out)?;

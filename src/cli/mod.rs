@@ -11,6 +11,7 @@ mod audit;
 mod budget;
 mod completions;
 mod export;
+mod hand;
 mod ingest;
 mod key;
 mod mapping;

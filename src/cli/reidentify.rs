@@ -5,9 +5,10 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use super::hand::Hand;
 use super::mapping::lookup::{find, printable};
 use super::mapping::target::{Target, Which};
-use super::mapping::{Hand, OriginalsKey, Why, request};
+use super::mapping::{OriginalsKey, Why, request};
 use super::place::Place;
 use super::progress::{Progress, Unit};
 use crate::audit::Deed;
@@ -53,8 +54,7 @@ pub(super) struct Args {
 /// # Errors
 /// When the pseudonym stands for no value, or it cannot be found out.
 pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let hand =
-        Hand { store: args.place.open(Arc::clone(&clock))?, place: args.place.clone(), clock };
+    let hand = Hand::new(args.place.clone(), clock)?;
     let target = Target::find(&args.which, &args.place, &*hand.store)?;
     let transform = target.column.rule.transform;
     if !transform.is_pseudonym() && transform.spec().verb != "pseudonym" {

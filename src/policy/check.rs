@@ -130,6 +130,10 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::List(item) | DataType::LargeList(item) => {
             format!("lists of {}", type_name(item.data_type()))
         }
+        DataType::Struct(fields) => {
+            let parts = fields.iter().map(|field| format!("`{}`", field.name()));
+            format!("structures of {}", parts.collect::<Vec<_>>().join(", "))
+        }
         other if other.is_integer() => "whole numbers".to_owned(),
         other => other.to_string(),
     }

@@ -39,6 +39,9 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Difference> {
     for (subject, change, reason) in public::changes(old, new) {
         found.add(subject, change, reason);
     }
+    for (change, reason) in privacy::numbers_changes(old.public_numbers, new.public_numbers) {
+        found.add("public_numbers", change, reason);
+    }
     found.grants(&old.grants, &new.grants);
     found.0.sort_by_key(|difference| std::cmp::Reverse(difference.change));
     found.0

@@ -66,6 +66,13 @@ pub(super) fn digest(policy: &Policy) -> String {
         writer.text(&cap.epsilon.to_string());
         writer.text(&cap.delta.to_string());
     }
+    // They leave by themselves: partners are told them.
+    if let Some(numbers) = policy.public_numbers {
+        writer.text("public_numbers");
+        for number in [numbers.units, numbers.rows, numbers.largest] {
+            writer.option(number.map(|number| number.to_string()).as_deref());
+        }
+    }
     if !policy.key_files.is_empty() {
         writer.text("keys");
         writer.count(policy.key_files.len());

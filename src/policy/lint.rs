@@ -4,9 +4,9 @@ use chrono::NaiveDate;
 
 use super::load::{Loaded, leaves};
 use super::problem::{Problem, Problems, listed};
-use super::{Class, Column, Linkage, Rule};
+use super::{Access, Class, Column, Linkage, Rule};
 use crate::diagnostic::{Diagnostic, Span};
-use crate::pipeline::transform::Exposure;
+use crate::pipeline::transform::{Exposure, rounded_up};
 
 /// Warnings that depend on the policy alone.
 pub fn lint(problems: &mut Problems, loaded: &Loaded) {
@@ -26,12 +26,22 @@ pub fn lint(problems: &mut Problems, loaded: &Loaded) {
             )
             .help("write `per_partner` unless they are meant to");
     }
-    columns(problems, loaded);
+    // What is only told with noise does not leave by rows: nothing of it can be looked up or put together.
+    if !only_noise(loaded) {
+        columns(problems, loaded);
+    }
     super::release::lint(problems, loaded);
     super::privacy::lint(problems, loaded);
     super::public::lint(problems, loaded);
+    local(problems, loaded);
     domains(problems, loaded);
     unlearned(problems, loaded);
+}
+
+/// Whether all that is granted are answers with noise.
+fn only_noise(loaded: &Loaded) -> bool {
+    let grants = &loaded.policy.grants;
+    !grants.is_empty() && grants.iter().all(|grant| matches!(grant.access, Access::Dp(_)))
 }
 
 /// Warnings that depend on the date.
@@ -145,6 +155,29 @@ fn addresses(problems: &mut Problems, loaded: &Loaded) {
             format!("`{}` leaves beside {}", address.name, listed(&telling)),
         )
         .help("ports and volumes can tell which host an address stands for; coarsen or drop them");
+}
+
+/// An epsilon above which noise on one value promises little.
+const EPSILON_WEAK: f64 = 5.0;
+
+/// Local noise that is not worth its name.
+fn local(problems: &mut Problems, loaded: &Loaded) {
+    for (column, span, _) in leaving(loaded) {
+        let epsilon = column.rule.transform.epsilon(&column.rule.args);
+        let Some(epsilon) = epsilon.filter(|epsilon| *epsilon > EPSILON_WEAK) else { continue };
+        let (shown, factor) = (rounded_up(epsilon), epsilon.exp().floor());
+        problems
+            .add(
+                Problem::LocalWeak,
+                span,
+                format!(
+                    "epsilon {shown}: what leaves of `{}` may change the odds of a guess at one value by a factor \
+                     of {factor}",
+                    column.name
+                ),
+            )
+            .help("the promise is worth something up to about 5; 1 is common");
+    }
 }
 
 /// Columns share a domain to join; replaced in different ways they do not.

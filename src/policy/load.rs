@@ -190,6 +190,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
     let (dataset, written) = (raw.dataset.as_ref(), &raw.public_tables);
     let public_tables = public::resolve(problems, written, dataset, &views, folder);
     let privacy = raw.privacy.as_ref().and_then(|written| privacy::privacy(problems, written));
+    let public_numbers = raw.numbers.as_ref().map(|written| privacy::numbers(problems, written));
     let beside = privacy::Beside {
         names: &names,
         columns: &columns,
@@ -208,6 +209,13 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
     key_files.sort();
     key_files.dedup();
     grants_together(problems, &raw.grants);
+    if let Some(written) = &raw.numbers {
+        let noisy = grants.iter().filter_map(|grant| match &grant.access {
+            Access::Dp(dp) => Some(dp),
+            Access::Rows | Access::Aggregates { .. } => None,
+        });
+        privacy::of_one_unit(problems, written, noisy);
+    }
     if problems.any_error() {
         return None;
     }
@@ -240,6 +248,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         views,
         privacy,
         public_tables,
+        public_numbers,
         grants,
         key_files,
         digest: String::new(),

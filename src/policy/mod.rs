@@ -37,7 +37,7 @@ mod tests;
 mod yaml;
 
 use args::{Args, Kind};
-use privacy::{DpGrant, Privacy};
+use privacy::{DpGrant, Privacy, PublicNumbers};
 use public::PublicTable;
 use release::ReleaseRules;
 
@@ -71,6 +71,8 @@ pub struct Policy {
     pub privacy: Option<Privacy>,
     /// What statements that are answered with noise may join, in the order of the file.
     pub public_tables: Vec<PublicTable>,
+    /// What anybody may know of the dataset's size: estimates are made of it, and nothing else.
+    pub public_numbers: Option<PublicNumbers>,
     /// Who may pull, and how.
     pub grants: Vec<Grant>,
     /// The files of public values that grants name, relative to the policy's folder, each once.

@@ -326,8 +326,8 @@ fn by_rule(
     // What a kernel makes null of a list are elements, not the list.
     let nullable =
         field.is_nullable() || (transform.adds_nulls(&column.rule.args) && !fit.by_element);
-    let leaving = Field::new(&column.name, output.clone(), nullable)
-        .with_metadata([(PROTECTION.to_owned(), transform.spec().name())].into());
+    let leaving =
+        Field::new(&column.name, output.clone(), nullable).with_metadata(told(&column.rule));
     let planned = PlannedColumn {
         name: column.name.clone(),
         input,
@@ -337,6 +337,20 @@ fn by_rule(
         by_element: fit.by_element,
     };
     Ok(Some((planned, leaving)))
+}
+
+/// What a field's metadata say of the rule of its column: its name, and of local differential privacy what
+/// it costs and how to read it.
+fn told(rule: &Rule) -> HashMap<String, String> {
+    let name = rule.transform.spec().name();
+    let mut told = HashMap::from([(PROTECTION.to_owned(), name.clone())]);
+    if let Some(epsilon) = rule.transform.epsilon(&rule.args) {
+        told.insert("veilflight.local.mechanism".to_owned(), name);
+        told.insert("veilflight.local.epsilon".to_owned(), transform::rounded_up(epsilon));
+    }
+    let more = rule.transform.told(&rule.args);
+    told.extend(more.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    told
 }
 
 /// The domain a rule names, or one that only this column of this dataset has.

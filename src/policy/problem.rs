@@ -140,8 +140,14 @@ problems! {
     PrivacyCap = "P117", Warning;
     /// Columns that leave and that differentially private answers cannot speak of.
     PrivacyColumn = "P118", Warning;
+    /// Local noise that promises little.
+    LocalWeak = "P119", Warning;
+    /// Bounds of contributions that leave out much of the data, by the policy's public numbers.
+    PrivacyClipped = "P120", Warning;
+    /// Differentially private counts that are off by much of what they count, by the policy's public numbers.
+    PrivacyOff = "P121", Warning;
     /// Public tables that are the dataset's own files, or that nobody can join.
-    PublicTable = "P119", Warning;
+    PublicTable = "P122", Warning;
 }
 
 /// How many problems of a file are kept: nobody reads more at once.

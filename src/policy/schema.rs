@@ -46,6 +46,7 @@ pub fn schema() -> Value {
             },
             "privacy": super::privacy::schema(),
             "public_tables": super::public::schema(),
+            "public_numbers": super::privacy::numbers_schema(),
             "grants": {
                 "type": "array", "items": { "$ref": "#/$defs/grant" },
                 "description": "Who may pull, and how.",

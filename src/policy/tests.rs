@@ -73,11 +73,11 @@ fn run_cases(markdown: &str) -> Vec<(std::ops::Range<usize>, String, String)> {
                 continue;
             }
             ["check"] => check_text(&policies[0], raw.as_ref()),
-            ["explain", partner] => {
+            ["explain", partner @ ..] => {
                 let loaded = loaded(&policies[0]);
                 explain::text(&explain::explain(
                     &loaded.policy,
-                    Some(partner),
+                    partner.first().copied(),
                     raw.as_ref(),
                     today(),
                 ))

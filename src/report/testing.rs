@@ -144,6 +144,8 @@ pub(super) fn meta() -> Meta {
             columns: Vec::new(),
             views: Vec::new(),
             withheld: Vec::new(),
+            noisy: false,
+            expected: Vec::new(),
         },
     }
 }

@@ -121,7 +121,7 @@ impl Server {
         };
         let tokens = Arc::<dyn Store>::clone(&store);
         let sessions = Sessions::new(&ring)?;
-        let ledger = Ledger::new(Arc::clone(&store), Arc::clone(&clock));
+        let ledger = Ledger::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&ring));
         let admission = Admission::new(settings.quotas.clone(), store, Arc::clone(&clock));
         let handles = Handles::new(&ring)?;
         let tickets = Tickets::new(&ring)?;

@@ -19,10 +19,11 @@ use originals::{
     another_master_key_numbers_nothing_once_originals_are_sealed,
     sealing_changes_no_number_and_only_the_private_key_opens,
 };
+pub(in crate::state) use privacy::told;
 use privacy::{
-    a_refused_entry_changes_nothing, answers_belong_to_questions_that_were_paid,
-    concurrent_entries_see_each_other, entries_are_summed_exactly_by_partner_and_dataset,
-    sums_that_cannot_be_counted_are_refused,
+    a_refused_entry_changes_nothing, an_entry_has_a_record_or_is_not_written,
+    answers_belong_to_questions_that_were_paid, concurrent_entries_see_each_other,
+    entries_are_summed_exactly_by_partner_and_dataset, sums_that_cannot_be_counted_are_refused,
 };
 
 /// Runs the suite. Each call of `open` opens the same state again, as another process would; `fresh`
@@ -55,6 +56,7 @@ pub(crate) fn all(fresh: &dyn Fn() -> Opener) {
     concurrent_claims_never_pass_a_limit(&fresh());
     entries_are_summed_exactly_by_partner_and_dataset(&fresh());
     a_refused_entry_changes_nothing(&*fresh()());
+    an_entry_has_a_record_or_is_not_written(&fresh());
     sums_that_cannot_be_counted_are_refused(&*fresh()());
     answers_belong_to_questions_that_were_paid(&fresh());
     concurrent_entries_see_each_other(&fresh());

@@ -18,7 +18,8 @@ mod privacy;
 pub mod sqlite;
 
 pub use privacy::{
-    Decide, NewPrivacyEntry, PrivacyAccount, PrivacyEntry, PrivacyState, PrivacySums,
+    Decide, Kept, Link, NO_LINK, NewPrivacyEntry, PrivacyAccount, PrivacyEntry, PrivacyState,
+    PrivacySums, Tell,
 };
 pub use sqlite::Sqlite;
 
@@ -159,6 +160,13 @@ pub trait Store: TokenMap + Send + Sync + Debug {
         visit: &mut dyn FnMut(AuditRow) -> Result<()>,
     ) -> Result<Option<AuditHead>>;
 
+    /// Shows all records of the audit log in their order, then all entries of the account book in theirs, then all
+    /// sums that are kept, as they are at one moment; gives the log's head.
+    ///
+    /// # Errors
+    /// What `visit` returns, and [`crate::error::Code::State`] when the store cannot be read.
+    fn audit_all(&self, visit: &mut dyn FnMut(Kept) -> Result<()>) -> Result<Option<AuditHead>>;
+
     /// The audit rows that a later row may close, and none does.
     ///
     /// # Errors
@@ -211,10 +219,11 @@ pub trait Store: TokenMap + Send + Sync + Debug {
     /// that is paid for; nothing for what is granted by hand. Returns the entry's number.
     ///
     /// Nothing comes between the sums and the entry, from any thread or process. Entries are never changed
-    /// and never removed.
+    /// and never removed. `tell` makes the entry's record, which is added to the audit log in the same step: there
+    /// is no entry without a record, and no record without an entry.
     ///
     /// # Errors
-    /// What `decide` returns, and [`crate::error::Code::State`] when the entry cannot be made durable or the
+    /// What `decide` and `tell` return, and [`crate::error::Code::State`] when the entry cannot be made durable or the
     /// sums are larger than decimals hold.
     fn privacy_append(
         &self,
@@ -222,6 +231,7 @@ pub trait Store: TokenMap + Send + Sync + Debug {
         question: Option<&str>,
         at_seconds: i64,
         decide: &mut Decide<'_>,
+        tell: &mut Tell<'_>,
     ) -> Result<u64>;
 
     /// Keeps the answer to the question of an entry. The first answer to a question is the one that is given

@@ -202,7 +202,7 @@ async fn policy_info(
     let (plan, _) = flights.planned(call.partner().name(), &policy).await?;
     let mut told = describe(&plan);
     if let Access::Dp(grant) = plan.access() {
-        let mut terms = privacy::granted(grant);
+        let mut terms = privacy::granted(&policy, grant);
         let account = Account::new(&policy, plan.partner(), grant);
         terms.extend(privacy::account(&account, &flights.curator.balance(&account).await?));
         told.insert("privacy".to_owned(), terms.into());
@@ -249,7 +249,7 @@ fn describe(plan: &Plan) -> Map<String, Value> {
         .map(|column| {
             let transform = column.rule.transform;
             let spec = transform.spec();
-            json!({
+            let mut told = json!({
                 "name": column.name,
                 "type": column.output.to_string(),
                 "protection": spec.name(),
@@ -257,7 +257,19 @@ fn describe(plan: &Plan) -> Map<String, Value> {
                 "does": spec.does,
                 "hides": spec.hides,
                 "still_leaks": spec.leaks,
-            })
+            });
+            let own = plan.policy().columns.iter().find(|own| own.name == column.name);
+            if let (Access::Dp(grant), Some(own), Some(told)) =
+                (plan.access(), own, told.as_object_mut())
+            {
+                let (may, leaks) = privacy::spoken(grant, own);
+                told.extend([
+                    ("exposure".to_owned(), "noisy".into()),
+                    ("may".to_owned(), may.into()),
+                    ("still_leaks".to_owned(), leaks.into()),
+                ]);
+            }
+            told
         })
         .collect();
     let (access, group_min) = match plan.access() {

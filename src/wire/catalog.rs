@@ -376,6 +376,7 @@ mod tests {
                 views: Vec::new(),
                 privacy: None,
                 public_tables: Vec::new(),
+                public_numbers: None,
                 key_files: Vec::new(),
                 grants: Vec::new(),
                 digest: digest.to_owned(),

@@ -5,15 +5,18 @@ use serde_json::{Map, Value, json};
 
 use crate::budget::ledger::{Account, Balance};
 use crate::error::Result;
-use crate::pipeline::noise::curator::{Expected, Inquiry};
+use crate::pipeline::noise::curator::{Clipped, Inquiry, Measured};
+use crate::policy::Policy;
+pub(super) use crate::policy::privacy::spoken;
 use crate::policy::privacy::{Accounting, DpGrant, Loss};
 
-/// What is said of clipping: it is never known before, and an answer does not tell it either.
+/// What is said of clipping: it is never known before, and an answer does not tell it either. Estimates beside it
+/// come from the policy.
 const CLIPPED: &str = "how much of the data is left out by groups_max, rows_max and bounds follows from the rows, \
                        and is not told";
 
-/// A grant's bounds of contributions and of values.
-pub(super) fn granted(grant: &DpGrant) -> Map<String, Value> {
+/// A grant's bounds of contributions and of values, and how large the data is where the policy declares it.
+pub(super) fn granted(policy: &Policy, grant: &DpGrant) -> Map<String, Value> {
     let bounds = grant.bounds.iter().map(|(column, bounds)| {
         (column.clone(), json!({ "low": bounds.low, "high": bounds.high, "step": bounds.step }))
     });
@@ -25,6 +28,9 @@ pub(super) fn granted(grant: &DpGrant) -> Map<String, Value> {
         "bounds": bounds.collect::<Map<_, _>>(),
         "public_keys": keys,
         "statement": loss(grant.query),
+        "public_numbers": policy.public_numbers.map(|numbers| json!({
+            "units": numbers.units, "rows": numbers.rows, "largest": numbers.largest,
+        })),
     });
     object(told)
 }
@@ -51,7 +57,8 @@ pub(super) fn account(account: &Account, balance: &Balance) -> Map<String, Value
 pub(super) fn cost(inquiry: &Inquiry) -> Result<Value> {
     let cost = inquiry.cost();
     let grant = inquiry.grant()?;
-    let mechanisms: Vec<Value> = inquiry.expected().iter().map(expected).collect();
+    let expected = inquiry.expected();
+    let mechanisms: Vec<Value> = expected.measures.iter().map(measured).collect();
     let mut told = object(json!({
         "epsilon": cost.epsilon.to_string(),
         "delta": cost.delta.to_string(),
@@ -63,18 +70,32 @@ pub(super) fn cost(inquiry: &Inquiry) -> Result<Value> {
         "groups_max": grant.groups_max,
         "rows_max": grant.rows_max,
         "mechanisms": mechanisms,
+        "threshold": expected.threshold.map(whole),
         "clipped": CLIPPED,
+        "clipped_expected": expected.clipped.as_ref().map(clipped),
     })));
     Ok(Value::Object(told))
 }
 
 /// A measurement of each group, with its noise.
-fn expected(expected: &Expected) -> Value {
+fn measured(measured: &Measured) -> Value {
     json!({
-        "measure": expected.measure,
-        "mechanism": expected.mechanism,
-        "half_width_95": expected.half_width,
+        "measure": measured.measure,
+        "mechanism": measured.mechanism,
+        "half_width_95": measured.half_width,
+        "half_width_share": measured.half_width_share,
+        "rows_off_95": measured.rows_off,
     })
+}
+
+/// What bounding is estimated to leave out, and from what.
+fn clipped(clipped: &Clipped) -> Value {
+    json!({ "share_min": clipped.share, "estimated": clipped.model })
+}
+
+/// A number of JSON where it is one that readers keep whole, else its digits.
+fn whole(number: i128) -> Value {
+    i64::try_from(number).map_or_else(|_| number.to_string().into(), Value::from)
 }
 
 /// Decimals are texts: a number of JSON would round them.

@@ -65,6 +65,8 @@ columns:
                   domain: place}
   Answered:  {randomized_response: {values: [low, high], person: Hashed, epsilon: 1}}
   Blurred:   {laplace: {low: 0, high: 100, step: 1, person: Hashed, epsilon: 1}}
+  Filtered:  {rappor: {person: Hashed, report: Row, f: 0.02}}
+  Reported:  {rappor: {person: Hashed, bits: 8, hashes: 1, p: 0, q: 1}}
 grants:
   - {partner: cern, access: rows}
 """
@@ -151,6 +153,8 @@ def canaries() -> pa.Table:
         "East": degrees,
         "Answered": texts("answered"),
         "Blurred": numbers(),
+        "Filtered": texts("filtered"),
+        "Reported": numbers(),
     }
     table = pa.table(columns)
     marked = [

@@ -119,7 +119,7 @@ fn what_was_paid_stands_in_the_close_whoever_makes_it() {
     let world = World::new();
     let loss = Loss { epsilon: "0.1".parse().unwrap(), delta: "1e-9".parse().unwrap() };
     let mut entry = world.log.open(request("one")).unwrap();
-    entry.note_payment(Payment::of(loss));
+    entry.note_payment(Payment::of(loss, 7));
     entry.close(Outcome::Done, 3, 100).unwrap();
     let mut entry = world.log.open(request("two")).unwrap();
     entry.note_payment(Payment::stored());
@@ -127,11 +127,12 @@ fn what_was_paid_stands_in_the_close_whoever_makes_it() {
     drop(entry);
     let body = world.body(2);
     assert!(
-        body.contains(r#""paid":{"epsilon":"0.1","delta":"0.000000001","stored":false}"#),
+        body.contains(r#""paid":{"epsilon":"0.1","delta":"0.000000001","stored":false,"entry":7}"#),
         "{body}"
     );
     let record = Record::from_body(&body).unwrap();
-    assert_eq!((record.version, record.to_body().unwrap()), (4, body));
+    assert_eq!((record.version, record.to_body().unwrap()), (5, body));
+    assert!(world.body(4).contains(r#""version":4"#));
     assert!(world.body(4).contains(r#""paid":{"epsilon":"0","delta":"0","stored":true}"#));
     let lines = world.lines(&Filter::default());
     let mut out = Vec::new();

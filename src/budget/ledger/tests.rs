@@ -7,7 +7,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::audit::verify::verify;
 use crate::clock::{ManualClock, SystemClock};
+use crate::keys::Secret;
 use crate::policy::decimal::Decimal;
 use crate::state::Sqlite;
 
@@ -31,12 +33,25 @@ fn account(partner: &str, total: Loss, cap: Option<Loss>) -> Account {
 
 fn in_memory() -> Arc<Ledger> {
     let clock = Arc::new(ManualClock::new(0));
-    Ledger::new(Arc::new(Sqlite::in_memory(Arc::<ManualClock>::clone(&clock)).unwrap()), clock)
+    let store = Sqlite::in_memory(Arc::<ManualClock>::clone(&clock)).unwrap();
+    Ledger::new(Arc::new(store), clock, ring())
 }
 
 fn on(path: &Path) -> Arc<Ledger> {
     let clock = Arc::new(SystemClock);
-    Ledger::new(Arc::new(Sqlite::open(path, Arc::<SystemClock>::clone(&clock)).unwrap()), clock)
+    let store = Sqlite::open(path, Arc::<SystemClock>::clone(&clock)).unwrap();
+    Ledger::new(Arc::new(store), clock, ring())
+}
+
+fn ring() -> Arc<KeyRing> {
+    Arc::new(KeyRing::new(vec![(1, Secret::new([5; 32]))]).unwrap())
+}
+
+/// INVARIANT: each entry has its record in the audit log, whatever threads, processes and crashes did.
+fn assert_book_and_log_agree(ledger: &Ledger, entries: u64) {
+    let report = verify(&*ledger.store, &ring(), None).unwrap();
+    assert!(report.is_whole(), "{report:?}");
+    assert_eq!((report.entries, report.records), (entries, entries));
 }
 
 /// The code of a refusal.
@@ -179,6 +194,7 @@ fn a_clock_that_is_set_changes_nothing() {
     let ledger = Ledger::new(
         Arc::new(Sqlite::in_memory(Arc::<ManualClock>::clone(&clock)).unwrap()),
         Arc::<ManualClock>::clone(&clock),
+        ring(),
     );
     let cern = account("cern", loss("1", "0"), None);
     for (question, seconds) in [("a", 0), ("b", -900_000_000), ("c", 1_800_000_000)] {
@@ -285,6 +301,7 @@ fn concurrent_threads_never_overspend() {
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert_eq!(granted, 31);
+    assert_book_and_log_agree(&ledgers[0], 31);
     let of = |partner| account(partner, loss("2", "0"), Some(loss("3.1", "0")));
     let (cern, lab) = (of("cern"), of("lab"));
     let spent = [&cern, &lab].map(|of| ledgers[0].balance(of).unwrap().spent.epsilon);
@@ -341,6 +358,7 @@ fn several_processes_never_overspend() {
         spent += String::from_utf8(output.stdout).unwrap().matches("SPENT").count();
     }
     assert_eq!(spent, 20);
+    assert_book_and_log_agree(&ledger, 20);
     assert_eq!(ledger.balance(&cern).unwrap().left, Loss::default());
 }
 
@@ -369,10 +387,37 @@ fn a_process_that_is_killed_before_it_answers_has_spent() {
     running.kill().unwrap();
     assert!(!running.wait().unwrap().success());
     let ledger = on(&path);
+    assert_book_and_log_agree(&ledger, 1);
     assert_eq!(ledger.balance(&cern).unwrap().spent, loss("0.4", "0"));
     assert_eq!(ledger.answer(&cern, "q").unwrap(), None);
     // It can be asked again, at its cost, and then it is answered for good.
     ledger.spend(&cern, "q", "count", loss("0.4", "0")).unwrap().keep(b"answer").unwrap();
     assert_eq!(on(&path).answer(&cern, "q").unwrap().as_deref(), Some(&b"answer"[..]));
     assert_eq!(ledger.balance(&cern).unwrap().left, loss("0.2", "0"));
+}
+
+/// How fast threads spend on a file: `EVERY=1` prints it, beside what a change of the book costs.
+#[test]
+fn sixty_four_threads_spend_without_waiting_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = on(&folder.path().join("state.db"));
+    let each = if crate::shared::every_case_asked() { 32 } else { 2 };
+    let begun = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..64 {
+            let ledger = Arc::clone(&ledger);
+            scope.spawn(move || {
+                let of = account("cern", loss("20", "0"), Some(loss("20", "0")));
+                for at in 0..each {
+                    let question = format!("{thread}/{at}");
+                    drop(ledger.spend(&of, &question, "count", loss("0.001", "0")).unwrap());
+                }
+            });
+        }
+    });
+    let took = begun.elapsed();
+    let rate = f64::from(64 * each) / took.as_secs_f64();
+    println!("{rate:.0} entries a second by 64 threads");
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    assert_book_and_log_agree(&ledger, u64::try_from(64 * each).unwrap());
 }

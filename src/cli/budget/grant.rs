@@ -1,9 +1,12 @@
 //! `budget grant`: more for one partner, by hand and for good, told in the audit log first.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use super::{Hand, Policies, account, short};
-use crate::audit::{Deed, Outcome, Request};
+use crate::audit::{Deed, Request};
+use crate::budget::ledger::Ledger;
+use crate::cli::hand::reason;
 use crate::error::{Code, Context, Result};
 use crate::policy::decimal::Decimal;
 use crate::policy::privacy::Loss;
@@ -36,11 +39,6 @@ pub(super) struct Grant {
     policies: Policies,
 }
 
-fn reason(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.is_empty() { Err("a reason is not empty".to_owned()) } else { Ok(text.to_owned()) }
-}
-
 impl Grant {
     pub(super) fn run(&self, hand: &Hand, out: &mut dyn Write) -> Result<()> {
         let mut policies = self.policies.with_budgets(Some(&self.dataset))?;
@@ -50,11 +48,8 @@ impl Grant {
         let account = account(&policy, &self.partner)?;
         let epsilon = self.epsilon.unwrap_or_default();
         let more = Loss { epsilon, delta: self.delta.unwrap_or_default() };
-        let log = hand.place.log(std::sync::Arc::clone(&hand.clock))?;
         // PRIVACY: what is granted by hand stands in the audit log, with its reason, before it is granted.
-        let entry = log.open(Request {
-            id: "command line".to_owned(),
-            peer: "this machine".to_owned(),
+        let request = Request {
             method: "BudgetGrant".to_owned(),
             partner: self.partner.clone(),
             dataset: Some(self.dataset.clone()),
@@ -66,26 +61,22 @@ impl Grant {
                 file: None,
             }),
             ..Request::default()
+        };
+        let balance = hand.audited(request, || {
+            let (store, clock) = (Arc::clone(&hand.store), Arc::clone(&hand.clock));
+            let ledger = Ledger::new(store, clock, hand.place.ring()?);
+            Ok((ledger.grant(&account, more, &self.reason)?, 0))
         })?;
-        match hand.ledger.grant(&account, more, &self.reason) {
-            Ok(balance) => {
-                entry.close(Outcome::Done, 0, 0)?;
-                writeln!(
-                    out,
-                    "`{}` has epsilon {} and delta {} of `{}` now; left: epsilon {}, delta {}",
-                    self.partner,
-                    balance.total.epsilon,
-                    balance.total.delta,
-                    self.dataset,
-                    short(balance.left.epsilon, false),
-                    short(balance.left.delta, false)
-                )
-                .context(Code::Usage, || "the answer cannot be written".to_owned())
-            }
-            Err(error) => {
-                entry.close(Outcome::Failed(error.code()), 0, 0)?;
-                Err(error)
-            }
-        }
+        writeln!(
+            out,
+            "`{}` has epsilon {} and delta {} of `{}` now; left: epsilon {}, delta {}",
+            self.partner,
+            balance.total.epsilon,
+            balance.total.delta,
+            self.dataset,
+            short(balance.left.epsilon, false),
+            short(balance.left.delta, false)
+        )
+        .context(Code::Usage, || "the answer cannot be written".to_owned())
     }
 }

@@ -103,5 +103,9 @@ fn text(entry: &PrivacyEntry, out: &mut dyn Write) -> std::io::Result<()> {
         loss.epsilon,
         loss.delta
     )?;
-    if words.is_empty() { Ok(()) } else { writeln!(out, "    {}", printable(words)) }
+    // Indented, so that no line of a partner's words looks like an entry.
+    for words in words.lines().filter(|words| !words.trim().is_empty()) {
+        writeln!(out, "    {}", printable(words))?;
+    }
+    Ok(())
 }

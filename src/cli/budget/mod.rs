@@ -5,9 +5,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::hand::Hand;
 use super::place::Place;
 use super::policy::policy_files;
-use crate::budget::ledger::{Account, Ledger};
+use crate::budget::ledger::Account;
 use crate::clock::Clock;
 use crate::diagnostic::{Diagnostic, did_you_mean, render};
 use crate::error::{Code, Error, Result};
@@ -15,7 +16,6 @@ use crate::policy::decimal::Decimal;
 use crate::policy::load::load;
 use crate::policy::privacy::{DpGrant, Loss};
 use crate::policy::{Access, Policy};
-use crate::state::Store;
 
 mod grant;
 mod history;
@@ -61,23 +61,13 @@ struct Policies {
 /// # Errors
 /// When what is asked for is not there, or cannot be done.
 pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let store = args.place.open(Arc::clone(&clock))?;
-    let ledger = Ledger::new(Arc::clone(&store), Arc::clone(&clock));
-    let hand = Hand { place: args.place, clock, store, ledger };
+    let hand = Hand::new(args.place, clock)?;
     match args.verb {
         Verb::Show(show) => show.run(&hand, out)?,
         Verb::Grant(grant) => grant.run(&hand, out)?,
         Verb::History(history) => history.run(&hand, out)?,
     }
     Ok(0)
-}
-
-/// What works by hand needs.
-struct Hand {
-    place: Place,
-    clock: Arc<dyn Clock>,
-    store: Arc<dyn Store>,
-    ledger: Arc<Ledger>,
 }
 
 impl Policies {

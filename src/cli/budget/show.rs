@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::json;
 
 use super::{Hand, Policies, account, budgets, json, short};
-use crate::budget::ledger::{Account, Balance};
+use crate::budget::ledger::{Account, Balance, balance};
 use crate::error::{Code, Context, Result};
 use crate::policy::Policy;
 use crate::policy::privacy::{Accounting, Loss, accounting};
@@ -44,7 +44,7 @@ impl Show {
             };
             let balances = accounts
                 .into_iter()
-                .map(|account| Ok((hand.ledger.balance(&account)?, account)))
+                .map(|account| Ok((balance(&*hand.store, &account)?, account)))
                 .collect::<Result<Vec<_>>>()?;
             if !balances.is_empty() {
                 found.push((policy, balances));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::audit::show::{Filter, lines};
+use crate::budget::ledger::Ledger;
 use crate::cli::place::parse;
 use crate::clock::ManualClock;
 use crate::keys::provider::{MasterKeys, create_file};
@@ -42,7 +43,7 @@ impl Trial {
         let place = trial.place();
         let store = place.open_or_create(clock()).unwrap();
         create_file(&trial.path("state/master.key"), &MasterKeys::generate(0).unwrap()).unwrap();
-        let ledger = Ledger::new(store, clock());
+        let ledger = Ledger::new(store, clock(), place.ring().unwrap());
         let loaded = load(&trial.path("policies/jobs.yaml")).unwrap().policy;
         let cern = account(&loaded, "cern").unwrap();
         let digest = "0123456789abcdef".repeat(4);
@@ -149,7 +150,8 @@ fn every_question_is_told_with_its_cost() {
     1  2027-01-15T08:00:00Z  cern  jobs  - epsilon 0.1, delta 0.000000001  answered  0123456789abcdef
         count(*) by Site
     2  2027-01-15T08:00:00Z  cern  jobs  - epsilon 0.25, delta 0  no answer  fedcba
-        sum\n\u{1b}[2J
+        sum
+        \u{1b}[2J
     3  2027-01-15T08:00:00Z  lab-with-a-long-name  jobs  - epsilon 0.5, delta 0  no answer  aa
     ");
     let lines = trial.call(&["history", "jobs", "--partner", "cern", "--json"]).unwrap();

@@ -5,12 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::hand::{Hand, reason};
 use super::place::Place;
-use crate::audit::{Deed, Outcome, Request};
+use crate::audit::{Deed, Request};
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::keys::originals::Private;
-use crate::state::Store;
 
 mod export;
 mod file;
@@ -84,18 +84,12 @@ impl OriginalsKey {
     }
 }
 
-fn reason(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.is_empty() { Err("a reason is not empty".to_owned()) } else { Ok(text.to_owned()) }
-}
-
 /// Runs the verb and returns the exit code.
 ///
 /// # Errors
 /// When what is asked for is not there, or cannot be done.
 pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let place = args.place;
-    let hand = Hand { store: place.open(Arc::clone(&clock))?, place, clock };
+    let hand = Hand::new(args.place, clock)?;
     match args.verb {
         Verb::List(list) => list.run(&hand, out)?,
         Verb::Export(export) => export.run(&hand, out)?,
@@ -105,42 +99,6 @@ pub(super) fn run(args: Args, clock: Arc<dyn Clock>, out: &mut dyn Write) -> any
         Verb::Seal(seal) => return Ok(seal.run(&hand, out)?),
     }
     Ok(0)
-}
-
-/// What works by hand needs.
-pub(super) struct Hand {
-    pub(super) place: Place,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) clock: Arc<dyn Clock>,
-}
-
-impl Hand {
-    /// Does something that the audit log tells of: the entry is durable before `work` begins, and closed
-    /// before what it gives is seen. `work` gives the number of originals too.
-    ///
-    /// PRIVACY: an answer that is not recorded is not given.
-    pub(super) fn audited<T>(
-        &self,
-        request: Request,
-        work: impl FnOnce() -> Result<(T, u64)>,
-    ) -> Result<T> {
-        let log = self.place.log(Arc::clone(&self.clock))?;
-        let entry = log.open(Request {
-            id: "command line".to_owned(),
-            peer: "this machine".to_owned(),
-            ..request
-        })?;
-        match work() {
-            Ok((answer, originals)) => {
-                entry.close(Outcome::Done, originals, 0)?;
-                Ok(answer)
-            }
-            Err(error) => {
-                entry.close(Outcome::Failed(error.code()), 0, 0)?;
-                Err(error)
-            }
-        }
-    }
 }
 
 /// A request about columns of a dataset for a partner.

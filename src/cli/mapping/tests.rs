@@ -10,6 +10,7 @@ use crate::cli::place::parse;
 use crate::clock::ManualClock;
 use crate::keys::provider::{MasterKeys, create_file};
 use crate::pipeline::transform::Counted;
+use crate::state::Store;
 
 /// A folder with state, keys and a policy.
 pub(in crate::cli) struct World {

@@ -8,11 +8,16 @@ use clap::{Args, ValueEnum};
 use super::{DONE, ExitCode, INVALID, Surroundings, check_data, policy_files};
 use crate::diagnostic::{Diagnostic, Severity, SourceFile, render, sort};
 use crate::pipeline::query::{check_public, check_views};
+use crate::policy::Access;
 use crate::policy::lint;
 use crate::policy::load::load;
+use crate::policy::privacy::outlook;
 use crate::policy::problem::Problem;
 
 /// Find every problem in policy files.
+///
+/// Of each grant of answers with noise it also says how far these will be off and how much bounding leaves out,
+/// from the policy alone (`public_numbers` says how large the data is).
 ///
 /// Exit code 0 when all files can be used, 3 when one cannot (or has warnings, with
 /// `--deny-warnings`).
@@ -47,6 +52,7 @@ impl Check {
     /// Runs the verb.
     pub(super) fn run(self, around: &mut Surroundings<'_>) -> anyhow::Result<ExitCode> {
         let mut found = Vec::new();
+        let mut expected = Vec::new();
         let mut count = 0;
         match policy_files(&self.files) {
             Err(diagnostic) => found.push(*diagnostic),
@@ -54,7 +60,7 @@ impl Check {
                 count = files.len();
                 let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
                 for file in &files {
-                    found.extend(self.check(file, around, &mut names));
+                    found.extend(self.check(file, around, &mut names, &mut expected));
                 }
             }
         }
@@ -63,6 +69,9 @@ impl Check {
         match self.format {
             Format::Human => {
                 around.out.write_all(render::human(&found, around.colour).as_bytes())?;
+                for line in &expected {
+                    writeln!(around.out, "{line}")?;
+                }
                 let files = counted(count, "file");
                 let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
                 writeln!(around.out, "{files}: {errors}, {warnings}")?;
@@ -74,17 +83,27 @@ impl Check {
         Ok(if refused { INVALID } else { DONE })
     }
 
-    /// The problems of one file. Two files with one name are a problem of the second.
+    /// The problems of one file, and what to expect of its answers with noise. Two files with one name are a
+    /// problem of the second.
     fn check(
         &self,
         file: &Path,
         around: &Surroundings<'_>,
         names: &mut BTreeMap<String, PathBuf>,
+        expected: &mut Vec<String>,
     ) -> Vec<Diagnostic> {
         let loaded = match load(file) {
             Ok(loaded) => loaded,
             Err(report) => return report.into_diagnostics(),
         };
+        for grant in &loaded.policy.grants {
+            let Access::Dp(dp) = &grant.access else { continue };
+            let (partner, dataset) = (&grant.partner, &loaded.policy.dataset);
+            expected.push(format!("answers with noise of `{dataset}` to `{partner}`:"));
+            let lines = outlook(&loaded.policy, dp);
+            expected.extend(lines.into_iter().map(|line| format!("  {line}")));
+            expected.push(String::new());
+        }
         let mut found = loaded.warnings.clone();
         found.extend(lint::dates(&loaded, around.today));
         found.extend(check_public(&loaded));

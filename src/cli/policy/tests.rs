@@ -297,6 +297,39 @@ fn a_filter_over_columns_that_are_not_there_is_refused() {
     assert_eq!(code, INVALID);
 }
 
+/// What is said of noise stands beside the problems, for people alone.
+#[test]
+fn check_says_what_to_expect_of_noise_and_machines_hear_the_problems_alone() {
+    let noisy = "\
+version: 1
+dataset: d
+source: {parquet: a}
+unit: u
+public_numbers: {units: 40000, rows: 400000, largest: 60}
+columns: {u: drop, s: keep, v: keep}
+grants:
+  - {partner: cern, access: dp, epsilon: 5, groups_max: 2, rows_max: 10, keys: {s: [A, B]}, bounds: {v: [0, 8]}}
+";
+    let (out, _, code) = run_in(&[("p.yaml", noisy)], "check p.yaml");
+    // Scale 2 * 10 / 0.5 = 40, times ln 20 = 119.8; sums of values of 8 at most.
+    for line in [
+        "answers with noise of `d` to `cern`:",
+        "  COUNT(*) by `s` (2 groups): off by up to 120, under 0.1 % of an average group (200000 rows)",
+        "  SUM of `v` by `s` (2 groups): off by up to 959, 0.1 % of an average group with values in the \
+         middle of their bounds",
+        "1 file: no errors, no warnings",
+    ] {
+        assert!(out.lines().any(|told| told == line), "{line}\n{out}");
+    }
+    assert_eq!(code, DONE);
+    let (out, ..) = run_in(&[("p.yaml", noisy)], "check --format json p.yaml");
+    assert_eq!(out.trim(), "[]");
+    let silent = noisy.replace("public_numbers: {units: 40000, rows: 400000, largest: 60}\n", "");
+    let (out, ..) = run_in(&[("p.yaml", silent.as_str())], "check p.yaml");
+    assert!(out.contains("  COUNT(*): off by up to 60\n"), "{out}");
+    assert!(out.contains("  left out: not estimated"), "{out}");
+}
+
 /// The policies that we ship over real data, against that data.
 #[test]
 fn the_policies_we_ship_fit_their_real_data() {
@@ -304,7 +337,8 @@ fn the_policies_we_ship_fit_their_real_data() {
     if shared("data").is_none() {
         return;
     }
-    let names = ["adult", "adult-rows", "slurm-accounting", "slurm-jobs", "traffic-stops"];
+    let names =
+        ["adult", "adult-rows", "lab-values", "slurm-accounting", "slurm-jobs", "traffic-stops"];
     for name in names {
         let loaded = load(&root.join(format!("policies/{name}.yaml"))).unwrap();
         let found = check_data(&loaded, NaiveDate::from_ymd_opt(2026, 3, 1).unwrap());

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::hand::reason;
 use super::place::Place;
 use crate::audit::{Deed, Entry, Outcome, Request};
 use crate::clock::Clock;
@@ -217,9 +218,4 @@ fn state(pins: &Pins, note: &Note, policy: Option<&Policy>) -> &'static str {
         (None, true) => "served",
         (None, false) => "replaced",
     }
-}
-
-fn reason(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.is_empty() { Err("a reason is not empty".to_owned()) } else { Ok(text.to_owned()) }
 }

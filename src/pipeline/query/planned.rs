@@ -19,8 +19,8 @@ use crate::error::{Code, Error, Result};
 use crate::pipeline::stream::rowless;
 use crate::pipeline::transform::column::canonical;
 
-/// The one key of metadata that leaves.
-const PROTECTION: &str = "veilflight.protection";
+/// The keys of metadata that leave: how a column was protected, and what local noise in it needs to be read.
+const TOLD: [&str; 3] = ["veilflight.protection", "veilflight.local.", "veilflight.rappor."];
 
 /// A planned query.
 #[derive(Clone)]
@@ -260,8 +260,9 @@ pub(super) fn answer(logical: &Logical, physical: Option<&SchemaRef>) -> Result<
 /// A field of the answer, by how it is named and by how it runs.
 fn plain(named: &Field, runs: &Field) -> FieldRef {
     let nullable = named.is_nullable() || runs.is_nullable();
-    let told = named.metadata().get(PROTECTION);
-    let metadata = told.map(|told| (PROTECTION.to_owned(), told.clone())).into_iter().collect();
+    let told =
+        named.metadata().iter().filter(|(key, _)| TOLD.iter().any(|own| key.starts_with(own)));
+    let metadata = told.map(|(key, value)| (key.clone(), value.clone())).collect();
     let kind = canonical(runs.data_type());
     Arc::new(Field::new(named.name(), kind, nullable).with_metadata(metadata))
 }

@@ -39,6 +39,7 @@ fn policy(folder: &Path, source: Source, columns: &[&str]) -> Policy {
         views: Vec::new(),
         privacy: None,
         public_tables: Vec::new(),
+        public_numbers: None,
         key_files: Vec::new(),
         grants: vec![Grant {
             partner: "cern".to_owned(),

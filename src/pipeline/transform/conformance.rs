@@ -266,6 +266,7 @@ fn a_transform_without_keys_works_without_a_key_and_alone() {
         "geo_laplace",
         "laplace",
         "randomized_response",
+        "rappor",
         "scrub",
         "pseudonym.token",
         "ip.crypto_pan",

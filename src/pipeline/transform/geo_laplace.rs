@@ -136,7 +136,7 @@ impl Transform for GeoLaplace {
         Ok(Some(input.clone()))
     }
 
-    fn adds_nulls(&self, _args: &Args) -> bool {
+    fn draws_for_person(&self) -> bool {
         true
     }
 
@@ -153,10 +153,6 @@ impl Transform for GeoLaplace {
 
     fn exposure(&self, _args: &Args) -> Exposure {
         Exposure::Coarse
-    }
-
-    fn is_keyed(&self, _args: &Args) -> bool {
-        true
     }
 
     fn explain(&self, args: &Args) -> String {

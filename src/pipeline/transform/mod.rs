@@ -52,6 +52,7 @@ mod persons;
 mod plain;
 mod prefix;
 mod randomized_response;
+mod rappor;
 mod rare;
 mod regex_replace;
 mod registry;
@@ -67,6 +68,7 @@ mod truncate;
 pub mod unit;
 
 pub use neighbour::Neighbour;
+pub use numbers::rounded_up;
 pub use registry::{ALL, find, suggestions};
 pub use scrub::Dictionary;
 pub(super) use scrub::handles_of;
@@ -172,9 +174,15 @@ pub trait Transform: Send + Sync + Debug {
     /// why this type does not fit (lower case, no full stop). `None` means the column does not leave.
     fn output(&self, args: &Args, input: &DataType) -> Result<Option<DataType>, String>;
 
+    /// Whether what leaves of a value is drawn, under a key, for the person whom the column in `person` names.
+    /// Such a rule reads that column, and gives null where it is null.
+    fn draws_for_person(&self) -> bool {
+        false
+    }
+
     /// Whether the output can be null when the input is not.
     fn adds_nulls(&self, _args: &Args) -> bool {
-        false
+        self.draws_for_person()
     }
 
     /// Why it is not applied to each element of a list though it takes their type (lower case, no full
@@ -186,16 +194,17 @@ pub trait Transform: Send + Sync + Debug {
     }
 
     /// Other raw columns that the kernel reads, in the order in which it gets them.
-    fn reads(&self, _args: &Args) -> Vec<String> {
-        Vec::new()
+    fn reads(&self, args: &Args) -> Vec<String> {
+        let person = if self.draws_for_person() { args.text("person") } else { None };
+        person.map(str::to_owned).into_iter().collect()
     }
 
     /// Why the columns that [`reads`] names do not fit, given their canonical types in that order (lower
     /// case, no full stop).
     ///
     /// [`reads`]: Transform::reads
-    fn reads_fit(&self, _args: &Args, _types: &[DataType]) -> Result<(), String> {
-        Ok(())
+    fn reads_fit(&self, _args: &Args, types: &[DataType]) -> Result<(), String> {
+        if self.draws_for_person() { types.iter().try_for_each(persons::fit) } else { Ok(()) }
     }
 
     /// Other raw columns whose values the learner gets, in this order, instead of its own column's.
@@ -226,7 +235,19 @@ pub trait Transform: Send + Sync + Debug {
 
     /// Whether what leaves depends on a key, or on numbers given out in state, and so on the partner.
     fn is_keyed(&self, args: &Args) -> bool {
-        matches!(self.exposure(args), Exposure::Pseudonym | Exposure::StructuredPseudonym)
+        self.draws_for_person()
+            || matches!(self.exposure(args), Exposure::Pseudonym | Exposure::StructuredPseudonym)
+    }
+
+    /// The privacy loss of one value, for a rule that is locally differentially private.
+    fn epsilon(&self, _args: &Args) -> Option<f64> {
+        None
+    }
+
+    /// What a partner must know besides to read what leaves: further metadata of the field, from these
+    /// parameters alone.
+    fn told(&self, _args: &Args) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 
     /// What it does with these parameters, as a full sentence for `explain`.

@@ -181,6 +181,11 @@ pub(super) fn written(value: f64) -> String {
     format!("{}", value + 0.0)
 }
 
+/// A privacy loss as people read it: rounded up to four digits; what has no more stays as it is.
+pub fn rounded_up(epsilon: f64) -> String {
+    written((epsilon * 1e4 - 1e-6).ceil() / 1e4)
+}
+
 fn map_exact<T>(values: &ArrayRef, f: &mut dyn FnMut(i128) -> Option<i128>) -> Result<ArrayRef>
 where
     T: ArrowPrimitiveType,

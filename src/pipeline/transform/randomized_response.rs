@@ -101,24 +101,16 @@ impl Transform for RandomizedResponse {
         Ok(Some(DataType::Utf8))
     }
 
-    fn adds_nulls(&self, _args: &Args) -> bool {
+    fn draws_for_person(&self) -> bool {
         true
-    }
-
-    fn reads(&self, args: &Args) -> Vec<String> {
-        args.text("person").map(str::to_owned).into_iter().collect()
-    }
-
-    fn reads_fit(&self, _args: &Args, types: &[DataType]) -> Result<(), String> {
-        types.iter().try_for_each(persons::fit)
     }
 
     fn exposure(&self, _args: &Args) -> Exposure {
         Exposure::Coarse
     }
 
-    fn is_keyed(&self, _args: &Args) -> bool {
-        true
+    fn epsilon(&self, args: &Args) -> Option<f64> {
+        args.number("epsilon")
     }
 
     fn explain(&self, args: &Args) -> String {

@@ -3,7 +3,8 @@
 use super::{
     Spec, Transform, aes_siv, age_band, bucket, clamp, constant, crypto_pan, drop, email_domain,
     ff1, geo_grid, geo_laplace, hierarchy, hmac, ip_truncate, ipcrypt_pfx, keep, laplace, mask,
-    null, randomized_response, rare, regex_replace, round, scrub, shift_time, token, truncate,
+    null, randomized_response, rappor, rare, regex_replace, round, scrub, shift_time, token,
+    truncate,
 };
 
 /// Every transform, in the order of the reference manual.
@@ -28,6 +29,7 @@ pub static ALL: &[&dyn Transform] = &[
     &geo_laplace::GeoLaplace,
     &randomized_response::RandomizedResponse,
     &laplace::Laplace,
+    &rappor::Rappor,
     &regex_replace::RegexReplace,
     &scrub::Scrub,
     &hmac::HmacPseudonym,

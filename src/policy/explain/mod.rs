@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use super::check::type_name;
 use super::lint::is_stand_in;
 use super::load::leaves;
+use super::privacy::{DpGrant, is_learned};
 use super::problem::listed;
 use super::{Access, Class, Column, Grant, Limits, Linkage, Nulls, Policy, View};
 use crate::pipeline::transform::Exposure;
@@ -38,6 +39,10 @@ pub struct Explanation {
     pub views: Vec<View>,
     /// The columns that do not leave, for the custodian: a partner does not see their names.
     pub withheld: Vec<String>,
+    /// Whether all that is granted are answers with noise: then no row leaves at all.
+    pub noisy: bool,
+    /// What to expect of answers with noise, a line each.
+    pub expected: Vec<String>,
 }
 
 /// What happens to one column.
@@ -69,6 +74,9 @@ pub fn explain(
     today: NaiveDate,
 ) -> Explanation {
     let of_partner = |grant: &&Grant| partner.is_none_or(|partner| grant.partner == partner);
+    let granted: Vec<&Grant> = policy.grants.iter().filter(of_partner).collect();
+    let noises: Vec<(&str, &DpGrant)> = granted.iter().filter_map(|grant| noise(grant)).collect();
+    let noisy = !noises.is_empty() && noises.len() == granted.len();
     let mut columns = Vec::new();
     let mut withheld = Vec::new();
     for column in &policy.columns {
@@ -98,11 +106,17 @@ pub fn explain(
             leaks = "What all rows of a class share.".to_owned();
             exposure = exposure.min(Exposure::Coarse);
         }
+        let mut seen = exposure_name(exposure);
+        if noisy {
+            // What the rule does is done before: what statements speak of is what it would let out.
+            (does, leaks) = spoken(&noises, column, &does);
+            seen = "never row by row";
+        }
         columns.push(ExplainedColumn {
             name: column.name.clone(),
             protection: rule.transform.spec().name(),
             class: column.class.map(class_name),
-            exposure: exposure_name(exposure),
+            exposure: seen,
             type_raw: raw.as_ref().map(type_name),
             type_leaving: leaving,
             does,
@@ -114,17 +128,56 @@ pub fn explain(
         description: policy.description.clone(),
         partner: partner.map(str::to_owned),
         digest: policy.digest.clone(),
-        grants: policy
-            .grants
-            .iter()
-            .filter(of_partner)
-            .map(|grant| sentence(policy, grant, today))
-            .collect(),
-        general: general(policy),
+        grants: granted.iter().map(|grant| sentence(policy, grant, today)).collect(),
+        general: general(policy, noisy),
         columns,
         views: policy.views.clone(),
         withheld,
+        noisy,
+        expected: expected(policy, &noises),
     }
+}
+
+/// A grant of answers with noise.
+fn noise(grant: &Grant) -> Option<(&str, &DpGrant)> {
+    match &grant.access {
+        Access::Dp(dp) => Some((&grant.partner, dp)),
+        Access::Rows | Access::Aggregates { .. } => None,
+    }
+}
+
+/// What statements may do with a column, and what may be learned of it; for each partner where that differs.
+fn spoken(noises: &[(&str, &DpGrant)], column: &Column, rule: &str) -> (String, String) {
+    let told: Vec<(&str, (String, String))> =
+        noises.iter().map(|(partner, dp)| (*partner, super::privacy::spoken(dp, column))).collect();
+    let same = told.iter().all(|(_, words)| Some(words) == told.first().map(|(_, words)| words));
+    let join = |pick: &dyn Fn(&(String, String)) -> String| match told.first() {
+        Some((_, words)) if same => pick(words),
+        _ => {
+            let each = told.iter().map(|(partner, words)| format!("`{partner}`: {}", pick(words)));
+            each.collect::<Vec<_>>().join(" ")
+        }
+    };
+    let mut does = join(&|words| words.0.clone());
+    if column.rule.transform.spec().verb != "keep" && !is_learned(column) {
+        does = format!("{does} Statements see it after its rule: {rule}");
+    }
+    (does, join(&|words| words.1.clone()))
+}
+
+/// What to expect of answers with noise, where the policy says how large the data is.
+fn expected(policy: &Policy, noises: &[(&str, &DpGrant)]) -> Vec<String> {
+    if policy.public_numbers.is_none() {
+        return Vec::new();
+    }
+    let each = noises.iter().flat_map(|(partner, dp)| {
+        let lines = super::privacy::outlook(policy, dp);
+        lines.into_iter().map(move |line| match noises.len() {
+            1 => line,
+            _ => format!("`{partner}`: {line}"),
+        })
+    });
+    each.collect()
 }
 
 /// A grant as a sentence.
@@ -174,9 +227,13 @@ fn limits(limits: Limits) -> Option<String> {
 }
 
 /// What holds for the table as a whole.
-fn general(policy: &Policy) -> Vec<String> {
+fn general(policy: &Policy, noisy: bool) -> Vec<String> {
     let mut sentences = Vec::new();
     sentences.push(match (&policy.rows, &policy.release) {
+        (None, _) if noisy => "No row leaves; all rows are counted.".to_owned(),
+        (Some(rows), _) if noisy => {
+            format!("No row leaves; only rows for which `{rows}` is true are counted.")
+        }
         (None, None) => "All rows leave.".to_owned(),
         (Some(rows), None) => format!("Only rows for which `{rows}` is true leave."),
         (None, Some(_)) => "All rows are taken into the release.".to_owned(),
@@ -186,6 +243,13 @@ fn general(policy: &Policy) -> Vec<String> {
     });
     sentences.push(
         match policy.nulls {
+            Nulls::Keep | Nulls::Token if noisy => {
+                "A missing value is no value: it is neither summed nor averaged; a row without its unit is not \
+                 counted."
+            }
+            Nulls::SuppressRow if noisy => {
+                "A row with a missing value in a column that statements may speak of is not counted."
+            }
             Nulls::Keep => {
                 "A missing value stays missing, so a partner sees where values are missing."
             }

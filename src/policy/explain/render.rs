@@ -9,6 +9,14 @@ use super::{ExplainedColumn, Explanation};
 /// What views are, in an explanation.
 const VIEWS: &str = "queries over the columns that leave, offered under the same grants";
 
+/// The heading over what is estimated.
+const EXPECTED: &str = "What to expect of noise";
+
+/// The heading over columns.
+const fn columns(explanation: &Explanation) -> &'static str {
+    if explanation.noisy { "Columns that statements see" } else { "Columns that leave" }
+}
+
 /// The width of text output.
 const WIDTH: usize = 100;
 
@@ -19,7 +27,10 @@ pub fn text(explanation: &Explanation) -> String {
     wrap(&mut out, "", &format!("Policy digest {}.", explanation.digest));
     section(&mut out, "Who may pull", &grants(explanation));
     section(&mut out, "In general", &explanation.general);
-    let _ = write!(out, "\nColumns that leave ({})\n", explanation.columns.len());
+    if !explanation.expected.is_empty() {
+        section(&mut out, EXPECTED, &explanation.expected);
+    }
+    let _ = write!(out, "\n{} ({})\n", columns(explanation), explanation.columns.len());
     for column in &explanation.columns {
         let _ = writeln!(out, "\n  {}", column.name);
         wrap(&mut out, "      ", &facts(column));
@@ -57,9 +68,16 @@ pub fn markdown(explanation: &Explanation) -> String {
             let _ = writeln!(out, "- {line}");
         }
     }
+    if !explanation.expected.is_empty() {
+        let _ = write!(out, "\n## {EXPECTED}\n\n");
+        for line in &explanation.expected {
+            let _ = writeln!(out, "- {line}");
+        }
+    }
+    let _ = write!(out, "\n## {}", columns(explanation));
     let _ = write!(
         out,
-        "\n## Columns that leave\n\n| column | protection | what is done | what still leaks |\n\
+        "\n\n| column | protection | what is done | what still leaks |\n\
          | --- | --- | --- | --- |\n"
     );
     for column in &explanation.columns {
@@ -122,6 +140,8 @@ pub fn json(explanation: &Explanation) -> String {
         "digest": explanation.digest,
         "grants": explanation.grants,
         "general": explanation.general,
+        "noisy": explanation.noisy,
+        "expected": explanation.expected,
         "columns": columns,
         "views": views,
         "withheld": explanation.withheld,

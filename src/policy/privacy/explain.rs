@@ -1,9 +1,9 @@
 //! What differential privacy promises under a policy, in plain words.
 
-use super::{Accounting, Bounds, DpGrant, Loss, accounting};
+use super::{Accounting, Bounds, DpGrant, Loss, accounting, is_learned};
 use crate::policy::decimal::Decimal;
 use crate::policy::problem::listed;
-use crate::policy::{Access, Policy};
+use crate::policy::{Access, Column, Policy};
 
 /// What a grant promises to those whom the data are about, in sentences.
 pub(in crate::policy) fn promised(policy: &Policy, dp: &DpGrant) -> String {
@@ -75,6 +75,25 @@ pub(in crate::policy) fn sentences(policy: &Policy) -> Vec<String> {
         ),
         None => {}
     }
+    if let Some(numbers) = policy.public_numbers {
+        let unit = policy.grants.iter().find_map(|grant| match &grant.access {
+            Access::Dp(dp) => Some(&dp.unit),
+            Access::Rows | Access::Aggregates { .. } => None,
+        });
+        let unit = unit.or(policy.unit.as_ref()).map_or("units".to_owned(), |it| format!("`{it}`"));
+        let told: Vec<String> = [
+            (numbers.units, format!("of {unit}")),
+            (numbers.rows, "rows".to_owned()),
+            (numbers.largest, "rows of one at most".to_owned()),
+        ]
+        .into_iter()
+        .filter_map(|(number, what)| Some(format!("{} {what}", number?)))
+        .collect();
+        found.push(format!(
+            "Declared public, and told to partners without noise: {}.",
+            told.join(", ")
+        ));
+    }
     if granted || policy.privacy.is_some() {
         found.push(
             match accounting(policy) {
@@ -90,6 +109,65 @@ pub(in crate::policy) fn sentences(policy: &Policy) -> Vec<String> {
         );
     }
     found
+}
+
+/// What statements under a grant may do with a column that leaves, and what may be learned of it.
+///
+/// PRIVACY: no value of a row is told, whatever the column's rule. Names of groups are told where they are public,
+/// where the statement itself says them, or where enough units share them.
+pub fn spoken(dp: &DpGrant, column: &Column) -> (String, String) {
+    let name = &column.name;
+    let mut may = Vec::new();
+    let is_unit = *name == dp.unit;
+    if is_unit {
+        may.push(format!("counted with `count(DISTINCT {name})`, and not grouped by"));
+    }
+    let learned = is_learned(column);
+    if learned {
+        let refused = "Other uses are refused: what leaves of it depends on other people's rows.";
+        let does = match may.first() {
+            Some(counted) => format!("May be {counted}. {refused}"),
+            None => {
+                "May not be spoken of: what leaves of it depends on other people's rows.".to_owned()
+            }
+        };
+        let leaks = if is_unit { NOISY } else { "Nothing." };
+        return (does, leaks.to_owned());
+    }
+    may.push("filtered by".to_owned());
+    let keys = dp.keys.get(name).map(Vec::len);
+    match keys {
+        _ if is_unit => {}
+        Some(count) => may.push(format!("grouped by ({} public)", counted(count as u64, "value"))),
+        None if dp.total.delta.is_zero() => {}
+        None => may.push("grouped by, where enough units are in a group".to_owned()),
+    }
+    match dp.bounds.get(name) {
+        Some(Bounds { low, high, step }) => may.push(format!(
+            "summed, averaged and cut by quantiles, each value taken from {low} to {high} in steps of {step}"
+        )),
+        None => may.push("counted where it is not null; not summed, since it has no bounds".to_owned()),
+    }
+    let named = !is_unit && keys.is_none() && !dp.total.delta.is_zero();
+    let leaks = if named {
+        format!("{NOISY} Values that enough units share, as names of groups.")
+    } else {
+        NOISY.to_owned()
+    };
+    (format!("May be {}.", joined(&may)), leaks)
+}
+
+/// What may be learned of any column.
+const NOISY: &str =
+    "Numbers over many rows, with noise: of one unit no more than the promise says.";
+
+/// `a; b; and c`.
+fn joined(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{}; and {last}", first.join("; ")),
+    }
 }
 
 /// What a loss means.

@@ -3,7 +3,9 @@
 
 use arrow::datatypes::{DataType, Schema};
 
-use super::{Accounting, DpGrant, DpPlaces, Loss, accounting, is_learned};
+use super::outlook::{Outlook, number, percent, rows_off};
+use super::spread::real;
+use super::{DpGrant, DpPlaces, Loss, accounting, is_learned};
 use crate::diagnostic::Span;
 use crate::pipeline::transform::column::canonical;
 use crate::pipeline::transform::elements;
@@ -18,6 +20,11 @@ const EPSILON_WEAK: u8 = 5;
 const DELTA_WEAK: &str = "0.000001";
 /// How far a count may be off before nothing but noise is told of most tables.
 const ROWS_OFF_MAX: f64 = 100_000.0;
+/// The share of rows that may be left out before a warning, and the one that is good.
+const CLIPPED_MAX: f64 = 0.2;
+const CLIPPED_GOOD: f64 = 0.05;
+/// The part of an average group that a count may be off by before a warning.
+const OFF_MAX: f64 = 0.1;
 /// Bounds of this size are those of a type, not of something measured.
 const ABSURD: f64 = 1e15;
 
@@ -25,8 +32,9 @@ const ABSURD: f64 = 1e15;
 pub(in crate::policy) fn lint(problems: &mut Problems, loaded: &Loaded) {
     let policy = &loaded.policy;
     for (grant, dp, places) in granted(loaded) {
-        weak(problems, dp, places);
-        noisy(problems, accounting(policy), dp, places);
+        weak(problems, policy, dp, places);
+        noisy(problems, policy, dp, places);
+        expected(problems, policy, dp, places);
         bounds(problems, policy, dp, places);
         if let Some(privacy) = policy.privacy
             && (privacy.cap.epsilon < dp.total.epsilon || privacy.cap.delta < dp.total.delta)
@@ -55,7 +63,7 @@ fn granted(loaded: &Loaded) -> impl Iterator<Item = (&str, &DpGrant, &DpPlaces)>
     })
 }
 
-fn weak(problems: &mut Problems, dp: &DpGrant, places: &DpPlaces) {
+fn weak(problems: &mut Problems, policy: &Policy, dp: &DpGrant, places: &DpPlaces) {
     let unit = &dp.unit;
     if dp.total.epsilon > whole(EPSILON_WEAK) {
         let factor = dp.total.epsilon.approximate().exp().floor();
@@ -70,29 +78,35 @@ fn weak(problems: &mut Problems, dp: &DpGrant, places: &DpPlaces) {
             )
             .help("the promise is worth something up to about 5; 1 is common");
     }
-    // How many units there are is known without data where the policy says which there are.
-    let units = dp.keys.get(unit).map(Vec::len);
+    // How many units there are is known without data where the policy says how many, or which.
+    let units = policy.public_numbers.and_then(|numbers| numbers.units);
+    let units = units.or_else(|| dp.keys.get(unit).map(|keys| keys.len() as u64));
     let delta = dp.total.delta.approximate();
-    #[expect(clippy::cast_precision_loss, reason = "at most 100,000 keys")]
-    let over = units.is_some_and(|units| delta * units as f64 > 0.01);
+    let over = units.is_some_and(|units| delta * real(units) > 0.01);
     if over || Some(dp.total.delta) > DELTA_WEAK.parse().ok() {
         let people = (1.0 / delta).round();
+        let message = match units.filter(|_| over) {
+            Some(units) => format!(
+                "delta {}: with {units} of `{unit}` a chance of {} that one of them is not protected",
+                dp.total.delta,
+                percent((delta * real(units)).min(1.0))
+            ),
+            None => format!(
+                "delta {}: with {people} of `{unit}` or more, that is as good as one who is not protected",
+                dp.total.delta
+            ),
+        };
         problems
-            .add(
-                Problem::PrivacyWeak,
-                places.delta,
-                format!(
-                    "delta {}: with {people} of `{unit}` or more, that is as good as one who is not protected",
-                    dp.total.delta
-                ),
-            )
+            .add(Problem::PrivacyWeak, places.delta, message)
             .help("write well under one in the number of units: 1e-8 for a hundred thousand");
     }
 }
 
-fn noisy(problems: &mut Problems, accounting: Accounting, dp: &DpGrant, places: &DpPlaces) {
-    let off = rows_off(accounting, dp);
-    if off > ROWS_OFF_MAX {
+fn noisy(problems: &mut Problems, policy: &Policy, dp: &DpGrant, places: &DpPlaces) {
+    // Where the size of the data is known, noise is held against that.
+    let most = policy.public_numbers.and_then(|numbers| numbers.rows).map_or(ROWS_OFF_MAX, real);
+    let off = rows_off(accounting(policy), dp);
+    if off > most {
         problems
             .add(
                 Problem::PrivacyNoise,
@@ -110,16 +124,92 @@ fn noisy(problems: &mut Problems, accounting: Accounting, dp: &DpGrant, places: 
     }
 }
 
-/// By how much a count of rows is off in 95 of 100 answers, at most: the noise of one measure at the epsilon
-/// of a query. An estimate for people.
-#[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
-pub fn rows_off(accounting: Accounting, dp: &DpGrant) -> f64 {
-    let (groups, rows) = (dp.groups_max as f64, dp.rows_max as f64);
-    let epsilon = dp.query.epsilon.approximate();
-    match accounting {
-        // The 95 % point of the Laplace distribution is ln 20 times its scale.
-        Accounting::Pure => 20_f64.ln() * groups * rows / epsilon,
-        Accounting::Zcdp => 1.96 * rows * groups.sqrt() / epsilon,
+/// What the policy's public numbers say of a grant: rows that are left out, and counts that are mostly noise.
+fn expected(problems: &mut Problems, policy: &Policy, dp: &DpGrant, places: &DpPlaces) {
+    let seen = Outlook::new(policy, dp);
+    let Some(spread) = seen.spread else { return };
+    let unit = &dp.unit;
+    let (groups_max, rows_max) = (real(dp.groups_max), real(dp.rows_max));
+    if let Some(largest) = policy.public_numbers.and_then(|numbers| numbers.largest)
+        && largest < dp.rows_max
+    {
+        problems
+            .add(
+                Problem::PrivacyNoise,
+                places.rows_max,
+                format!("`rows_max` clips nothing: by the public numbers no `{unit}` has more than {largest} rows"),
+            )
+            .help("noise grows with it; write what most units have in a group");
+    }
+    // The groups that counts are looked at by: those of the column with the most noise in each.
+    let share = |groups: f64| {
+        seen.average(groups).map_or(0.0, |rows| seen.count_off(groups, rows_max) / rows)
+    };
+    let (column, groups) = seen
+        .keys()
+        .map(|(column, groups)| (Some(column), groups))
+        .max_by(|(_, one), (_, other)| share(*one).total_cmp(&share(*other)))
+        .unwrap_or((None, 1.0));
+    let count = column.map_or("a count".to_owned(), |column| format!("a count by `{column}`"));
+    let group = if column.is_some() { "an average group" } else { "all rows" };
+    let clipped = spread.clipped(groups_max * rows_max);
+    if clipped > CLIPPED_MAX {
+        let keeping = (spread.keeping(CLIPPED_GOOD) / groups_max).ceil();
+        let off = seen.count_off(groups, keeping);
+        problems
+            .add(
+                Problem::PrivacyClipped,
+                places.rows_max,
+                format!(
+                    "at least {} of the rows are left out: by the public numbers they are past the {} rows that one \
+                     `{unit}` counts with",
+                    percent(clipped),
+                    number(groups_max * rows_max)
+                ),
+            )
+            .help(format!(
+                "`rows_max: {keeping}` keeps {}; then {count} is off by up to {}{}",
+                percent(1.0 - CLIPPED_GOOD),
+                number(off),
+                seen.average(groups)
+                    .map_or(String::new(), |rows| format!(", {} of {group}", percent(off / rows))),
+            ));
+    }
+    let share = share(groups);
+    if share > OFF_MAX {
+        let rows = seen.average(groups).unwrap_or_default();
+        // Noise falls as epsilon grows, and as rows are left out.
+        let epsilon = dp.query.epsilon.approximate() * share / OFF_MAX;
+        let fewer = (rows_max * OFF_MAX / share).floor();
+        let mut ways = Vec::new();
+        if epsilon <= dp.total.epsilon.approximate() {
+            // A little more, so that it is enough as it is written.
+            ways.push(format!("`query: {{epsilon: {:.2}}}`", (epsilon * 100.0).ceil() / 100.0));
+        }
+        if fewer >= 1.0 {
+            let clipped = percent(spread.clipped(fewer * groups_max));
+            ways.push(format!(
+                "`rows_max: {fewer}`, which leaves out at least {clipped} of the rows"
+            ));
+        }
+        let help = if ways.is_empty() {
+            "ask for fewer groups, or protect less: no `rows_max` and no epsilon within the budget brings it to 10 %"
+                .to_owned()
+        } else {
+            format!("for 10 %: {}", ways.join(", or "))
+        };
+        problems
+            .add(
+                Problem::PrivacyOff,
+                places.epsilon,
+                format!(
+                    "{count} is off by up to {} either way, 95 times of 100: {} of {group} ({})",
+                    number(seen.count_off(groups, rows_max)),
+                    percent(share),
+                    number(rows)
+                ),
+            )
+            .help(help);
     }
 }
 
@@ -147,7 +237,15 @@ fn bounds(problems: &mut Problems, policy: &Policy, dp: &DpGrant, places: &DpPla
             "bottom_code" => (rule.args.number("at"), None),
             _ => continue,
         };
-        if bottom.is_some_and(|bottom| low < bottom) || top.is_some_and(|top| high > top) {
+        if bottom.is_some_and(|bottom| high <= bottom) || top.is_some_and(|top| low >= top) {
+            problems
+                .add(
+                    Problem::PrivacyNoise,
+                    span,
+                    format!("the bounds of `{column}` keep nothing: all that its rule lets out lies beyond them"),
+                )
+                .help("every value would count as the nearest bound; write what nearly all values keep");
+        } else if bottom.is_some_and(|bottom| low < bottom) || top.is_some_and(|top| high > top) {
             problems
                 .add(
                     Problem::PrivacyNoise,
@@ -235,6 +333,16 @@ pub(in crate::policy) fn fit(problems: &mut Problems, loaded: &Loaded, raw: &Sch
                         ),
                     )
                     .help("bounds are for numbers; remove them");
+            } else if range(&output)
+                .is_some_and(|(least, most)| bounds.high <= least || bounds.low >= most)
+            {
+                problems
+                    .add(
+                        Problem::PrivacyNoise,
+                        *span,
+                        format!("the bounds of `{name}` keep nothing: all that its type can hold lies beyond them"),
+                    )
+                    .help("every value would count as the nearest bound; write what nearly all values keep");
             } else if range(&output)
                 .is_some_and(|(least, most)| bounds.low <= least && bounds.high >= most)
             {

@@ -10,16 +10,23 @@ mod diff;
 mod explain;
 mod file;
 mod lint;
+mod numbers;
+mod outlook;
 mod resolve;
 mod schema;
+mod spread;
 
 pub(super) use diff::{changes, privacy_changes};
+pub use explain::spoken;
 pub(super) use explain::{promised, sentences};
-pub use lint::rows_off;
 pub(super) use lint::{fit, lint};
+pub use numbers::PublicNumbers;
+pub(super) use numbers::{numbers, numbers_changes, of_one_unit};
+pub use outlook::{model, off, outlook, rows_off};
 pub(super) use resolve::{Beside, grant, privacy};
 pub use resolve::{DpPlaces, KEYS_MAX, accounting, is_learned};
-pub(super) use schema::{bounds, delta, epsilon, keys, query, schema};
+pub(super) use schema::{bounds, delta, epsilon, keys, numbers_schema, query, schema};
+pub use spread::Spread;
 
 /// Privacy loss as policies, statements and people state it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

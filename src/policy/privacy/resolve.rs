@@ -43,6 +43,8 @@ pub struct DpPlaces {
     pub delta: Span,
     /// The most groups of a unit.
     pub groups_max: Span,
+    /// The most rows of a unit in a group.
+    pub rows_max: Span,
     /// Each column's bounds.
     pub bounds: BTreeMap<String, Span>,
     /// Each column's public values.
@@ -87,6 +89,7 @@ pub(in crate::policy) fn grant(
         epsilon: raw.epsilon.as_ref()?.span,
         delta: raw.delta.as_ref().map_or(span, |delta| delta.span),
         groups_max: raw.groups_max.as_ref()?.span,
+        rows_max: raw.rows_max.as_ref()?.span,
         bounds: raw.bounds.iter().map(|b| (b.column.value.clone(), b.span)).collect(),
         keys: raw.keys.iter().map(|k| (k.column.value.clone(), k.span)).collect(),
     };

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::policy::raw::{
-    ACCOUNTINGS, BOUNDS_KEYS, DELTA_MAX, EPSILON_MAX, LOSS_KEYS, PRIVACY_KEYS, VALUES_KEYS,
+    ACCOUNTINGS, BOUNDS_KEYS, DELTA_MAX, EPSILON_MAX, LOSS_KEYS, NUMBERS_KEYS, NUMBERS_MAX,
+    PRIVACY_KEYS, VALUES_KEYS,
 };
 
 /// An epsilon.
@@ -34,6 +35,25 @@ pub(in crate::policy) fn schema() -> Value {
         "type": "object", "additionalProperties": false, "required": ["epsilon"],
         "properties": properties(PRIVACY_KEYS, [own_epsilon, own_delta, accounting]),
         "description": "What all partners together may spend on differentially private answers.",
+    })
+}
+
+/// The key `public_numbers`.
+pub(in crate::policy) fn numbers_schema() -> Value {
+    let number = |description: &str| {
+        json!({
+            "type": "integer", "minimum": 1, "maximum": NUMBERS_MAX, "description": description,
+        })
+    };
+    let own = [
+        number("How many units have rows."),
+        number("How many rows there are."),
+        number("How many rows the unit has that has the most."),
+    ];
+    json!({
+        "type": "object", "additionalProperties": false,
+        "properties": properties(NUMBERS_KEYS, own),
+        "description": "What anybody may know of the dataset's size; noise and clipping are estimated from it.",
     })
 }
 

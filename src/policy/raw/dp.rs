@@ -20,6 +20,10 @@ pub(in crate::policy) const BOUNDS_KEYS: &[&str] = &["low", "high", "step"];
 pub(in crate::policy) const VALUES_KEYS: &[&str] = &["file"];
 /// Keys of `privacy`.
 pub(in crate::policy) const PRIVACY_KEYS: &[&str] = &["epsilon", "delta", "accounting"];
+/// Keys of `public_numbers`.
+pub(in crate::policy) const NUMBERS_KEYS: &[&str] = &["units", "rows", "largest"];
+/// The largest public number that is taken.
+pub(in crate::policy) const NUMBERS_MAX: i64 = 1_000_000_000_000_000;
 /// The words of `accounting`.
 pub(in crate::policy) const ACCOUNTINGS: &[&str] = &["pure", "zcdp"];
 /// The largest epsilon that is taken: beyond it nothing is protected.
@@ -103,6 +107,29 @@ pub(in crate::policy) struct RawPrivacy {
     pub(in crate::policy) delta: Option<Spanned<Decimal>>,
     /// How losses add up.
     pub(in crate::policy) accounting: Accounting,
+}
+
+/// The key `public_numbers` as written.
+#[derive(Debug)]
+pub(in crate::policy) struct RawNumbers {
+    /// Where it stands.
+    pub(in crate::policy) span: Span,
+    /// How many units.
+    pub(in crate::policy) units: Option<Spanned<i64>>,
+    /// How many rows.
+    pub(in crate::policy) rows: Option<Spanned<i64>>,
+    /// Rows of the heaviest unit.
+    pub(in crate::policy) largest: Option<Spanned<i64>>,
+}
+
+/// Reads the key `public_numbers`.
+pub(super) fn numbers(problems: &mut Problems, node: &Node) -> Option<RawNumbers> {
+    let fields = Fields::new(problems, node, "`public_numbers`", NUMBERS_KEYS)?;
+    let mut number = |key: &str| {
+        read::integer(problems, fields.maybe(key)?, &format!("`{key}`"), 1, NUMBERS_MAX)
+    };
+    let (units, rows, largest) = (number("units"), number("rows"), number("largest"));
+    Some(RawNumbers { span: node.span, units, rows, largest })
 }
 
 /// Reads what belongs to `access: dp`.

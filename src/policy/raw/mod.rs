@@ -17,8 +17,9 @@ mod source;
 mod views;
 
 pub(super) use dp::{
-    ACCOUNTINGS, BOUNDS_KEYS, DELTA_MAX, DP_KEYS, EPSILON_MAX, LOSS_KEYS, PRIVACY_KEYS, RawBounds,
-    RawDp, RawKeys, RawPrivacy, RawValues, VALUES_KEYS,
+    ACCOUNTINGS, BOUNDS_KEYS, DELTA_MAX, DP_KEYS, EPSILON_MAX, LOSS_KEYS, NUMBERS_KEYS,
+    NUMBERS_MAX, PRIVACY_KEYS, RawBounds, RawDp, RawKeys, RawNumbers, RawPrivacy, RawValues,
+    VALUES_KEYS,
 };
 pub(super) use grants::{ACCESSES, AGGREGATES_KEYS, GRANT_KEYS, LIMITED_KEYS, RawAccess, RawGrant};
 pub(super) use public::{PUBLIC_KEYS, PUBLIC_MAX, RawPublic};
@@ -29,7 +30,7 @@ pub(super) use release::{
 pub(super) use source::{FIELD_TYPES, RawSource};
 pub(super) use views::{RawView, VIEWS_MAX};
 
-use dp::privacy;
+use dp::{numbers, privacy};
 use grants::grant;
 use public::public_tables;
 use release::release;
@@ -52,6 +53,7 @@ pub(super) const KEYS: &[&str] = &[
     "views",
     "privacy",
     "public_tables",
+    "public_numbers",
     "grants",
 ];
 /// The words of `linkage`.
@@ -92,6 +94,8 @@ pub(super) struct RawPolicy {
     pub(super) privacy: Option<RawPrivacy>,
     /// The public tables.
     pub(super) public_tables: Vec<RawPublic>,
+    /// What anybody may know of the dataset's size.
+    pub(super) numbers: Option<RawNumbers>,
     /// Where the word `grants` stands.
     pub(super) grants_span: Option<Span>,
     /// The grants.
@@ -132,6 +136,7 @@ pub(super) fn read(problems: &mut Problems, root: &Node) -> Option<RawPolicy> {
             .and_then(|node| read::integer(problems, node, "`epoch`", 0, i64::from(u32::MAX))),
         release: fields.maybe("release").and_then(|node| release(problems, node)),
         privacy: fields.maybe("privacy").and_then(|node| privacy(problems, node)),
+        numbers: fields.maybe("public_numbers").and_then(|node| numbers(problems, node)),
         ..RawPolicy::default()
     };
     if let Some(node) = fields.need(problems, "columns") {

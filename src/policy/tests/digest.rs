@@ -45,6 +45,10 @@ fn the_digest_sees_meaning_and_not_writing() {
         format!("{SMALL}privacy: {{epsilon: 2}}\n"),
         format!("{SMALL}privacy: {{epsilon: 1, delta: 1e-9}}\n"),
         format!("{SMALL}privacy: {{epsilon: 1, delta: 1e-9, accounting: zcdp}}\n"),
+        format!("{SMALL}public_numbers: {{units: 7}}\n"),
+        format!("{SMALL}public_numbers: {{rows: 7}}\n"),
+        format!("{SMALL}public_numbers: {{largest: 7}}\n"),
+        format!("{SMALL}public_numbers: {{largest: 8}}\n"),
     ];
     let mut digests: Vec<String> = different.iter().map(|text| digest(text)).collect();
     digests.push(digest(SMALL));

@@ -7,7 +7,8 @@ use crate::error::{Code, Error, Result};
 use crate::policy::decimal::Decimal;
 use crate::policy::privacy::{Accounting, Loss};
 use crate::state::{
-    NewPrivacyEntry, PrivacyAccount, PrivacyEntry, PrivacyState, PrivacySums, Store,
+    AuditHead, AuditRow, Kept, Link, NO_LINK, NewPrivacyEntry, PrivacyAccount, PrivacyEntry,
+    PrivacyState, PrivacySums, Store,
 };
 
 const CERN: PrivacyAccount<'_> = PrivacyAccount { partner: "cern", dataset: "jobs" };
@@ -30,13 +31,31 @@ fn grant(loss: Loss) -> NewPrivacyEntry {
     NewPrivacyEntry::Grant { loss, reason: "a talk".to_owned() }
 }
 
+/// A record that says nothing.
+pub(in crate::state) fn told(
+    _: &PrivacyEntry,
+    _: &Link,
+    head: Option<&AuditHead>,
+) -> Result<(AuditRow, AuditHead)> {
+    let seq = head.map_or(1, |head| head.seq + 1);
+    let row = AuditRow {
+        seq,
+        opens: false,
+        closes: None,
+        body: String::new(),
+        hash: [0; 32],
+        mac: [0; 32],
+    };
+    Ok((row, AuditHead { seq, hash: [0; 32], epoch: 1, mac: [0; 32] }))
+}
+
 fn append(
     store: &dyn Store,
     account: PrivacyAccount<'_>,
     question: Option<&str>,
     entry: &NewPrivacyEntry,
 ) -> Result<u64> {
-    store.privacy_append(account, question, 7, &mut |_| Ok(entry.clone()))
+    store.privacy_append(account, question, 7, &mut |_| Ok(entry.clone()), &mut told)
 }
 
 fn entries(store: &dyn Store, partner: Option<&str>, dataset: Option<&str>) -> Vec<PrivacyEntry> {
@@ -77,10 +96,16 @@ pub(super) fn entries_are_summed_exactly_by_partner_and_dataset(open: &Opener) {
     // So another process sees it, and whoever is to decide.
     assert_eq!(open().privacy_sums(CERN).unwrap(), expected);
     let mut seen = None;
-    let refused = open().privacy_append(CERN, Some("c"), 7, &mut |state| {
-        seen = Some(*state);
-        Err(Error::new(Code::PrivacyBudget, "refused"))
-    });
+    let refused = open().privacy_append(
+        CERN,
+        Some("c"),
+        7,
+        &mut |state| {
+            seen = Some(*state);
+            Err(Error::new(Code::PrivacyBudget, "refused"))
+        },
+        &mut told,
+    );
     assert_eq!(refused.unwrap_err().code(), Code::PrivacyBudget);
     assert_eq!(seen, Some(expected));
     let all = entries(&*store, None, None);
@@ -109,8 +134,13 @@ pub(super) fn entries_are_summed_exactly_by_partner_and_dataset(open: &Opener) {
 pub(super) fn a_refused_entry_changes_nothing(store: &dyn Store) {
     append(store, CERN, Some("a"), &spend(Accounting::Pure, loss("1", "0"), "0.5")).unwrap();
     let before = store.privacy_sums(CERN).unwrap();
-    let refused = store
-        .privacy_append(CERN, Some("b"), 7, &mut |_| Err(Error::new(Code::PrivacyCap, "refused")));
+    let refused = store.privacy_append(
+        CERN,
+        Some("b"),
+        7,
+        &mut |_| Err(Error::new(Code::PrivacyCap, "refused")),
+        &mut told,
+    );
     assert_eq!(refused.unwrap_err().to_string(), "refused");
     // What is spent is for a question, and what is granted for none.
     let paid = spend(Accounting::Pure, loss("1", "0"), "0.5");
@@ -119,6 +149,46 @@ pub(super) fn a_refused_entry_changes_nothing(store: &dyn Store) {
     assert_eq!(append(store, CERN, Some("b"), &granted).unwrap_err().code(), Code::State);
     assert_eq!(store.privacy_sums(CERN).unwrap(), before);
     assert_eq!(entries(store, None, None).len(), 1);
+}
+
+/// An entry and its record are written together or not at all, and the record is told the links of all entries.
+pub(super) fn an_entry_has_a_record_or_is_not_written(open: &Opener) {
+    let store = open();
+    let tenth = spend(Accounting::Pure, loss("0.1", "0"), "0.005");
+    let mut links = Vec::new();
+    let mut tell = |entry: &PrivacyEntry, link: &Link, head: Option<&AuditHead>| {
+        links.push((entry.clone(), *link));
+        told(entry, link, head)
+    };
+    for (account, question) in [(CERN, "a"), (LAB, "a"), (CERN, "b")] {
+        let mut decide = |_: &PrivacyState| Ok(tenth.clone());
+        open().privacy_append(account, Some(question), 7, &mut decide, &mut tell).unwrap();
+    }
+    let mut link = NO_LINK;
+    for (entry, told) in &links {
+        link = entry.link(&link);
+        assert_eq!(link, *told);
+    }
+    let before = (store.privacy_sums(CERN).unwrap(), entries(&*store, None, None));
+    assert_eq!(before.1, links.into_iter().map(|(entry, _)| entry).collect::<Vec<_>>());
+    let mut untold = |_: &PrivacyEntry, _: &Link, _: Option<&AuditHead>| {
+        Err(Error::new(Code::State, "no record"))
+    };
+    let mut decide = |_: &PrivacyState| Ok(tenth.clone());
+    let refused = store.privacy_append(CERN, Some("c"), 7, &mut decide, &mut untold);
+    assert_eq!(refused.unwrap_err().to_string(), "no record");
+    assert_eq!((store.privacy_sums(CERN).unwrap(), entries(&*store, None, None)), before);
+    // All of it is seen at one moment: records, entries, sums.
+    let mut seen = (0, 0, 0);
+    let head = store.audit_all(&mut |kept| {
+        match kept {
+            Kept::Record(_) => seen.0 += 1,
+            Kept::Entry(_) => seen.1 += 1,
+            Kept::Sums { .. } => seen.2 += 1,
+        }
+        Ok(())
+    });
+    assert_eq!((head.unwrap().unwrap().seq, seen), (3, (3, 3, 2)));
 }
 
 pub(super) fn sums_that_cannot_be_counted_are_refused(store: &dyn Store) {
@@ -155,10 +225,16 @@ pub(super) fn answers_belong_to_questions_that_were_paid(open: &Opener) {
     }
     let answered = |question: &str| {
         let mut seen = None;
-        let _ = store.privacy_append(CERN, Some(question), 7, &mut |state| {
-            seen = Some(state.answered);
-            Err(Error::new(Code::Internal, "enough"))
-        });
+        let _ = store.privacy_append(
+            CERN,
+            Some(question),
+            7,
+            &mut |state| {
+                seen = Some(state.answered);
+                Err(Error::new(Code::Internal, "enough"))
+            },
+            &mut told,
+        );
         seen.unwrap()
     };
     assert!(answered("a") && !answered("b"));
@@ -189,8 +265,9 @@ pub(super) fn concurrent_entries_see_each_other(open: &Opener) {
                             Some(then) if then <= limit => Ok(more.clone()),
                             _ => Err(Error::new(Code::PrivacyCap, "no more")),
                         };
-                    let mut spend =
-                        || store.privacy_append(account, Some("q"), 7, &mut decide).is_ok();
+                    let mut spend = || {
+                        store.privacy_append(account, Some("q"), 7, &mut decide, &mut told).is_ok()
+                    };
                     std::iter::repeat_with(&mut spend).take_while(|paid| *paid).count()
                 })
             })

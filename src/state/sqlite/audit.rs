@@ -1,47 +1,55 @@
 //! The audit log's rows and head in SQLite. Does not compute or check a hash: that is for `audit/`.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use super::{Sqlite, signed, unsigned};
 use crate::error::{Code, Context, Error, Result};
 use crate::state::{AuditHead, AuditRow, Compose};
 
 pub(super) fn append(state: &Sqlite, compose: &mut Compose<'_>) -> Result<()> {
-    state.write(WHAT, |transaction| {
-        let head = head(transaction)?;
-        let (row, next) = compose(head.as_ref())?;
-        if row.seq != head.map_or(0, |head| head.seq) + 1 || next.seq != row.seq {
-            return Err(Error::new(Code::Internal, "an audit row does not follow the head"));
-        }
-        let seq = signed(row.seq)?;
-        let closes = row.closes.map(signed).transpose()?;
-        transaction
-            .prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
-            .and_then(|mut statement| {
-                statement.execute((seq, row.opens, closes, &row.body, row.hash, row.mac))
-            })
-            .context(Code::State, failed)?;
-        transaction
-            .prepare_cached("INSERT OR REPLACE INTO audit_head VALUES (1, ?1, ?2, ?3, ?4)")
-            .and_then(|mut statement| statement.execute((seq, next.hash, next.epoch, next.mac)))
-            .context(Code::State, failed)?;
-        Ok(())
-    })
+    state.write(WHAT, |transaction| add(transaction, compose))
+}
+
+/// Appends in a transaction that writes something else as well.
+pub(super) fn add(transaction: &Transaction<'_>, compose: &mut Compose<'_>) -> Result<()> {
+    let head = head(transaction)?;
+    let (row, next) = compose(head.as_ref())?;
+    if row.seq != head.map_or(0, |head| head.seq) + 1 || next.seq != row.seq {
+        return Err(Error::new(Code::Internal, "an audit row does not follow the head"));
+    }
+    let seq = signed(row.seq)?;
+    let closes = row.closes.map(signed).transpose()?;
+    transaction
+        .prepare_cached("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+        .and_then(|mut statement| {
+            statement.execute((seq, row.opens, closes, &row.body, row.hash, row.mac))
+        })
+        .context(Code::State, failed)?;
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO audit_head VALUES (1, ?1, ?2, ?3, ?4)")
+        .and_then(|mut statement| statement.execute((seq, next.hash, next.epoch, next.mac)))
+        .context(Code::State, failed)?;
+    Ok(())
 }
 
 pub(super) fn read(
     state: &Sqlite,
     visit: &mut dyn FnMut(AuditRow) -> Result<()>,
 ) -> Result<Option<AuditHead>> {
-    state.read(WHAT, |connection| {
-        let mut statement = connection
-            .prepare_cached("SELECT seq, opens, closes, body, hash, mac FROM audit ORDER BY seq")
-            .context(Code::State, failed)?;
-        for row in statement.query_map([], row).context(Code::State, failed)? {
-            visit(row.context(Code::State, failed)?)?;
-        }
-        head(connection)
-    })
+    state.read(WHAT, |connection| each(connection, visit))
+}
+
+pub(super) fn each(
+    connection: &Connection,
+    visit: &mut dyn FnMut(AuditRow) -> Result<()>,
+) -> Result<Option<AuditHead>> {
+    let mut statement = connection
+        .prepare_cached("SELECT seq, opens, closes, body, hash, mac FROM audit ORDER BY seq")
+        .context(Code::State, failed)?;
+    for row in statement.query_map([], row).context(Code::State, failed)? {
+        visit(row.context(Code::State, failed)?)?;
+    }
+    head(connection)
 }
 
 pub(super) fn unclosed(state: &Sqlite) -> Result<Vec<AuditRow>> {

@@ -13,9 +13,9 @@ use chrono::NaiveDate;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{
-    Amount, AuditHead, AuditRow, Claim, Clash, Compose, Decide, Imported, NewToken, PartnerRecord,
-    PrivacyAccount, PrivacyEntry, PrivacyState, ScopeRecord, SealedOriginals, Store, TokenRecord,
-    Usage,
+    Amount, AuditHead, AuditRow, Claim, Clash, Compose, Decide, Imported, Kept, NewToken,
+    PartnerRecord, PrivacyAccount, PrivacyEntry, PrivacyState, ScopeRecord, SealedOriginals, Store,
+    Tell, TokenRecord, Usage,
 };
 use crate::clock::Clock;
 use crate::error::{Code, Context, Error, Result};
@@ -215,6 +215,15 @@ impl Store for Sqlite {
         audit::read(self, visit)
     }
 
+    fn audit_all(&self, visit: &mut dyn FnMut(Kept) -> Result<()>) -> Result<Option<AuditHead>> {
+        self.read("the audit log and the account book cannot be read", |connection| {
+            let head = audit::each(connection, &mut |row| visit(Kept::Record(row)))?;
+            privacy::each(connection, None, None, &mut |entry| visit(Kept::Entry(entry)))?;
+            privacy::each_sums(connection, visit)?;
+            Ok(head)
+        })
+    }
+
     fn audit_unclosed(&self) -> Result<Vec<AuditRow>> {
         audit::unclosed(self)
     }
@@ -252,8 +261,9 @@ impl Store for Sqlite {
         question: Option<&str>,
         at_seconds: i64,
         decide: &mut Decide<'_>,
+        tell: &mut Tell<'_>,
     ) -> Result<u64> {
-        privacy::append(self, account, question, at_seconds, decide)
+        privacy::append(self, account, (question, at_seconds), decide, tell)
     }
 
     fn privacy_keep(&self, entry: u64, answer: &[u8]) -> Result<()> {
@@ -462,6 +472,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("migrations/0002.sql")),
     (3, include_str!("migrations/0003.sql")),
     (4, include_str!("migrations/0004.sql")),
+    (5, include_str!("migrations/0005.sql")),
 ];
 
 /// How long a writer waits for another process.

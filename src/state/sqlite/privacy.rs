@@ -3,22 +3,24 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::{Sqlite, signed, unsigned};
+use super::{Sqlite, audit, signed, unsigned};
 use crate::error::{Code, Context, Error, Result};
 use crate::policy::decimal::Decimal;
 use crate::policy::privacy::{Accounting, Loss};
 use crate::state::{
-    Decide, NewPrivacyEntry, PrivacyAccount, PrivacyEntry, PrivacyState, PrivacySums,
+    Decide, Kept, Link, NO_LINK, NewPrivacyEntry, PrivacyAccount, PrivacyEntry, PrivacyState,
+    PrivacySums, Tell,
 };
 
-/// INVARIANT: the sums are read, the entry decided and written, and the sums written again under the write
-/// lock in one transaction, so that no thread or process spends what another one spent.
+/// INVARIANT: the sums are read, the entry decided and written, its record added to the audit log, and the sums
+/// written again under the write lock in one transaction, so that no thread or process spends what another one
+/// spent, and there is no entry without its record.
 pub(super) fn append(
     state: &Sqlite,
     account: PrivacyAccount<'_>,
-    question: Option<&str>,
-    at_seconds: i64,
+    (question, at_seconds): (Option<&str>, i64),
     decide: &mut Decide<'_>,
+    tell: &mut Tell<'_>,
 ) -> Result<u64> {
     state.write(WHAT, |transaction| {
         let answered = match question {
@@ -26,13 +28,48 @@ pub(super) fn append(
             None => false,
         };
         let before = PrivacyState { answered, ..both(transaction, account)? };
-        let entry = decide(&before)?;
-        let number = insert(transaction, account, question, at_seconds, &entry)?;
-        put(transaction, account, &added(before.own, &entry)?)?;
+        let what = decide(&before)?;
+        let more = PrivacySums::of(&what);
+        let (last, previous) = last(transaction)?;
+        let entry = PrivacyEntry {
+            number: last + 1,
+            at_seconds,
+            partner: account.partner.to_owned(),
+            dataset: account.dataset.to_owned(),
+            question: question.map(str::to_owned),
+            answered: false,
+            what,
+        };
+        let link = entry.link(&previous);
+        insert(transaction, &entry, &link)?;
+        put(transaction, account, &before.own.and(more).ok_or_else(too_large)?)?;
         // Sums that cannot be made any more would stop every later entry of other partners as well.
-        added(before.all, &entry)?;
-        Ok(number)
+        before.all.and(more).ok_or_else(too_large)?;
+        audit::add(transaction, &mut |head| tell(&entry, &link, head))?;
+        Ok(entry.number)
     })
+}
+
+/// The last entry's number and link. Entries of before there were links are walked through, once.
+fn last(connection: &Connection) -> Result<(u64, Link)> {
+    let found: Option<(u64, Option<Link>)> = connection
+        .prepare_cached("SELECT number, link FROM privacy_entry ORDER BY number DESC LIMIT 1")
+        .and_then(|mut statement| {
+            statement.query_row([], |row| Ok((unsigned(row, 0)?, row.get(1)?))).optional()
+        })
+        .context(Code::State, failed)?;
+    match found {
+        None => Ok((0, NO_LINK)),
+        Some((number, Some(link))) => Ok((number, link)),
+        Some((number, None)) => {
+            let mut link = NO_LINK;
+            each(connection, None, None, &mut |entry| {
+                link = entry.link(&link);
+                Ok(())
+            })?;
+            Ok((number, link))
+        }
+    }
 }
 
 pub(super) fn keep(state: &Sqlite, entry: u64, answer: &[u8]) -> Result<()> {
@@ -78,8 +115,16 @@ pub(super) fn entries(
     dataset: Option<&str>,
     visit: &mut dyn FnMut(PrivacyEntry) -> Result<()>,
 ) -> Result<()> {
-    state.read(WHAT, |connection| {
-        let mut statement = connection
+    state.read(WHAT, |connection| each(connection, partner, dataset, visit))
+}
+
+pub(super) fn each(
+    connection: &Connection,
+    partner: Option<&str>,
+    dataset: Option<&str>,
+    visit: &mut dyn FnMut(PrivacyEntry) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection
             .prepare_cached(
                 "SELECT number, at_seconds, e.partner, e.dataset, kind, accounting, epsilon, rho, delta,
                         e.question, canonical, reason, a.id IS NOT NULL
@@ -88,12 +133,31 @@ pub(super) fn entries(
                  ORDER BY number",
             )
             .context(Code::State, failed)?;
-        let mut rows = statement.query((partner, dataset)).context(Code::State, failed)?;
-        while let Some(row) = rows.next().context(Code::State, failed)? {
-            visit(entry(row).context(Code::State, failed)?)?;
-        }
-        Ok(())
-    })
+    let mut rows = statement.query((partner, dataset)).context(Code::State, failed)?;
+    while let Some(row) = rows.next().context(Code::State, failed)? {
+        visit(entry(row).context(Code::State, failed)?)?;
+    }
+    Ok(())
+}
+
+pub(super) fn each_sums(
+    connection: &Connection,
+    visit: &mut dyn FnMut(Kept) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT partner, epsilon, rho, delta, zcdp, granted_epsilon, granted_delta, dataset
+             FROM privacy_sum ORDER BY dataset, partner",
+        )
+        .context(Code::State, failed)?;
+    let mut rows = statement.query([]).context(Code::State, failed)?;
+    while let Some(row) = rows.next().context(Code::State, failed)? {
+        let read = |row: &Row<'_>| -> rusqlite::Result<Kept> {
+            Ok(Kept::Sums { dataset: row.get(7)?, partner: row.get(0)?, sums: read_sums(row)? })
+        };
+        visit(read(row).context(Code::State, failed)?)?;
+    }
+    Ok(())
 }
 
 /// The number of the first answer to a question.
@@ -131,7 +195,7 @@ fn both(connection: &Connection, account: PrivacyAccount<'_>) -> Result<PrivacyS
             .get::<_, String>(0)
             .and_then(|partner| Ok((partner, read_sums(row)?)))
             .context(Code::State, failed)?;
-        found.all = together(found.all, sums).ok_or_else(too_large)?;
+        found.all = found.all.and(sums).ok_or_else(too_large)?;
         if partner == account.partner {
             found.own = sums;
         }
@@ -139,72 +203,40 @@ fn both(connection: &Connection, account: PrivacyAccount<'_>) -> Result<PrivacyS
     Ok(found)
 }
 
-fn insert(
-    transaction: &Transaction<'_>,
-    account: PrivacyAccount<'_>,
-    question: Option<&str>,
-    at_seconds: i64,
-    entry: &NewPrivacyEntry,
-) -> Result<u64> {
-    let (loss, accounting, rho, canonical, reason) = match entry {
+fn insert(transaction: &Transaction<'_>, entry: &PrivacyEntry, link: &Link) -> Result<()> {
+    let (loss, accounting, rho, canonical, reason) = match &entry.what {
         NewPrivacyEntry::Spend { accounting, loss, rho, canonical } => {
             (loss, Some(accounting), Some(rho.to_string()), Some(canonical), None)
         }
         NewPrivacyEntry::Grant { loss, reason } => (loss, None, None, None, Some(reason)),
     };
     let kind = if reason.is_some() { "grant" } else { "spend" };
+    let number = signed(entry.number)?;
     transaction
         .prepare_cached(
-            "INSERT INTO privacy_entry (at_seconds, partner, dataset, kind, accounting, epsilon, rho,
-                 delta, question, canonical, reason)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO privacy_entry (number, at_seconds, partner, dataset, kind, accounting, epsilon,
+                 rho, delta, question, canonical, reason, link)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )
         .and_then(|mut statement| {
-            statement.insert((
-                at_seconds,
-                account.partner,
-                account.dataset,
+            statement.execute(rusqlite::params![
+                number,
+                entry.at_seconds,
+                entry.partner,
+                entry.dataset,
                 kind,
                 accounting.map(|accounting| word(*accounting)),
                 loss.epsilon.to_string(),
                 rho,
                 loss.delta.to_string(),
-                question,
+                entry.question,
                 canonical,
                 reason,
-            ))
+                link,
+            ])
         })
         .context(Code::State, failed)
-        .and_then(|number| u64::try_from(number).context(Code::State, failed))
-}
-
-/// The sums with one entry more.
-fn added(sums: PrivacySums, entry: &NewPrivacyEntry) -> Result<PrivacySums> {
-    let more = match entry {
-        NewPrivacyEntry::Spend { accounting, loss, rho, .. } => PrivacySums {
-            spent: *loss,
-            rho: *rho,
-            zcdp: u64::from(*accounting == Accounting::Zcdp),
-            granted: Loss::default(),
-        },
-        NewPrivacyEntry::Grant { loss, .. } => {
-            PrivacySums { granted: *loss, ..PrivacySums::default() }
-        }
-    };
-    together(sums, more).ok_or_else(too_large)
-}
-
-fn together(one: PrivacySums, other: PrivacySums) -> Option<PrivacySums> {
-    let losses = |one: Loss, other: Loss| {
-        let epsilon = one.epsilon.plus(other.epsilon)?;
-        Some(Loss { epsilon, delta: one.delta.plus(other.delta)? })
-    };
-    Some(PrivacySums {
-        spent: losses(one.spent, other.spent)?,
-        rho: one.rho.plus(other.rho)?,
-        zcdp: one.zcdp.checked_add(other.zcdp)?,
-        granted: losses(one.granted, other.granted)?,
-    })
+        .map(drop)
 }
 
 fn put(

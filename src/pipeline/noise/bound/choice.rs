@@ -1,343 +1,435 @@
 //! What each unit contributes: of its groups those that come first, and in each of them the rows that come
-//! first, in the order of [`super::keyed`]. Works on records in memory; reads nothing and sums nothing.
+//! first, in the order of [`super::keyed`]. Takes rows one by one, whatever their order, and holds no more of
+//! them than are kept. Reads nothing and sums nothing.
 //!
-//! A record is a row as whole numbers: the unit, the group's number, and the steps of each value.
+//! A record is a row as whole numbers: the unit, the group's number, and the steps of each value; where there
+//! is no value, how many such rows there are.
 
-use super::keyed::{Order, State};
+use std::collections::BinaryHeap;
+
+use super::blocks::Blocks;
+use super::keyed::Order;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::noise::question::Bounding;
 
-/// Where the unit, the group and the values stand in a record.
+/// Where the values stand in a record, behind the unit and the group.
 pub(super) const VALUES_AT: usize = 2;
-
-/// What one record costs while it is chosen, at most: its place, and a slot of its own in a sparse table.
-pub(super) const RECORD_BYTES: usize = 96;
 
 /// How much one unit contributes, and how records are written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
     /// Words of a record.
     pub(super) width: usize,
+    /// Values of a row.
+    pub(super) values: usize,
     /// The most rows of a unit in a group.
     rows: usize,
-    /// The most groups of a unit.
-    groups: usize,
+    /// The most groups of a unit, where there may be more.
+    groups: Option<usize>,
 }
 
 impl Rule {
-    /// The rule for so many values.
-    pub(super) fn new(bounding: &Bounding, values: usize) -> Self {
+    /// The rule for so many values, and for so many groups where their number is known.
+    pub(super) fn new(bounding: &Bounding, values: usize, groups: Option<usize>) -> Self {
         let most = |bound: u64| usize::try_from(bound).unwrap_or(usize::MAX);
+        let may_pass = groups.is_none_or(|groups| groups > most(bounding.groups));
         let rule = Self {
-            width: VALUES_AT + values,
+            width: VALUES_AT + values.max(1),
+            values,
             rows: most(bounding.rows),
-            groups: most(bounding.groups),
+            groups: may_pass.then(|| most(bounding.groups)),
         };
         #[cfg(test)]
         if bounding.off {
-            return Self { rows: usize::MAX, groups: usize::MAX, ..rule };
+            return Self { rows: usize::MAX, groups: None, ..rule };
         }
         rule
     }
 }
 
-/// The rows of one unit in one group.
+/// What the order of rows and groups needs: the key, and the groups' keys as numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Keyed<'a> {
+    pub(super) order: &'a Order,
+    pub(super) contents: &'a [u64],
+}
+
+impl Keyed<'_> {
+    fn content(&self, group: u32) -> Result<u64> {
+        let content = self.contents.get(group as usize).copied();
+        content.ok_or_else(|| Error::new(Code::Internal, "a group without content"))
+    }
+
+    /// The hash by which rows of a unit in a group are chosen.
+    #[inline(always)]
+    fn row(&self, unit: u64, group: u32, values: &[u64]) -> Result<u64> {
+        let mut state = self.order.rows(unit, self.content(group)?);
+        values.iter().for_each(|value| state.absorb(*value));
+        Ok(state.finish(0))
+    }
+
+    /// The place of a group among those of a unit.
+    fn place(&self, unit: u64, group: u32, slot: u32) -> Result<Place> {
+        let content = self.content(group)?;
+        // Two groups with the same place have the same content, once in 2^64 pairs.
+        Ok((self.order.group(unit, content), content, slot))
+    }
+}
+
+type Place = (u64, u64, u32);
+
+/// The rows of one unit in one group. All that most rows are looked at with, in half a line of the cache.
 struct Slot {
     unit: u64,
+    /// The hash of the last row that is held, where there were more; without values, how many rows there are.
+    last: u64,
     group: u32,
+    /// How many rows are held, and where.
     rows: u32,
+    block: u32,
     fate: Fate,
 }
 
 /// What becomes of a slot's rows.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// All are kept.
-    Kept,
-    /// None is: the unit has groups that come before this one.
-    Left,
-    /// Some are: this choice among them.
-    Chosen(u32),
-}
-
-/// Which rows of a unit in a group may still be kept.
-#[derive(Clone, Copy)]
-pub(super) enum Limit {
-    /// All.
+    /// All so far are kept.
     Open,
-    /// None.
+    /// There were more than are kept: those that come first are held.
+    Full,
+    /// None is kept: the unit has groups enough that come before this one.
     Shut,
-    /// Those whose hash, begun like this, is no greater.
-    Before(u64, State),
 }
 
-/// A choice among the rows of one slot that is under way: the candidates, and what they must come before.
-struct Among {
-    start: usize,
-    candidates: usize,
-    room: usize,
-    before: u64,
-    state: State,
+/// The groups of one unit.
+struct Unit {
+    unit: u64,
+    /// How many are kept.
+    groups: usize,
+    /// The slot that came last, and from there the others.
+    head: u32,
+    /// Once there were more than are kept: the places of those that are.
+    places: Option<u32>,
 }
 
-/// The places of a choice, kept for the next one.
-#[derive(Default)]
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// Rows that are kept, so far.
+///
+/// INVARIANT: what is kept of a unit depends on the unit's own rows alone, and not on their order: at most so
+/// many groups as the rule says, and at most so many rows of each. What is left out would be left out beside
+/// any more rows of the unit too.
 pub(super) struct Choice {
+    rule: Rule,
     slots: Vec<Slot>,
-    /// The number of a slot and one more, or nought; by the hash of unit and group.
+    /// By slot: the one of the unit that came before it, as long as its groups are no more than are kept.
+    before: Vec<u32>,
+    /// Numbers of slots, and one more; nought is none. By the hash of unit and group.
     table: Vec<u32>,
-    slot_of: Vec<u32>,
-    among: Vec<Among>,
-    /// Hashes and records, of each choice in a part of its own.
-    candidates: Vec<(u64, u32)>,
-    kept: Vec<u32>,
+    units: Vec<Unit>,
+    /// The same for units.
+    unit_table: Vec<u32>,
+    places: Vec<BinaryHeap<Place>>,
+    places_held: usize,
+    blocks: Blocks,
+    kept: usize,
 }
 
 impl Choice {
-    /// Chooses among records; `contents` are the groups' keys as numbers.
-    ///
-    /// INVARIANT: what is kept of a unit depends on the unit's own records alone, and not on their order;
-    /// at most `rule.groups` of its groups, and at most `rule.rows` records of each.
+    /// No rows yet.
+    pub(super) fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            slots: Vec::new(),
+            before: Vec::new(),
+            table: Vec::new(),
+            units: Vec::new(),
+            unit_table: Vec::new(),
+            places: Vec::new(),
+            places_held: 0,
+            blocks: Blocks::new(rule.values, rule.rows),
+            kept: 0,
+        }
+    }
+
+    /// How many groups of units came.
+    pub(super) const fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many records are kept.
+    pub(super) const fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Words of a row that is kept: one for its hash, and its values.
+    pub(super) const fn row_width(&self) -> usize {
+        self.rule.values + 1
+    }
+
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot>()
+            + (self.before.capacity() + self.table.capacity() + self.unit_table.capacity())
+                * size_of::<u32>()
+            + self.units.capacity() * size_of::<Unit>()
+            + self.places.capacity() * size_of::<BinaryHeap<Place>>()
+            // Heaps grow by doubling.
+            + self.places_held * 2 * size_of::<Place>()
+            + self.blocks.bytes()
+    }
+
+    /// Takes a row with its values, as many as the rule says; more than none.
     ///
     /// # Errors
-    /// [`Code::Internal`] for more records than can be numbered, or for a group without content.
-    pub(super) fn choose(
+    /// [`Code::Internal`] for more rows than can be numbered, or for a group without content.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "slots and ranks are numbered here")]
+    pub(super) fn offer(
         &mut self,
-        records: &[u64],
-        rule: &Rule,
-        contents: &[u64],
-        order: &Order,
+        unit: u64,
+        group: u32,
+        values: &[u64],
+        keyed: Keyed<'_>,
     ) -> Result<()> {
-        if u32::try_from(records.len() / rule.width).is_err() {
-            return Err(Error::new(Code::Internal, "more records than can be numbered"));
-        }
-        self.sort_into_slots(records, rule);
-        self.leave_groups(rule, contents, order)?;
-        self.leave_rows(records, rule, contents, order)
-    }
-
-    /// The numbers of the records that are kept.
-    pub(super) fn kept(&self) -> &[u32] {
-        &self.kept
-    }
-
-    /// The groups of units that are kept: each unit's groups, and how many of its rows are kept there.
-    pub(super) fn slots<'a>(&'a self, rule: &'a Rule) -> impl Iterator<Item = (u32, u64)> + 'a {
-        self.slots.iter().filter_map(|slot| match slot.fate {
-            Fate::Left => None,
-            Fate::Kept => Some((slot.group, u64::from(slot.rows))),
-            Fate::Chosen(_) => Some((slot.group, rule.rows as u64)),
-        })
-    }
-
-    /// What is known of rows that are still to come, in groups of which rows were left out.
-    pub(super) fn limits<'a>(
-        &'a self,
-        rule: &'a Rule,
-    ) -> impl Iterator<Item = (u64, u32, Limit)> + 'a {
-        self.slots.iter().filter_map(|slot| {
-            let limit = match slot.fate {
-                Fate::Kept => return None,
-                Fate::Left => Limit::Shut,
-                // Without values all rows are the same, and there are enough.
-                Fate::Chosen(_) if rule.width == VALUES_AT => Limit::Shut,
-                Fate::Chosen(at) => {
-                    let among = self.among.get(at as usize)?;
-                    Limit::Before(among.before, among.state)
+        let at = self.slot(unit, group, keyed)?;
+        let slot = &mut self.slots[at];
+        match slot.fate {
+            Fate::Shut => Ok(()),
+            Fate::Full => {
+                let hash = keyed.row(unit, group, values)?;
+                // The same place may be that of other values, which may come first.
+                if hash <= slot.last {
+                    slot.last = self.blocks.replace(slot.block, slot.rows, hash, values);
                 }
-            };
-            Some((slot.unit, slot.group, limit))
-        })
+                Ok(())
+            }
+            Fate::Open if (slot.rows as usize) < self.rule.rows => {
+                slot.block = self.blocks.push(slot.block, slot.rows, values)?;
+                slot.rows = slot.rows.checked_add(1).ok_or_else(too_many)?;
+                self.kept += 1;
+                Ok(())
+            }
+            Fate::Open => self.fill(at, values, keyed),
+        }
     }
 
+    /// Takes so many rows without values, which are all the same.
+    ///
+    /// # Errors
+    /// As for [`Choice::offer`].
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "slots are numbered here")]
+    pub(super) fn offer_equal(
+        &mut self,
+        unit: u64,
+        group: u32,
+        rows: u64,
+        keyed: Keyed<'_>,
+    ) -> Result<()> {
+        let at = self.slot(unit, group, keyed)?;
+        let slot = &mut self.slots[at];
+        if slot.fate != Fate::Shut {
+            self.kept += usize::from(slot.last == 0);
+            slot.last = slot.last.saturating_add(rows).min(self.rule.rows as u64);
+        }
+        Ok(())
+    }
+
+    /// Takes records as they are written.
+    ///
+    /// # Errors
+    /// As for [`Choice::offer`].
+    pub(super) fn offer_records(&mut self, records: &[u64], keyed: Keyed<'_>) -> Result<()> {
+        for record in records.chunks_exact(self.rule.width) {
+            let [unit, group, values @ ..] = record else { continue };
+            let group = *group as u32;
+            match (self.rule.values, values) {
+                (0, [rows, ..]) => self.offer_equal(*unit, group, *rows, keyed)?,
+                (1, [a]) => self.offer(*unit, group, &[*a], keyed)?,
+                (2, [a, b]) => self.offer(*unit, group, &[*a, *b], keyed)?,
+                (_, values) => self.offer(*unit, group, values, keyed)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What is kept, group by group of each unit: the group, how many rows, and their values behind a word each.
+    pub(super) fn found(&self) -> impl Iterator<Item = (u32, u64, &[u64])> {
+        let found = |slot: &Slot| {
+            let rows = if self.rule.values == 0 { slot.last } else { u64::from(slot.rows) };
+            (slot.group, rows, self.blocks.rows(slot.block, slot.rows))
+        };
+        let open = self.slots.iter().filter(|slot| slot.fate != Fate::Shut);
+        open.map(found).filter(|(_, rows, _)| *rows > 0)
+    }
+
+    /// Hands over what is kept, as records, and holds nothing any more.
+    pub(super) fn drain(&mut self, mut record: impl FnMut(&[u64])) {
+        let mut words = Vec::with_capacity(self.rule.width);
+        for slot in self.slots.iter().filter(|slot| slot.fate != Fate::Shut) {
+            if self.rule.values == 0 {
+                record(&[slot.unit, u64::from(slot.group), slot.last]);
+                continue;
+            }
+            let rows = self.blocks.rows(slot.block, slot.rows);
+            for values in rows.chunks_exact(self.rule.values + 1).filter_map(|row| row.get(1..)) {
+                words.clear();
+                words.extend([slot.unit, u64::from(slot.group)]);
+                words.extend_from_slice(values);
+                record(&words);
+            }
+        }
+        *self = Self::new(self.rule);
+    }
+
+    /// The slot of a unit and a group.
+    #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "places are made here and lie in tables made here")]
-    fn sort_into_slots(&mut self, records: &[u64], rule: &Rule) {
-        const TABLE_MIN: usize = 1 << 10;
-        self.slots.clear();
-        self.slot_of.clear();
-        self.table.clear();
-        self.table.resize(TABLE_MIN, 0);
-        let mut mask = TABLE_MIN - 1;
-        self.slot_of.reserve(records.len() / rule.width);
-        for record in records.chunks_exact(rule.width) {
-            let (unit, group) = (record[0], record[1] as u32);
-            let mut place = place(unit, group) & mask;
-            let slot = loop {
-                match self.table[place] {
-                    0 => {
-                        let slot = self.slots.len();
-                        self.slots.push(Slot { unit, group, rows: 1, fate: Fate::Kept });
-                        self.table[place] = slot as u32 + 1;
-                        break slot;
-                    }
-                    number => {
-                        let slot = &mut self.slots[number as usize - 1];
-                        if slot.unit == unit && slot.group == group {
-                            slot.rows += 1;
-                            break number as usize - 1;
-                        }
-                        place = (place + 1) & mask;
-                    }
-                }
-            };
-            self.slot_of.push(slot as u32);
-            if self.slots.len() * 2 > self.table.len() {
-                mask = self.table.len() * 2 - 1;
-                self.spread(mask);
+    fn slot(&mut self, unit: u64, group: u32, keyed: Keyed<'_>) -> Result<usize> {
+        let mask = self.table.len().wrapping_sub(1);
+        let mut place = place(unit, group) & mask;
+        while let Some(number) = self.table.get(place)
+            && *number != 0
+        {
+            let at = *number as usize - 1;
+            let slot = &self.slots[at];
+            if slot.unit == unit && slot.group == group {
+                return Ok(at);
             }
+            place = (place + 1) & mask;
         }
+        self.meet(unit, group, keyed)
     }
 
-    /// Makes a table with room for more slots.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "places are made here and lie in a table made here"
-    )]
-    fn spread(&mut self, mask: usize) {
-        self.table.clear();
-        self.table.resize(mask + 1, 0);
-        for (number, slot) in self.slots.iter().enumerate() {
-            let mut place = place(slot.unit, slot.group) & mask;
-            while self.table[place] != 0 {
-                place = (place + 1) & mask;
-            }
-            self.table[place] = number as u32 + 1;
+    /// A slot for a group of a unit that did not come before.
+    #[inline(never)]
+    fn meet(&mut self, unit: u64, group: u32, keyed: Keyed<'_>) -> Result<usize> {
+        let number = u32::try_from(self.slots.len()).ok().filter(|number| *number < NONE);
+        let number = number.ok_or_else(too_many)?;
+        let mut slot = Slot { unit, last: 0, group, rows: 0, block: 0, fate: Fate::Open };
+        if let Some(groups) = self.rule.groups {
+            self.take_group(groups, number, &mut slot, keyed)?;
         }
+        self.slots.push(slot);
+        let slots = &self.slots;
+        let hash = |at: usize| slots.get(at).map_or(0, |slot| place(slot.unit, slot.group));
+        put(&mut self.table, slots.len(), hash);
+        Ok(number as usize)
     }
 
-    /// Leaves out the groups of a unit that come after the first ones.
-    fn leave_groups(&mut self, rule: &Rule, contents: &[u64], order: &Order) -> Result<()> {
-        if self.slots.len() <= rule.groups {
+    /// Decides whether a group of a unit is one of those that are kept.
+    #[expect(clippy::indexing_slicing, reason = "slots, units and places are numbered here")]
+    fn take_group(
+        &mut self,
+        groups: usize,
+        number: u32,
+        slot: &mut Slot,
+        keyed: Keyed<'_>,
+    ) -> Result<()> {
+        let at = self.unit(slot.unit);
+        let unit = &mut self.units[at];
+        if unit.groups < groups {
+            unit.groups += 1;
+            self.before.push(std::mem::replace(&mut unit.head, number));
             return Ok(());
         }
-        let mut by_unit: Vec<(u64, u32)> =
-            self.slots.iter().zip(0..).map(|(slot, number)| (slot.unit, number)).collect();
-        by_unit.sort_unstable();
-        let mut groups = Vec::new();
-        for of_unit in by_unit.chunk_by(|a, b| a.0 == b.0) {
-            if of_unit.len() <= rule.groups {
-                continue;
-            }
-            groups.clear();
-            for (unit, number) in of_unit {
-                let Some(slot) = self.slots.get(*number as usize) else { continue };
-                let content = content(contents, slot.group)?;
-                groups.push((order.group(*unit, content), content, *number));
-            }
-            // Two groups with the same place have the same content, once in 2^64 pairs.
-            if let Some(last) = rule.groups.checked_sub(1) {
-                groups.select_nth_unstable(last);
-            }
-            for (_, _, number) in groups.iter().skip(rule.groups) {
-                if let Some(slot) = self.slots.get_mut(*number as usize) {
-                    slot.fate = Fate::Left;
+        self.before.push(NONE);
+        let places = match unit.places {
+            Some(places) => places as usize,
+            None => {
+                let mut places = BinaryHeap::with_capacity(unit.groups);
+                let mut next = unit.head;
+                while let Some(slot) = self.slots.get(next as usize) {
+                    places.push(keyed.place(slot.unit, slot.group, next)?);
+                    next = self.before.get(next as usize).copied().unwrap_or(NONE);
                 }
+                unit.places = Some(u32::try_from(self.places.len()).map_err(|_| too_many())?);
+                self.places_held += places.len();
+                self.places.push(places);
+                self.places.len() - 1
             }
-        }
-        Ok(())
-    }
-
-    /// Keeps of each slot the rows that come first.
-    fn leave_rows(
-        &mut self,
-        records: &[u64],
-        rule: &Rule,
-        contents: &[u64],
-        order: &Order,
-    ) -> Result<()> {
-        self.among.clear();
-        let mut start = 0;
-        for slot in &mut self.slots {
-            let rows = slot.rows as usize;
-            if rows <= rule.rows || matches!(slot.fate, Fate::Left) {
-                continue;
-            }
-            slot.fate = Fate::Chosen(self.among.len() as u32);
-            // As many again as are kept: then all of them are looked at once in so many.
-            let room = rows.min(rule.rows.saturating_mul(2).max(1));
-            let state = order.rows(slot.unit, content(contents, slot.group)?);
-            self.among.push(Among { start, candidates: 0, room, before: u64::MAX, state });
-            start += room;
-        }
-        self.candidates.clear();
-        self.candidates.resize(start, (0, 0));
-        self.look_at_rows(records, rule);
-        for at in 0..self.among.len() {
-            self.narrow(at, records, rule);
-            if let Some(among) = self.among.get(at) {
-                let chosen = self.candidates.get(among.start..among.start + among.candidates);
-                self.kept.extend(chosen.unwrap_or_default().iter().map(|(_, record)| *record));
-            }
-        }
-        Ok(())
-    }
-
-    #[expect(clippy::indexing_slicing, reason = "slots and choices are numbered here")]
-    fn look_at_rows(&mut self, records: &[u64], rule: &Rule) {
-        self.kept.clear();
-        for (at, record) in records.chunks_exact(rule.width).enumerate() {
-            match self.slots[self.slot_of[at] as usize].fate {
-                Fate::Kept => self.kept.push(at as u32),
-                Fate::Left => {}
-                Fate::Chosen(number) => {
-                    let among = &mut self.among[number as usize];
-                    // Without values all rows are the same.
-                    if rule.width == VALUES_AT && among.candidates == rule.rows {
-                        continue;
-                    }
-                    let mut state = among.state;
-                    for value in &record[VALUES_AT..] {
-                        state.absorb(*value);
-                    }
-                    let hash = state.finish(0);
-                    // The same place may be that of another content, which may come first.
-                    if hash > among.before {
-                        continue;
-                    }
-                    if among.candidates == among.room {
-                        self.narrow(number as usize, records, rule);
-                    }
-                    let among = &mut self.among[number as usize];
-                    if among.candidates < among.room {
-                        self.candidates[among.start + among.candidates] = (hash, at as u32);
-                        among.candidates += 1;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Keeps those candidates of a choice that come first.
-    #[expect(clippy::indexing_slicing, reason = "records are numbered here")]
-    fn narrow(&mut self, at: usize, records: &[u64], rule: &Rule) {
-        let Some(among) = self.among.get_mut(at) else { return };
-        if among.candidates <= rule.rows {
-            return;
-        }
-        let range = among.start..among.start + among.candidates;
-        let Some(candidates) = self.candidates.get_mut(range) else { return };
-        among.candidates = rule.rows;
-        let Some(last) = rule.rows.checked_sub(1) else { return };
-        let values = |record: u32| {
-            let start = record as usize * rule.width;
-            &records[start + VALUES_AT..start + rule.width]
         };
-        // Rows with the same hash and the same values are the same to whoever counts them.
-        let (_, last, _) = candidates.select_nth_unstable_by(last, |a, b| {
-            a.0.cmp(&b.0).then_with(|| values(a.1).cmp(values(b.1)))
-        });
-        among.before = last.0;
+        let ours = keyed.place(slot.unit, slot.group, number)?;
+        match self.places[places].peek_mut() {
+            Some(mut last) if ours < *last => {
+                let left = &mut self.slots[last.2 as usize];
+                left.fate = Fate::Shut;
+                self.kept -= if self.rule.values == 0 { 1 } else { left.rows as usize };
+                self.blocks.free(left.block, left.rows);
+                left.rows = 0;
+                *last = ours;
+            }
+            _ => slot.fate = Fate::Shut,
+        }
+        Ok(())
+    }
+
+    /// The number of a unit.
+    #[expect(clippy::indexing_slicing, reason = "places are made here and lie in tables made here")]
+    fn unit(&mut self, unit: u64) -> usize {
+        let mask = self.unit_table.len().wrapping_sub(1);
+        let mut at = place(unit, 0) & mask;
+        while let Some(number) = self.unit_table.get(at)
+            && *number != 0
+        {
+            if self.units[*number as usize - 1].unit == unit {
+                return *number as usize - 1;
+            }
+            at = (at + 1) & mask;
+        }
+        self.units.push(Unit { unit, groups: 0, head: NONE, places: None });
+        let units = &self.units;
+        let hash = |at: usize| units.get(at).map_or(0, |unit| place(unit.unit, 0));
+        put(&mut self.unit_table, units.len(), hash);
+        units.len() - 1
+    }
+
+    /// A row more than a slot keeps, for the first time: from now on the hashes of rows decide.
+    #[inline(never)]
+    #[expect(clippy::indexing_slicing, reason = "slots are numbered here")]
+    fn fill(&mut self, at: usize, values: &[u64], keyed: Keyed<'_>) -> Result<()> {
+        let slot = &mut self.slots[at];
+        let (unit, group) = (slot.unit, slot.group);
+        slot.fate = Fate::Full;
+        self.blocks.rank(slot.block, slot.rows, |values| keyed.row(unit, group, values))?;
+        let hash = keyed.row(unit, group, values)?;
+        slot.last = self.blocks.replace(slot.block, slot.rows, hash, values);
+        Ok(())
     }
 }
 
-fn content(contents: &[u64], group: u32) -> Result<u64> {
-    let content = contents.get(group as usize).copied();
-    content.ok_or_else(|| Error::new(Code::Internal, "a group without content"))
+/// Puts the last of so many entries into a table that is by their hashes, and is made larger when it is half
+/// full.
+#[expect(clippy::indexing_slicing, reason = "places are made here and lie in a table made here")]
+fn put(table: &mut Vec<u32>, entries: usize, hash: impl Fn(usize) -> usize) {
+    const LEAST: usize = 1 << 8;
+    let fresh = if entries * 2 > table.len() {
+        let wanted = (table.len() * 4).max(LEAST);
+        table.clear();
+        table.resize(wanted, 0);
+        0
+    } else {
+        entries - 1
+    };
+    let mask = table.len() - 1;
+    for at in fresh..entries {
+        let mut place = hash(at) & mask;
+        while table[place] != 0 {
+            place = (place + 1) & mask;
+        }
+        table[place] = at as u32 + 1;
+    }
+}
+
+fn too_many() -> Error {
+    Error::new(Code::Internal, "more records than can be numbered")
 }
 
 /// Units are hashes already, but a test's need not be.
-#[inline]
-pub(super) const fn place(unit: u64, group: u32) -> usize {
+#[inline(always)]
+const fn place(unit: u64, group: u32) -> usize {
     let mixed = (unit ^ (group as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
         .wrapping_mul(0xd6e8_feb8_6659_fd93);
     (mixed ^ (mixed >> 32)) as usize

@@ -14,6 +14,7 @@ use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
 use super::keyed::Order;
+use super::recent::Recent;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::noise::question::Key;
 use crate::pipeline::query::inward;
@@ -150,6 +151,7 @@ struct List {
     scratch: Vec<usize>,
     /// The place in the list of each value by number, where values stand twice.
     places: Vec<u32>,
+    recent: Recent,
 }
 
 impl List {
@@ -164,6 +166,7 @@ impl List {
             numbers: numbers(std::slice::from_ref(kind))?,
             scratch: Vec::new(),
             places: Vec::new(),
+            recent: Recent::default(),
         };
         list.learn().map_err(broken)?;
         Ok(list)
@@ -193,8 +196,11 @@ impl List {
         if self.numbers.len() > self.places.len() + STRANGERS_MAX {
             self.numbers = numbers(std::slice::from_ref(key.data_type()))?;
             self.learn().map_err(broken)?;
+            self.recent.clear();
         }
-        self.numbers.intern(std::slice::from_ref(key), scratch).map_err(broken)?;
+        self.recent.number(key, scratch, |key, out| {
+            self.numbers.intern(std::slice::from_ref(key), out).map_err(broken)
+        })?;
         let radix = if numbered { self.values.len() as u32 } else { 0 };
         for (group, number) in out.iter_mut().zip(scratch.iter()) {
             *group = match self.places.get(*number) {
@@ -212,15 +218,26 @@ struct Known {
     values: Box<dyn GroupValues>,
     contents: Vec<u64>,
     converter: Contents,
+    recent: Recent,
 }
 
 impl Known {
     fn new(kinds: &[DataType]) -> Result<Self> {
         let converter = Contents::of_types(kinds)?;
-        Ok(Self { values: numbers(kinds)?, contents: Vec::new(), converter })
+        let (contents, recent) = (Vec::new(), Recent::default());
+        Ok(Self { values: numbers(kinds)?, contents, converter, recent })
     }
 
     fn number(&mut self, keys: &[ArrayRef], order: &Order, out: &mut Vec<usize>) -> Result<()> {
+        let [key] = keys else { return self.intern(keys, order, out) };
+        let mut recent = std::mem::take(&mut self.recent);
+        let numbered =
+            recent.number(key, out, |key, out| self.intern(std::slice::from_ref(key), order, out));
+        self.recent = recent;
+        numbered
+    }
+
+    fn intern(&mut self, keys: &[ArrayRef], order: &Order, out: &mut Vec<usize>) -> Result<()> {
         out.clear();
         if keys.first().is_none_or(|key| key.is_empty()) {
             return Ok(());

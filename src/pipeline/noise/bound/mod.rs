@@ -1,10 +1,11 @@
 //! Exact answers over bounded contributions: who contributes to how many groups, with how many rows, between
 //! which values. Adds no noise: what it gives goes to `super::mechanism` alone.
 //!
-//! The engine runs the statement's rows (`Question::rows`); each of its streams numbers groups (`groups`),
-//! rounds values to steps (`steps`) and puts rows by their unit into parts (`parts`), which memory bounds and
-//! files take what it does not hold (`sieve` keeps out what no unit contributes any more). Then part by part what each unit contributes is chosen (`choice`, in the
-//! order of `keyed`) and summed (`tally`).
+//! The engine runs the statement's rows (`Question::rows`); each of its streams numbers groups (`groups`, those
+//! that came lately by `recent`), rounds values to steps (`steps`) and keeps of each unit what it may contribute
+//! (`gather`, by the rule of `choice`, in the order of `keyed`, in the memory of `blocks`). What is kept goes by
+//! unit into parts (`parts`), of which files (`spilled`) take what memory does not hold. Then, part by part, what
+//! all streams kept of a unit is chosen among once more, and summed (`tally`).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,9 +14,9 @@ use datafusion::execution::context::SessionState;
 use datafusion::execution::memory_pool::MemoryConsumer;
 
 use self::choice::Rule;
+use self::gather::Shared;
 use self::groups::Public;
 use self::keyed::Order;
-use self::parts::Shared;
 use self::steps::Stepper;
 use self::work::{Over, Task, Work, all, some};
 use super::question::{Exact, Question};
@@ -23,11 +24,14 @@ use crate::error::{Code, Error, Result};
 use crate::keys::ColumnKeys;
 use crate::pipeline::query::streams;
 
+mod blocks;
 mod choice;
+mod gather;
 mod groups;
 mod keyed;
 mod parts;
-mod sieve;
+mod recent;
+mod spilled;
 mod steps;
 mod tally;
 #[cfg(test)]
@@ -51,9 +55,7 @@ pub(in crate::pipeline::noise) async fn exact(
     state: &SessionState,
     keys: &ColumnKeys,
 ) -> Result<Exact> {
-    let (exact, spilled) = gathered(question, state, keys).await?;
-    tracing::debug!(spilled, "contributions were bounded");
-    Ok(exact)
+    gathered(question, state, keys).await.map(|(exact, _)| exact)
 }
 
 /// The answer, and how many bytes were written to files for it.
@@ -65,14 +67,17 @@ async fn gathered(
     let streams = streams(&question.rows, state).await?;
     let environment = state.runtime_env();
     let alone = MemoryConsumer::new("one unit").register(&environment.memory_pool);
+    let order = Order::new(keys)?;
+    let public = Public::new(&question.keys, &order)?.map(Arc::new);
+    let known = public.as_ref().map(|public| public.groups);
     let task = Arc::new(Task {
         keys: question.keys.clone(),
         measures: question.measures.clone(),
         steppers: question.values.iter().map(|value| Stepper::new(&value.bounds)).collect(),
         pool: Arc::clone(&environment.memory_pool),
         shared: Shared {
-            rule: Rule::new(&question.bounding, question.values.len()),
-            order: Order::new(keys)?,
+            rule: Rule::new(&question.bounding, question.values.len(), known),
+            order,
             disk: Arc::clone(&environment.disk_manager),
             alone: Mutex::new(alone),
             over: AtomicBool::new(false),
@@ -80,13 +85,14 @@ async fn gathered(
         },
     });
     let _over = Over(Arc::clone(&task));
-    let public = Public::new(&question.keys, &task.shared.order)?.map(Arc::new);
     let workers = streams.len().max(1);
     let parcels = all(streams.into_iter().map(|stream| {
         let (task, public) = (Arc::clone(&task), public.clone());
         async move { task.gather(stream, public.as_deref()).await }
     }));
-    let joined = task.joined(parcels.await?, public.as_deref())?;
+    let parcels = parcels.await?;
+    tracing::debug!(workers, "rows were gathered");
+    let joined = task.joined(parcels, public.as_deref())?;
     let (groups, contents) = (joined.groups, Arc::new(joined.contents));
     let work = Arc::new(Work::new(joined.sources));
     let tallies = all((0..workers).map(|worker| {
@@ -101,5 +107,7 @@ async fn gathered(
         Some(_) => Exact { keys: joined.keys, groups, measured: tally.measured(None) },
         None => some(&question.measures, tally, &joined.keys)?,
     };
-    Ok((exact, task.shared.spilled.load(Ordering::Relaxed)))
+    let spilled = task.shared.spilled.load(Ordering::Relaxed);
+    tracing::debug!(spilled, "contributions were bounded");
+    Ok((exact, spilled))
 }

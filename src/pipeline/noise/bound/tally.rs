@@ -1,6 +1,6 @@
 //! Sums over what was chosen: by measure and group, in whole numbers. Chooses nothing.
 
-use super::choice::{Choice, Rule, VALUES_AT};
+use super::choice::Choice;
 use super::steps::NONE;
 use crate::pipeline::noise::question::{Measure, Measured};
 
@@ -41,49 +41,36 @@ impl Tally {
         measures.iter().map(each).fold(0, usize::saturating_add).saturating_mul(groups)
     }
 
-    /// Adds what was chosen of `records`.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "records, groups and values were numbered by whoever made the records"
-    )]
-    pub(super) fn add(
-        &mut self,
-        measures: &[Measure],
-        records: &[u64],
-        rule: &Rule,
-        choice: &Choice,
-    ) {
-        let width = rule.width;
-        let record = |at: &u32| &records[*at as usize * width..][..width];
-        let kept = || choice.kept().iter().map(record);
+    /// Adds what was chosen.
+    #[expect(clippy::indexing_slicing, reason = "groups and values were numbered by whoever chose")]
+    pub(super) fn add(&mut self, measures: &[Measure], choice: &Choice) {
+        let width = choice.row_width();
         for (measure, column) in measures.iter().zip(&mut self.columns) {
             match (measure, column) {
                 (Measure::Units, Column::Numbers(sums)) => {
-                    choice.slots(rule).for_each(|(group, _)| sums[group as usize] += 1);
+                    choice.found().for_each(|(group, ..)| sums[group as usize] += 1);
                 }
-                (Measure::Rows, Column::Numbers(sums)) => choice
-                    .slots(rule)
-                    .for_each(|(group, rows)| sums[group as usize] += i128::from(rows)),
+                (Measure::Rows, Column::Numbers(sums)) => {
+                    choice
+                        .found()
+                        .for_each(|(group, rows, _)| sums[group as usize] += i128::from(rows));
+                }
                 (Measure::Count(value), Column::Numbers(sums)) => {
-                    for record in kept() {
-                        let there = record[VALUES_AT + value] as i64 != NONE;
-                        sums[record[1] as usize] += i128::from(there);
+                    for (group, _, rows) in choice.found() {
+                        sums[group as usize] += steps(rows, width, *value).count() as i128;
                     }
                 }
                 (Measure::Sum { value, center }, Column::Numbers(sums)) => {
-                    for record in kept() {
-                        let steps = record[VALUES_AT + value] as i64;
-                        if steps != NONE {
-                            sums[record[1] as usize] += i128::from(steps) - i128::from(*center);
-                        }
+                    let off = |steps| i128::from(steps) - i128::from(*center);
+                    for (group, _, rows) in choice.found() {
+                        sums[group as usize] += steps(rows, width, *value).map(off).sum::<i128>();
                     }
                 }
                 (Measure::Squares { value, center }, Column::Numbers(sums)) => {
-                    for record in kept() {
-                        let steps = record[VALUES_AT + value] as i64;
-                        if steps != NONE {
+                    for (group, _, rows) in choice.found() {
+                        let sum = &mut sums[group as usize];
+                        for steps in steps(rows, width, *value) {
                             let off = i128::from(steps) - i128::from(*center);
-                            let sum = &mut sums[record[1] as usize];
                             // INVARIANT: no square is negative, so a sum that stays at the largest number
                             // moves by no more than its terms, in whichever order they come.
                             *sum = sum.saturating_add(off.saturating_mul(off));
@@ -91,11 +78,10 @@ impl Tally {
                     }
                 }
                 (Measure::Quantile { value, grid, .. }, Column::Cells { each, counts }) => {
-                    for record in kept() {
-                        let steps = record[VALUES_AT + value] as i64;
-                        if steps != NONE {
-                            let cell = grid.partition_point(|point| *point < steps);
-                            counts[record[1] as usize * *each + cell] += 1;
+                    for (group, _, rows) in choice.found() {
+                        let cells = &mut counts[group as usize * *each..][..*each];
+                        for steps in steps(rows, width, *value) {
+                            cells[grid.partition_point(|point| *point < steps)] += 1;
                         }
                     }
                 }
@@ -152,4 +138,11 @@ impl Tally {
         };
         self.columns.into_iter().map(column).collect()
     }
+}
+
+/// The steps of a value in each row that has one.
+#[inline]
+fn steps(rows: &[u64], width: usize, value: usize) -> impl Iterator<Item = i64> {
+    let steps = rows.chunks_exact(width).filter_map(move |row| row.get(1 + value).copied());
+    steps.map(u64::cast_signed).filter(|steps| *steps != NONE)
 }

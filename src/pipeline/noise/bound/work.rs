@@ -15,8 +15,9 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use futures::StreamExt;
 
 use super::choice::Choice;
+use super::gather::{Gatherer, Shared, resolve};
 use super::groups::{Groups, Public, join, sorted};
-use super::parts::{Part, Parts, Shared, Source, resolve};
+use super::parts::{Part, Source};
 use super::steps::Stepper;
 use super::tally::Tally;
 use crate::error::{Code, Error, Result};
@@ -82,7 +83,7 @@ impl Task {
         let kinds = schema.fields().iter().skip(1).take(self.keys.len());
         let kinds: Vec<DataType> = kinds.map(|field| field.data_type().clone()).collect();
         let mut groups = Groups::new(&self.keys, &kinds)?;
-        let mut parts = Parts::new(0, self.memory("contributions", true));
+        let mut gatherer = Gatherer::new(self.shared.rule, self.memory("contributions", true));
         let memory = self.memory("groups", false);
         let mut values: Vec<Vec<i64>> = self.steppers.iter().map(|_| Vec::new()).collect();
         let mut numbers = Vec::new();
@@ -97,11 +98,11 @@ impl Task {
                 stepper.steps(column, steps)?;
             }
             let contents = public.map_or_else(|| groups.contents(), |all| all.contents.as_slice());
-            parts.push(&units, &numbers, &values, contents, &self.shared)?;
+            gatherer.push(&units, &numbers, &values, contents, &self.shared)?;
             // A scan is ready with the next batch at once; whoever wants this to end must be heard.
             tokio::task::yield_now().await;
         }
-        Ok(Parcel { parts: parts.into_parts()?, kinds, keys: groups.into_keys()?, memory })
+        Ok(Parcel { parts: gatherer.into_parts()?, kinds, keys: groups.into_keys()?, memory })
     }
 
     fn columns<'a>(&self, batch: &'a RecordBatch) -> Result<(UInt64Array, &'a [ArrayRef])> {
@@ -150,7 +151,7 @@ impl Task {
             let numbers = numbers.next();
             sources.resize_with(parts.len(), Vec::new);
             for ((part, memory), place) in parts.into_iter().zip(&mut sources) {
-                place.push(Source { part, memory, numbers: numbers.clone() });
+                place.push(Source::new(part, memory, numbers.clone()));
             }
         }
         Ok(Joint { keys, groups, contents, sources, _memory: memory })
@@ -174,13 +175,9 @@ impl Task {
         }
         let mut sums = Tally::new(&self.measures, groups);
         let memory = self.memory("contributions", true);
-        let mut choice = Choice::default();
         while let Some(sources) = work.next() {
-            let rule = &self.shared.rule;
-            let mut add = |records: &[u64], choice: &Choice| {
-                sums.add(&self.measures, records, rule, choice);
-            };
-            resolve(sources, 0, &memory, contents, &self.shared, &mut choice, &mut add)?;
+            let mut add = |choice: &Choice| sums.add(&self.measures, choice);
+            resolve(sources, 0, &memory, contents, &self.shared, &mut add)?;
             tokio::task::yield_now().await;
         }
         Ok(Some(Sums { sums, _memory: held }))

@@ -21,7 +21,7 @@ use crate::budget::ledger::Spent;
 use crate::error::{Code, Error, Result};
 
 pub(super) use generator::Generator;
-pub(super) use sensitivity::noise_of;
+pub(super) use sensitivity::{noise_of, rank_off};
 pub(super) use threshold::threshold;
 
 use generator::Choices;

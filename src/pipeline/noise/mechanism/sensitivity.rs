@@ -165,6 +165,29 @@ const fn divisor(mut one: u64, mut other: u64) -> u64 {
     one
 }
 
+/// By how many rows the number of rows up to a chosen point is off from that of the best point of its grid, at most,
+/// with a chance of at least `level`; `None` for what is not chosen.
+///
+/// The score is within `scale (ln points + ln 1/(1 - level))` of the best: a point further off is chosen with a chance
+/// of at most `1 - level` by the exponential mechanism, and no more often by permute-and-flip. A score is the rows
+/// that the number is off from the rank, times its denominator.
+///
+/// # Errors
+/// [`Code::Internal`] where a rank is not between 0 and 1.
+pub(in crate::pipeline::noise) fn rank_off(
+    measure: &Measure,
+    noise: &Noise,
+    level: f64,
+) -> Result<Option<f64>> {
+    let (Measure::Quantile { rank, grid, .. }, Noise::Choice { scale }) = (measure, noise) else {
+        return Ok(None);
+    };
+    let rank = Rank::new(*rank)?;
+    #[expect(clippy::cast_precision_loss, reason = "a width for people, and at most 1,000 points")]
+    let (points, whole) = (grid.len() as f64, (rank.below + rank.above) as f64);
+    Ok(Some(scale.to_f64().value() * (points.ln() - (1.0 - level).ln()) / whole))
+}
+
 /// A decimal as a fraction, exactly.
 pub(super) fn fraction(decimal: Decimal) -> RBig {
     RBig::from_parts(IBig::from(decimal.units()), UBig::from(Decimal::one()))

@@ -157,9 +157,14 @@ fn locals() -> Vec<Case> {
         ("high", Value::Integer(1_000)),
         ("step", Value::Integer(5)),
     ];
+    let who = || ("person", word("User"));
+    let one_time = [who(), ("p", Value::Integer(0)), ("q", Value::Integer(1))];
+    let small = [who(), ("report", word("Id")), ("bits", Value::Integer(24))];
     vec![
         Case::new("randomized_response", None, &categories).reads(|| vec![persons()]),
         Case::new("laplace", None, &range).reads(|| vec![persons()]),
+        Case::new("rappor", None, &one_time).reads(|| vec![persons()]),
+        Case::new("rappor", None, &small).reads(|| vec![persons(), samples::all().remove(0)]),
     ]
 }
 

@@ -22,6 +22,7 @@ use crate::pipeline::noise::question::{Bounding, Exact, Key, Measure, Measured, 
 use crate::pipeline::query::Memory;
 use crate::policy::privacy::{Accounting, Bounds, Loss};
 
+mod choice;
 mod model;
 mod neighbours;
 

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use super::super::keyed::Order;
 use super::super::steps::NONE;
 use super::*;
+use crate::error::Code;
 
 /// The steps of a value by exact arithmetic on halves, not by the code that is tested.
 fn steps(value: f64, bounds: &Bounds) -> Option<i64> {
@@ -364,4 +365,49 @@ fn memory_is_bounded_by_what_units_contribute() {
     let (exact, _) = asked.exact(&rows, layout).unwrap();
     assert_eq!(exact.groups, 20);
     assert_eq!(Answer::of(&exact), asked.answer(&rows, PLAIN));
+}
+
+#[test]
+fn units_that_come_once_go_by_and_are_chosen_among_later() {
+    // Thirty thousand units with three rows each in as many groups, far apart: nothing is saved by choosing early.
+    let rows: Vec<Row> = (0..90_000)
+        .map(|at| Row {
+            unit: Some(at % 30_000),
+            site: Some((at / 30_000 * 7 + at % 5) as u8),
+            queue: 1,
+            whole: Some(at as i64 % 1_000),
+            part: Some(at as f64 / 16.0),
+        })
+        .collect();
+    for (sites, groups) in [(Some(None), 1), (Some(Some((0..40).collect())), 2), (None, 1)] {
+        let asked = plain(sites, groups, 2);
+        let expected = asked.answer(&rows, PLAIN);
+        assert_eq!(expected.clone().by_key(), model(&asked, &rows));
+        let small = Layout { partitions: 2, batch: 500, memory: 800_000 };
+        let (exact, spilled) = asked.exact(&rows, small).unwrap();
+        assert!(spilled > 0, "{asked:?}");
+        assert_eq!(Answer::of(&exact), expected, "{asked:?}");
+    }
+}
+
+#[test]
+fn one_unit_that_contributes_much_is_looked_at_alone_or_not_at_all() {
+    let rows: Vec<Row> = (0..60_000)
+        .map(|at| Row {
+            unit: Some(1),
+            site: Some(1),
+            queue: 1,
+            whole: Some(at * 7 % 1_000),
+            part: Some(at as f64 / 1_000.0),
+        })
+        .collect();
+    let asked = plain(None, 1, 20_000);
+    // What it contributes takes more than what each of two tasks has of four megabytes, and less than all.
+    let layout = Layout { partitions: 2, batch: 1_000, memory: 4_000_000 };
+    let (exact, spilled) = asked.exact(&rows, layout).unwrap();
+    assert!(spilled > 0);
+    assert_eq!(Answer::of(&exact), asked.answer(&rows, PLAIN));
+    let layout = Layout { memory: 400_000, ..layout };
+    let refused = asked.exact(&rows, layout).err().map(|error| error.code());
+    assert_eq!(refused, Some(Code::QueryMemory));
 }

@@ -9,7 +9,8 @@ use crate::state::Sqlite;
 fn noise_is_made_for_the_loss_that_was_spent_and_for_no_other() {
     let clock = Arc::new(ManualClock::new(0));
     let store = Sqlite::in_memory(Arc::<ManualClock>::clone(&clock)).unwrap();
-    let ledger = Ledger::new(Arc::new(store), clock);
+    let ring = crate::keys::KeyRing::new(vec![(1, crate::keys::Secret::new([7; 32]))]).unwrap();
+    let ledger = Ledger::new(Arc::new(store), clock, Arc::new(ring));
     let account = Account {
         partner: "cern".to_owned(),
         dataset: "jobs".to_owned(),

@@ -15,8 +15,10 @@ use crate::shared::{every_case_asked, say, shared};
 const VOTES: usize = 9;
 /// Samples a vote, where two tables are compared.
 const SAMPLES: usize = 4_000;
-/// Samples a vote, where a shape is.
-const SHAPE_SAMPLES: usize = 80_000;
+/// Samples a vote, where a shape is. By the distribution of what is compared (normal, by its mean and variance) a vote
+/// errs 1.5 times in 1,000 where it must accept and at most 12 times where it must reject (a scale that is a sixteenth
+/// off in its variance), so that five of nine do in 5.5 of 100 million runs of a case.
+const SHAPE_SAMPLES: usize = 120_000;
 
 /// A part of a protocol buffer's text.
 #[derive(Debug, Clone, PartialEq)]
@@ -352,7 +354,7 @@ fn laplace_noise_has_its_shape_and_what_is_a_little_off_is_rejected() {
                 let each = counts.iter().zip(&chances);
                 let off: f64 =
                     each.map(|(count, chance)| (count - all * chance).powi(2) - count).sum();
-                off < 2.0e-4 * all * all * squares
+                off < 1.0e-4 * all * all * squares
             }))
         };
         assert!(votes(&|at| reference(mean, variance, at)), "{name}: must be accepted");
