@@ -10,6 +10,7 @@ use super::args::{Kind, Value};
 use super::explain::class_name;
 use super::load::leaves;
 use super::privacy;
+use super::public;
 use super::release::diff::changes;
 use super::{Access, Column, Grant, Limits, Linkage, Nulls, Policy};
 use crate::pipeline::transform::Change;
@@ -34,6 +35,9 @@ pub fn diff(old: &Policy, new: &Policy) -> Vec<Difference> {
     found.views(old, new);
     for (change, reason) in privacy::privacy_changes(old.privacy.as_ref(), new.privacy.as_ref()) {
         found.add("privacy", change, reason);
+    }
+    for (subject, change, reason) in public::changes(old, new) {
+        found.add(subject, change, reason);
     }
     for (change, reason) in privacy::numbers_changes(old.public_numbers, new.public_numbers) {
         found.add("public_numbers", change, reason);

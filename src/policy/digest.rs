@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::args::{Kind, Value};
 use super::load::leaves;
 use super::privacy::{Accounting, Privacy};
+use super::public::PublicTable;
 use super::release::{Distance, Estimator, HierarchyRule, Method, Model, Objective, ReleaseRules};
 use super::{Access, Class, FieldType, Grant, Limits, Linkage, Nulls, Policy, Rule, Source, View};
 
@@ -78,6 +79,16 @@ pub(super) fn digest(policy: &Policy) -> String {
         for path in &policy.key_files {
             writer.text(path);
             writer.option(file(&policy.folder().join(path)).as_deref());
+        }
+    }
+    // The contents as they were loaded, which what is joined must have: see `public::PublicTable`.
+    if !policy.public_tables.is_empty() {
+        writer.text("public_tables");
+        writer.count(policy.public_tables.len());
+        for PublicTable { name, path, content } in &policy.public_tables {
+            writer.text(name);
+            writer.text(path);
+            writer.text(content);
         }
     }
     HEXLOWER.encode(&writer.0.finalize())

@@ -32,6 +32,7 @@ pub fn lint(problems: &mut Problems, loaded: &Loaded) {
     }
     super::release::lint(problems, loaded);
     super::privacy::lint(problems, loaded);
+    super::public::lint(problems, loaded);
     local(problems, loaded);
     domains(problems, loaded);
     unlearned(problems, loaded);

@@ -16,7 +16,7 @@ use super::release::{Beside, ReleasePlaces};
 use super::rule::{self, Scope, unknown_column};
 use super::yaml::{self, BYTES_MAX};
 use super::{Access, Column, Grant, Linkage, Nulls, Policy, Rule, Source, View};
-use super::{digest, lint, release};
+use super::{digest, lint, public, release};
 use crate::diagnostic::{Diagnostic, Report, SourceFile, Span, did_you_mean};
 
 /// A policy that may be used, and what its author should still look at.
@@ -53,6 +53,8 @@ pub struct Places {
     pub dp: Vec<Option<DpPlaces>>,
     /// The key `privacy`, where there is one.
     pub privacy: Option<Span>,
+    /// Each public table's file, in the order of the policy.
+    pub public_tables: Vec<Span>,
     /// The value of `linkage`, where it is written.
     pub linkage: Option<Span>,
     /// The release, where there is one.
@@ -185,6 +187,8 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         delimited_columns(problems, source, &raw);
     }
     let views = views(problems, raw.dataset.as_ref(), &raw.views);
+    let (dataset, written) = (raw.dataset.as_ref(), &raw.public_tables);
+    let public_tables = public::resolve(problems, written, dataset, &views, folder);
     let privacy = raw.privacy.as_ref().and_then(|written| privacy::privacy(problems, written));
     let public_numbers = raw.numbers.as_ref().map(|written| privacy::numbers(problems, written));
     let beside = privacy::Beside {
@@ -226,6 +230,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         grants: raw.grants.iter().map(|grant| grant.span).collect(),
         dp: dp_places,
         privacy: raw.privacy.as_ref().map(|privacy| privacy.span),
+        public_tables: public::places(&raw.public_tables),
         linkage: raw.linkage.as_ref().map(|linkage| linkage.span),
         release: release_places,
     };
@@ -242,6 +247,7 @@ fn resolve(problems: &mut Problems, path: &Path, raw: RawPolicy) -> Option<Loade
         release,
         views,
         privacy,
+        public_tables,
         public_numbers,
         grants,
         key_files,

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod privacy;
 pub mod problem;
 pub mod propose;
+pub mod public;
 mod raw;
 mod read;
 pub mod release;
@@ -37,6 +38,7 @@ mod yaml;
 
 use args::{Args, Kind};
 use privacy::{DpGrant, Privacy, PublicNumbers};
+use public::PublicTable;
 use release::ReleaseRules;
 
 /// A checked policy.
@@ -67,6 +69,8 @@ pub struct Policy {
     /// What all partners together may spend on differentially private answers, and how losses add up. Where
     /// there is none, losses are summed, and only the grants bound them.
     pub privacy: Option<Privacy>,
+    /// What statements that are answered with noise may join, in the order of the file.
+    pub public_tables: Vec<PublicTable>,
     /// What anybody may know of the dataset's size: estimates are made of it, and nothing else.
     pub public_numbers: Option<PublicNumbers>,
     /// Who may pull, and how.
@@ -120,6 +124,11 @@ impl Policy {
     /// The view of this name.
     pub fn view(&self, name: &str) -> Option<&View> {
         self.views.iter().find(|view| view.name == name)
+    }
+
+    /// The public table of this name.
+    pub fn public_table(&self, name: &str) -> Option<&PublicTable> {
+        self.public_tables.iter().find(|table| table.name == name)
     }
 
     /// What partners may call things of this policy: the dataset and its views.

@@ -146,6 +146,8 @@ problems! {
     PrivacyClipped = "P120", Warning;
     /// Differentially private counts that are off by much of what they count, by the policy's public numbers.
     PrivacyOff = "P121", Warning;
+    /// Public tables that are the dataset's own files, or that nobody can join.
+    PublicTable = "P122", Warning;
 }
 
 /// How many problems of a file are kept: nobody reads more at once.

@@ -45,6 +45,7 @@ pub fn schema() -> Value {
                 "description": "What partners are offered beside the dataset, as tables.",
             },
             "privacy": super::privacy::schema(),
+            "public_tables": super::public::schema(),
             "public_numbers": super::privacy::numbers_schema(),
             "grants": {
                 "type": "array", "items": { "$ref": "#/$defs/grant" },

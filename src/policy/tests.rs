@@ -188,6 +188,7 @@ fn authors_see_what_the_cases_say() {
         Problem::Tab,
         Problem::DataUnreadable,
         Problem::FilterRefused,
+        Problem::PublicTable,
         Problem::More,
     ];
     let elsewhere = elsewhere.iter().chain(if server.is_none() { VIEWS } else { &[] });

@@ -14,6 +14,7 @@ use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::release::store::Releases;
 use crate::pipeline::source::{self, Snapshot};
 use crate::policy::Policy;
+use crate::policy::public::stamps;
 
 /// Resolves the bytes of one policy file; the error is the report as it is shown to people.
 pub type Loader = Box<dyn Fn(&Path, &[u8]) -> Result<Policy, String> + Send + Sync>;
@@ -44,7 +45,8 @@ struct Files {
     /// Whether one of them was refused by the loader, which may read more than the policy.
     unread: bool,
     in_force: BTreeMap<PathBuf, Arc<Policy>>,
-    /// For each policy in force whose rules name files: the digest with these files.
+    /// For each policy in force that names files: the digest with these files, and when public tables were
+    /// written.
     named: BTreeMap<PathBuf, String>,
 }
 
@@ -261,10 +263,12 @@ impl fmt::Debug for Catalog {
     }
 }
 
-/// The digests of policies whose rules name files, with these files as they are now.
+/// The digests of policies that name files, with these files as they are now.
 fn digests_now(policies: &BTreeMap<PathBuf, Arc<Policy>>) -> BTreeMap<PathBuf, String> {
-    let naming = policies.iter().filter(|(_, policy)| policy.names_files());
-    naming.map(|(path, policy)| (path.clone(), policy.digest_now())).collect()
+    let public = |policy: &Policy| !policy.public_tables.is_empty();
+    let naming = policies.iter().filter(|(_, policy)| policy.names_files() || public(policy));
+    let now = |policy: &Policy| format!("{} {}", policy.digest_now(), stamps(policy));
+    naming.map(|(path, policy)| (path.clone(), now(policy))).collect()
 }
 
 /// Two files with one name, of a dataset or a view: what was in force before stays, what is new is refused.
@@ -371,6 +375,7 @@ mod tests {
                 release: None,
                 views: Vec::new(),
                 privacy: None,
+                public_tables: Vec::new(),
                 public_numbers: None,
                 key_files: Vec::new(),
                 grants: Vec::new(),

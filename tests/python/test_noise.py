@@ -31,6 +31,7 @@ columns:
   Site: keep
   Queue: keep
   Hours: keep
+public_tables: {sites: {parquet: public/sites.parquet}}
 grants:
   - {partner: cern, access: dp, epsilon: 20, delta: 1e-5, groups_max: 3, rows_max: 10,
      bounds: {Hours: [0, 50]}, keys: {Site: [A, B, C, D]}, query: {epsilon: 1, delta: 1e-6}}
@@ -68,6 +69,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     pq.write_table(
         pa.Table.from_pylist(rows), custodian.policies / "visits.parquet", row_group_size=3_000
     )
+    (custodian.policies / "public").mkdir()
+    sites = {"site": ["A", "B", "C", "D"], "region": ["eu", "eu", "us", "sky"]}
+    pq.write_table(pa.table(sites), custodian.policies / "public" / "sites.parquet")
     custodian.run("policy", "check", custodian.policies / "visits.yaml", "--data")
     with custodian.serve("--noise-tick-ms", "5") as server:
         yield World(custodian, server, rows)
@@ -233,6 +237,33 @@ def test_rows_are_not_pulled_and_rare_groups_do_not_show(
         "Queue"
     ].to_pylist()
     assert sorted(queues) == ["queue-0", "queue-1", "queue-2"]
+
+
+def test_a_public_table_is_joined_and_read_alone_for_nothing(
+    world: World, cern: adbc.Connection
+) -> None:
+    tables = {
+        (schema["db_schema_name"], table["table_name"])
+        for catalog in cern.adbc_get_objects(depth="tables").read_all().to_pylist()
+        for schema in catalog["catalog_db_schemas"]
+        for table in schema["db_schema_tables"]
+    }
+    assert ("visits", "sites") in tables, tables
+    before = spent(world, "cern")
+    rows = ask(cern, "SELECT site, region FROM visits.sites ORDER BY site").to_pylist()
+    assert [row["region"] for row in rows] == ["eu", "eu", "us", "sky"]
+    assert spent(world, "cern") == before
+    told = ask(
+        cern,
+        "SELECT region, count(*) AS n FROM visits v JOIN visits.sites s ON v.\"Site\" = s.site "
+        "GROUP BY region ORDER BY region",
+    ).to_pylist()
+    region = {row["site"]: row["region"] for row in rows}
+    counts = Counter(region[str(row["Site"])] for row in world.rows)
+    assert [row["region"] for row in told] == ["eu", "sky", "us"]
+    for row in told:
+        # Three groups at most, ten rows each: who has more than ten in `eu` has some left out, and nobody has.
+        assert abs(row["n"] - counts[row["region"]]) <= 5 * row["n_hw95"], row
 
 
 def test_quantiles_lie_in_their_bounds_and_near_the_middle(cern: adbc.Connection) -> None:

@@ -9,6 +9,7 @@ mod noise;
 mod noise_attacks;
 mod noise_bypass;
 mod noise_crash;
+mod noise_joins;
 mod noise_preview;
 mod prepared;
 mod process;

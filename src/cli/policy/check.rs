@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::{DONE, ExitCode, INVALID, Surroundings, check_data, policy_files};
 use crate::diagnostic::{Diagnostic, Severity, SourceFile, render, sort};
-use crate::pipeline::query::check_views;
+use crate::pipeline::query::{check_public, check_views};
 use crate::policy::Access;
 use crate::policy::lint;
 use crate::policy::load::load;
@@ -106,6 +106,7 @@ impl Check {
         }
         let mut found = loaded.warnings.clone();
         found.extend(lint::dates(&loaded, around.today));
+        found.extend(check_public(&loaded));
         for (at, name) in loaded.policy.names().enumerate() {
             if let Some(other) = names.insert(name.to_owned(), file.to_owned()) {
                 let kind = if at == 0 { "dataset" } else { "view" };

@@ -91,14 +91,14 @@ impl Curator {
     ) -> Result<Inquiry> {
         let grant = granted(&view.plan)?.clone();
         let account = Account::new(view.plan.policy(), view.plan.partner(), &grant);
-        let (statement, own_terms) = (statement.clone(), terms.clone());
+        let (named, statement, own_terms) = (statement.clone(), statement.clone(), terms.clone());
         let look = move |table: &Table, state: &SessionState| {
             let policy = table.plan.policy();
             let asked =
                 ask::question(&statement, &own_terms, table, &grant, policy, epsilon, state)?;
             Ok((asked, state.clone()))
         };
-        let (asked, state) = self.engine.look(terms, view.clone(), look).await?;
+        let (asked, state) = self.engine.look(terms, view.clone(), &named, look).await?;
         // For the audit of epsilon, which must see what bounding is for; there is no such dataset in other builds.
         #[cfg(test)]
         let asked = {

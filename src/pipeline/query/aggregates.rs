@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{Column, DataFusionError};
+use datafusion::common::{Column, DFSchema, DataFusionError};
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
     TableSource, lit,
 };
 
+use super::guard::guarded;
 use super::logical::UNIT_COLUMN;
 use super::{expand, hint};
 use crate::error::{Code, Error, Result};
@@ -136,8 +137,11 @@ impl Protect<'_> {
             calls.push(units(unit.clone(), there).alias(&name));
             bounds.push(Expr::Column(Column::new_unqualified(name)).gt_eq(lit(self.least())));
         }
-        let grouped = Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), calls)
-            .map_err(broken)?;
+        // PRIVACY: a time that no calendar has would fail, also under a null, and tell that its row is there.
+        let schema = aggregate.input.schema();
+        let keys = aggregate.group_expr.iter().map(|key| safe(key, schema));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
+        let grouped = Aggregate::try_new(Arc::new(input), keys, calls).map_err(broken)?;
         let grouped = LogicalPlan::Aggregate(grouped);
         let Some(bound) = bounds.into_iter().reduce(Expr::and) else {
             return Err(Error::new(Code::Internal, "a group without a bound"));
@@ -205,6 +209,17 @@ impl Protect<'_> {
             LogicalPlan::Distinct(_) => Err(refused("write `GROUP BY` instead of `DISTINCT`")),
             other => Err(refused(shape(other))),
         }
+    }
+}
+
+/// A key that fails on no value, under the name that it had.
+fn safe(key: &Expr, schema: &DFSchema) -> Result<Expr> {
+    let guarded = guarded(key.clone(), schema).map_err(broken)?;
+    let guarded = guarded.ok_or_else(|| refused("the parts of a time are those of a column"))?;
+    match guarded == *key {
+        true => Ok(guarded),
+        false if matches!(guarded, Expr::Alias(_)) => Ok(guarded),
+        false => Ok(guarded.alias(key.schema_name().to_string())),
     }
 }
 

@@ -4,20 +4,18 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::SessionState;
-use datafusion::logical_expr::{LogicalPlan, TableSource};
+use datafusion::logical_expr::LogicalPlan;
 
 use super::logical::{self, Catalogue, Said, Table};
+use super::public::no_public;
 use super::{Statement, Terms, hint};
 use crate::error::{Code, Error, Result};
 
 /// A statement that was planned and not split yet.
 pub(in crate::pipeline) struct Heard {
-    /// What it says, in types that fit; its one scan shows the columns that statements see.
+    /// What it says, in types that fit; its scans show the columns that statements see.
     pub(in crate::pipeline) plan: LogicalPlan,
-    /// What is to be scanned in truth, with the column of units.
-    pub(in crate::pipeline) source: Arc<dyn TableSource>,
     /// The types of the parameters, named `$1`, `$2`, ...
     pub(in crate::pipeline) parameters: SchemaRef,
     /// Whether parameters have no values yet.
@@ -54,6 +52,13 @@ pub(in crate::pipeline) fn hear(
     if statement.reads_information_schema() {
         return Err(alone());
     }
+    for named in statement.publics() {
+        let (schema, name) = named;
+        if schema != dataset || table.public(name).is_none() {
+            let policies = std::iter::once(table.plan.policy().as_ref());
+            return Err(no_public(named, policies));
+        }
+    }
     if let Some(other) = statement.tables().iter().find(|name| !here(name)) {
         if statement.tables().iter().any(here) {
             return Err(alone());
@@ -72,7 +77,6 @@ pub(in crate::pipeline) fn hear(
         })?;
     Ok(Heard {
         plan,
-        source: provider_as_source(Arc::clone(&table.provider)),
         parameters: bound.schema,
         open: bound.open,
         words,
@@ -101,6 +105,6 @@ pub(in crate::pipeline) fn refused(text: &str) -> Error {
 /// A dataset that is answered with noise, beside other tables.
 pub(super) fn alone() -> Error {
     refused(
-        "a dataset that is granted as dp is asked alone, without other tables: ask each, and join the answers",
+        "a dataset that is granted as dp is asked alone or with its own public tables: ask each dataset, and join the answers",
     )
 }

@@ -16,6 +16,7 @@ pub(super) fn tables(pipeline: &Arc<Pipeline>, views: &[View]) -> Vec<Table> {
         Table {
             plan: view.plan.clone(),
             provider: Arc::new(ViewTable::new(Arc::clone(pipeline), view.clone(), with_unit)),
+            publics: Vec::new(),
         }
     };
     views.iter().map(table).collect()

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use super::logical::{Logical, Table};
 use super::memory::Memory;
 use super::planned::{Planned, Query, Shape, Work, answer, is_ordered, reads};
+use super::public::Publics;
 use super::spill::Spill;
 use super::statement::{CATALOGUE, SCHEMA};
 use super::team::{STACK_BYTES, Teams};
@@ -27,6 +28,7 @@ use crate::error::{Code, Context, Error, Hint, Result};
 use crate::keys::ColumnKeys;
 use crate::pipeline::stream::{Limits, Pipeline};
 use crate::pipeline::transform::column::canonical;
+use crate::policy::Policy;
 use crate::policy::plan::Plan;
 
 /// How long planning may take: it reads no row.
@@ -47,6 +49,7 @@ pub struct Engine {
     /// INVARIANT: a statement holds its place until its planning ended, not until somebody stopped waiting
     /// for it: an optimizer cannot be interrupted, and who asks and hangs up must not have many at work.
     pub(super) planners: Arc<Semaphore>,
+    publics: Publics,
     _spill: Spill,
 }
 
@@ -76,7 +79,8 @@ impl Engine {
         let teams = Teams::new(limits.threads);
         let planners = Arc::new(Semaphore::new(limits.threads.max(1) * 2));
         let runtime = Some(runtime);
-        Ok(Self { pipeline, limits, environment, runtime, teams, planners, _spill: spill })
+        let publics = Publics::default();
+        Ok(Self { pipeline, limits, environment, runtime, teams, planners, publics, _spill: spill })
     }
 
     /// Plans a statement over views, on the engine's threads. Parameters that the statement has and
@@ -102,6 +106,7 @@ impl Engine {
             if statement.reads_information_schema() {
                 for view in &views {
                     described.extend(engine.described(view, &terms).await);
+                    described.extend(engine.public_tables(view.plan.policy()));
                 }
             }
             engine.planned(&statement, &terms, views, &described).await
@@ -122,6 +127,33 @@ impl Engine {
         self.in_time(async move { Ok(engine.described(&view, &Terms::default()).await) }).await
     }
 
+    /// The public tables of a policy with their columns, in the order of the file. One that cannot be read is
+    /// left out, and the operator told. Reads files: not for an async task.
+    pub fn public_tables(&self, policy: &Policy) -> Vec<Described> {
+        let mut found = Vec::new();
+        for table in &policy.public_tables {
+            match self.publics.table(policy, &table.name) {
+                Ok(Some(public)) => found.push(Described {
+                    within: Some(policy.dataset.clone()),
+                    name: table.name.clone(),
+                    description: format!(
+                        "a public table that statements over `{}` may join",
+                        policy.dataset
+                    ),
+                    schema: told(&public.schema()),
+                }),
+                Ok(None) => {}
+                Err(error) => tracing::error!(
+                    table = table.name,
+                    code = %error.code(),
+                    story = error.chain(),
+                    "a public table cannot be described"
+                ),
+            }
+        }
+        found
+    }
+
     /// Looks at a statement over one view on the engine's threads, where statements are planned: `look` gets the
     /// view as a table and a session for it.
     ///
@@ -131,11 +163,14 @@ impl Engine {
         self: &Arc<Self>,
         terms: &Terms,
         view: View,
+        statement: &Statement,
         look: impl FnOnce(&Table, &SessionState) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (engine, state) = (Arc::clone(self), self.session(terms));
+        let statement = statement.clone();
         self.in_time(async move {
-            let tables = catalogue::tables(&engine.pipeline, std::slice::from_ref(&view));
+            let mut tables = catalogue::tables(&engine.pipeline, std::slice::from_ref(&view));
+            engine.publics.fill(&mut tables, &statement)?;
             let none = || Error::new(Code::Internal, "a view that is no table");
             look(tables.first().ok_or_else(none)?, &state)
         })
@@ -169,6 +204,7 @@ impl Engine {
         for named in &view.plan.policy().views {
             match self.columns_of(&named.name, view, terms).await {
                 Ok(schema) => found.push(Described {
+                    within: None,
                     name: named.name.clone(),
                     description: named.description.clone(),
                     schema,
@@ -207,7 +243,8 @@ impl Engine {
         described: &[Described],
     ) -> Result<Query> {
         let mut state = self.session(terms);
-        let tables = catalogue::tables(&self.pipeline, &views);
+        let mut tables = catalogue::tables(&self.pipeline, &views);
+        self.publics.fill(&mut tables, statement)?;
         let logical = logical::plan(statement, terms, &tables, described, &state)?;
         let asks_the_time = asks_the_time(statement.sql()) || logical.views_ask_the_time;
         let work = if logical.open {

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::logical::{self, Catalogue};
+use super::public::no_public;
 use super::statement::{self, SCHEMA, few_enough, quoted};
 use super::{Statement, engine, functions, hint, names};
 use crate::diagnostic::did_you_mean;
@@ -184,6 +185,14 @@ pub(super) fn parsed(policy: &Policy, at: usize) -> Result<Statement> {
         return refused(
             "a view reads the dataset and the views before it, and no `information_schema`",
         );
+    }
+    if let Some(public) = text.publics().first() {
+        if policy.dataset == public.0 && policy.public_table(&public.1).is_some() {
+            return refused(
+                "a view reads the dataset and the views before it, and no public tables",
+            );
+        }
+        return Err(no_public(public, [].into_iter()));
     }
     for table in text.tables() {
         if *table == policy.dataset || before().any(|view| view.name == *table) {

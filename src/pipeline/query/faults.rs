@@ -166,7 +166,7 @@ impl World {
         let policy = Arc::new(Policy { grants: vec![grant], ..policy.clone() });
         let plan = plan(&policy, SOMEBODY, raw, today)?;
         let provider = Arc::new(without_rows(&plan)?);
-        let tables = vec![Table { plan, provider }];
+        let tables = vec![Table { plan, provider, publics: Vec::new() }];
         let mut options = ConfigOptions::new();
         options.sql_parser.enable_ident_normalization = false;
         let state = engine::session(options, Arc::new(RuntimeEnv::default()));

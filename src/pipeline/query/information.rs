@@ -12,15 +12,23 @@ use super::statement::{CATALOGUE, INFORMATION_SCHEMA, SCHEMA};
 use crate::error::{Code, Context, Result};
 use crate::policy::plan::Plan;
 
-/// A view of a policy, as it is told of.
+/// A view or a public table of a policy, as it is told of.
 #[derive(Debug, Clone)]
 pub struct Described {
+    /// The dataset in whose schema it stands; none for a view, which stands beside datasets.
+    pub within: Option<String>,
     /// Its name.
     pub name: String,
     /// What it shows.
     pub description: String,
     /// Its columns.
     pub schema: SchemaRef,
+}
+
+impl Described {
+    fn schema_name(&self) -> &str {
+        self.within.as_deref().unwrap_or(SCHEMA)
+    }
 }
 
 /// The names of the tables.
@@ -40,7 +48,7 @@ pub(super) fn tables<'a>(
     Ok(vec![
         ("tables", described(&plans, views)?),
         ("columns", columns(&plans, views)?),
-        ("schemata", schemata()?),
+        ("schemata", schemata(views)?),
     ])
 }
 
@@ -50,8 +58,10 @@ fn described(plans: &[&Plan], views: &[Described]) -> Result<Arc<dyn TableProvid
     let datasets = plans
         .iter()
         .map(|plan| (SCHEMA, plan.dataset(), "BASE TABLE", words(&plan.policy().description)));
-    let views =
-        views.iter().map(|view| (SCHEMA, view.name.as_str(), "VIEW", words(&view.description)));
+    let views = views.iter().map(|view| {
+        let kind = if view.within.is_some() { "BASE TABLE" } else { "VIEW" };
+        (view.schema_name(), view.name.as_str(), kind, words(&view.description))
+    });
     let all: Vec<_> = datasets.chain(views).chain(own).collect();
     table(vec![
         texts("table_catalog", all.iter().map(|_| CATALOGUE)),
@@ -64,17 +74,17 @@ fn described(plans: &[&Plan], views: &[Described]) -> Result<Arc<dyn TableProvid
 
 fn columns(plans: &[&Plan], views: &[Described]) -> Result<Arc<dyn TableProvider>> {
     let mut rows = Vec::new();
-    let datasets = plans.iter().map(|plan| (plan.dataset(), plan.schema()));
-    let views = views.iter().map(|view| (view.name.as_str(), &view.schema));
-    for (name, schema) in datasets.chain(views) {
+    let datasets = plans.iter().map(|plan| (SCHEMA, plan.dataset(), plan.schema()));
+    let views = views.iter().map(|view| (view.schema_name(), view.name.as_str(), &view.schema));
+    for (within, name, schema) in datasets.chain(views) {
         for (at, field) in (1_i32..).zip(schema.fields()) {
-            rows.push((name, at, field));
+            rows.push((name, at, field, within));
         }
     }
     let protection = |field: &Field| field.metadata().get("veilflight.protection").cloned();
     table(vec![
         texts("table_catalog", rows.iter().map(|_| CATALOGUE)),
-        texts("table_schema", rows.iter().map(|_| SCHEMA)),
+        texts("table_schema", rows.iter().map(|row| row.3)),
         texts("table_name", rows.iter().map(|row| row.0)),
         texts("column_name", rows.iter().map(|row| row.2.name().as_str())),
         (
@@ -88,11 +98,16 @@ fn columns(plans: &[&Plan], views: &[Described]) -> Result<Arc<dyn TableProvider
     ])
 }
 
-fn schemata() -> Result<Arc<dyn TableProvider>> {
-    let names = [SCHEMA, INFORMATION_SCHEMA];
+fn schemata(described: &[Described]) -> Result<Arc<dyn TableProvider>> {
+    let mut names = vec![SCHEMA, INFORMATION_SCHEMA];
+    for name in described.iter().filter_map(|table| table.within.as_deref()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     table(vec![
         texts("catalog_name", names.iter().map(|_| CATALOGUE)),
-        texts("schema_name", names),
+        texts("schema_name", names.iter()),
         maybe_texts("schema_owner", names.iter().map(|_| None::<&str>)),
     ])
 }

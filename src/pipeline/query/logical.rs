@@ -23,8 +23,11 @@ use datafusion::sql::sqlparser::ast;
 use super::expand::{self, Views};
 use super::functions::Functions;
 use super::information::Described;
+use super::public::Public;
 use super::statement::{INFORMATION_SCHEMA, Statement, quoted};
-use super::{Terms, aggregates, asked, bounds, functions, hint, information, names, parameters};
+use super::{
+    Terms, aggregates, asked, bounds, functions, hint, information, names, parameters, public,
+};
 use crate::error::{Code, Error, Result};
 use crate::policy::plan::Plan;
 use crate::policy::{Access, Policy};
@@ -43,6 +46,15 @@ pub(in crate::pipeline) struct Table {
     /// Gives the policy's output, under the plan's names. With [`UNIT_COLUMN`] last where the plan gives
     /// aggregates only, noisy ones or not.
     pub(in crate::pipeline) provider: Arc<dyn TableProvider>,
+    /// The dataset's public tables that the statement names.
+    pub(in crate::pipeline) publics: Vec<Arc<Public>>,
+}
+
+impl Table {
+    /// The public table of this name, where the statement names it.
+    pub(in crate::pipeline) fn public(&self, name: &str) -> Option<&Arc<Public>> {
+        self.publics.iter().find(|public| public.name == name)
+    }
 }
 
 /// A planned statement.
@@ -207,6 +219,7 @@ fn options() -> ParserOptions {
 /// table functions, no variables and no file types.
 pub(super) struct Catalogue<'a> {
     tables: Vec<Shown<'a>>,
+    publics: Vec<ShownPublic<'a>>,
     information: Vec<(&'static str, Arc<dyn TableSource>)>,
     functions: &'static Functions,
     state: &'a SessionState,
@@ -218,6 +231,13 @@ struct Shown<'a> {
     source: Arc<dyn TableSource>,
     /// What stands in the source's place once units are counted; the source itself elsewhere.
     counted: Arc<dyn TableSource>,
+}
+
+/// A public table as statements see it.
+struct ShownPublic<'a> {
+    dataset: &'a str,
+    name: &'a str,
+    source: Arc<dyn TableSource>,
 }
 
 impl<'a> Catalogue<'a> {
@@ -249,6 +269,18 @@ impl<'a> Catalogue<'a> {
             };
             shown.push(Shown { table, source, counted });
         }
+        let mut publics = Vec::new();
+        for named in statement.publics() {
+            let (schema, name) = named;
+            let of = tables.iter().find(|table| table.plan.dataset() == schema);
+            let found = of.and_then(|table| table.public(name).map(|public| (table, public)));
+            let Some((table, public)) = found else {
+                let policies = tables.iter().map(|table| table.plan.policy().as_ref());
+                return Err(public::no_public(named, policies));
+            };
+            let source = provider_as_source(public.provider()?);
+            publics.push(ShownPublic { dataset: table.plan.dataset(), name: &public.name, source });
+        }
         let plans = || tables.iter().map(|table| &table.plan);
         let information = if statement.reads_information_schema() {
             information::tables(plans(), described)?
@@ -259,10 +291,11 @@ impl<'a> Catalogue<'a> {
             .into_iter()
             .map(|(name, provider)| (name, provider_as_source(provider)))
             .collect();
-        Ok(Self { tables: shown, information, functions: functions::allowed(), state })
+        Ok(Self { tables: shown, publics, information, functions: functions::allowed(), state })
     }
 
-    /// The one table of a statement that is answered with noise: its columns as statements see them.
+    /// The one dataset of a statement that is answered with noise, its columns as statements see them, and the
+    /// public tables that it names.
     pub(super) fn noisy(table: &'a Table, seen: SchemaRef, state: &'a SessionState) -> Self {
         let shown = Shown {
             table,
@@ -270,7 +303,13 @@ impl<'a> Catalogue<'a> {
             counted: provider_as_source(Arc::clone(&table.provider)),
         };
         let functions = functions::allowed();
-        Self { tables: vec![shown], information: Vec::new(), functions, state }
+        let publics = table.publics.iter().map(|public| ShownPublic {
+            dataset: table.plan.dataset(),
+            name: &public.name,
+            source: Arc::new(Named(public.schema())),
+        });
+        let publics = publics.collect();
+        Self { tables: vec![shown], publics, information: Vec::new(), functions, state }
     }
 
     /// The tables that the statement names, by name and schema.
@@ -284,7 +323,8 @@ impl<'a> Catalogue<'a> {
             Some((name.as_str(), schema))
         });
         let information = self.information.iter().map(|(name, source)| (*name, source.schema()));
-        named.chain(information).collect()
+        let publics = self.publics.iter().map(|public| (public.name, public.source.schema()));
+        named.chain(publics).chain(information).collect()
     }
 
     /// The columns of a dataset.
@@ -322,6 +362,7 @@ impl<'a> Catalogue<'a> {
             std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(source))
         };
         self.tables.iter().any(|shown| same(&shown.source) || same(&shown.counted))
+            || self.publics.iter().any(|public| same(&public.source))
             || self.information.iter().any(|(_, known)| same(known))
     }
 }
@@ -353,7 +394,11 @@ impl ContextProvider for Catalogue<'_> {
             (Some(INFORMATION_SCHEMA), table) => {
                 self.information.iter().find(|(name, _)| *name == table).map(|(_, source)| source)
             }
-            (Some(_), _) => None,
+            (Some(schema), table) => self
+                .publics
+                .iter()
+                .find(|public| public.dataset == schema && public.name == table)
+                .map(|public| &public.source),
         };
         found.cloned().ok_or_else(|| DataFusionError::Plan("no such table".to_owned()))
     }

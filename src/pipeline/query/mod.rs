@@ -22,8 +22,10 @@ mod faults;
 mod functions;
 mod gathered;
 mod groups;
+mod guard;
 mod hint;
 mod information;
+mod joined;
 mod logical;
 mod memory;
 mod names;
@@ -31,6 +33,7 @@ mod parameters;
 mod patterns;
 mod planned;
 mod prune;
+mod public;
 mod run;
 pub(in crate::pipeline) mod spill;
 mod statement;
@@ -46,13 +49,17 @@ pub use information::Described;
 #[cfg(test)]
 pub(in crate::pipeline) use memory::Memory;
 pub use planned::Query;
+pub use public::check_public;
 pub(in crate::pipeline) use run::{inward, streams};
 pub use statement::Statement;
 
 pub(in crate::pipeline) use aggregates::{bare, widens};
 pub(in crate::pipeline) use asked::{hear, refused};
+pub(in crate::pipeline) use guard::{guarded, is_literal};
 pub(in crate::pipeline) use hint::short;
+pub(in crate::pipeline) use joined::{Joined, Lookup, joined_name, public_name};
 pub(in crate::pipeline) use logical::{Table, UNIT_COLUMN};
+pub(in crate::pipeline) use public::Public;
 #[cfg(test)]
 pub(in crate::pipeline) use testing::session as test_session;
 

@@ -40,13 +40,14 @@ pub(super) const PARAMETERS_MAX: usize = 1_000;
 /// A statement that was parsed and may be asked: one query, no more.
 ///
 /// INVARIANT: made by [`Statement::parse`] alone. What it holds is a query: it writes nothing, calls no
-/// table function, names no file and no table outside `veilflight.public` and
-/// `veilflight.information_schema`.
+/// table function, names no file and no table outside `veilflight`. What is in no schema of every server is
+/// the public table of a dataset, or nothing.
 #[derive(Debug, Clone)]
 pub struct Statement {
     sql: String,
     query: Arc<Query>,
     tables: Vec<String>,
+    publics: Vec<(String, String)>,
     information: bool,
     parameters: usize,
     operators: u64,
@@ -77,6 +78,7 @@ impl Statement {
             sql: sql.to_owned(),
             query: query.into(),
             tables: walk.tables,
+            publics: walk.publics,
             information: walk.information,
             parameters,
             operators,
@@ -91,6 +93,11 @@ impl Statement {
     /// The names of datasets and views, without the catalogue's and the schema's, each once.
     pub fn tables(&self) -> &[String] {
         &self.tables
+    }
+
+    /// What stands in schemas that have the names of datasets: the schema and the table, each pair once.
+    pub fn publics(&self) -> &[(String, String)] {
+        &self.publics
     }
 
     /// Whether `information_schema` is asked; then the views of all granted datasets are needed.

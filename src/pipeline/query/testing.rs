@@ -119,6 +119,28 @@ columns:
     table(&policy, &raw, columns, units)
 }
 
+/// A dataset of visits by their times, as aggregates: one is of no year that there is, and one that is null has
+/// such a number under it.
+pub(super) fn visits() -> Table {
+    let policy = "version: 1
+dataset: visits
+description: Visits
+source: {parquet: visits.parquet}
+unit: User
+columns:
+  User: drop
+  t: keep
+grants:
+  - {partner: cern, access: aggregates, group_min: 2}
+";
+    let kind = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let raw = raw(&[("User", DataType::Utf8), ("t", kind)]);
+    let times = vec![0, 1_000_000, 7_200_000_000, 7_300_000_000, i64::MAX, i64::MIN];
+    let there = arrow::buffer::NullBuffer::from(vec![true, true, true, true, false, true]);
+    let times = arrow::array::TimestampMicrosecondArray::new(times.into(), Some(there));
+    table(policy, &raw, vec![Arc::new(times)], (0..6).map(Some).collect())
+}
+
 /// A dataset of sites with a unit of its own, for rows.
 pub(super) fn sites() -> Table {
     let policy = "version: 1
@@ -169,7 +191,7 @@ fn table(policy: &str, raw: &Schema, mut columns: Vec<ArrayRef>, units: Vec<Opti
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
     let provider = Arc::new(MemTable::try_new(schema, vec![vec![batch]]).unwrap());
-    Table { plan, provider }
+    Table { plan, provider, publics: Vec::new() }
 }
 
 /// A session as the engine has them.

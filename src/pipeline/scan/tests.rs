@@ -38,6 +38,7 @@ fn policy(folder: &Path, source: Source, columns: &[&str]) -> Policy {
         release: None,
         views: Vec::new(),
         privacy: None,
+        public_tables: Vec::new(),
         public_numbers: None,
         key_files: Vec::new(),
         grants: vec![Grant {

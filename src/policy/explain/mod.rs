@@ -290,6 +290,7 @@ fn general(policy: &Policy, noisy: bool) -> Vec<String> {
     }
     sentences.extend(super::release::sentences(policy));
     sentences.extend(super::privacy::sentences(policy));
+    sentences.extend(super::public::sentence(policy));
     sentences
 }
 

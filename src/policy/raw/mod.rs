@@ -10,6 +10,7 @@ use crate::diagnostic::{Span, did_you_mean};
 
 mod dp;
 mod grants;
+mod public;
 mod quasi;
 mod release;
 mod source;
@@ -21,6 +22,7 @@ pub(super) use dp::{
     VALUES_KEYS,
 };
 pub(super) use grants::{ACCESSES, AGGREGATES_KEYS, GRANT_KEYS, LIMITED_KEYS, RawAccess, RawGrant};
+pub(super) use public::{PUBLIC_KEYS, PUBLIC_MAX, RawPublic};
 pub(super) use quasi::{RawQuasi, TIME_UNITS};
 pub(super) use release::{
     AGGREGATES, DISTANCES, ESTIMATORS, L_KINDS, OBJECTIVES, RawMethod, RawRelease,
@@ -30,6 +32,7 @@ pub(super) use views::{RawView, VIEWS_MAX};
 
 use dp::{numbers, privacy};
 use grants::grant;
+use public::public_tables;
 use release::release;
 use source::source;
 use views::views;
@@ -49,6 +52,7 @@ pub(super) const KEYS: &[&str] = &[
     "release",
     "views",
     "privacy",
+    "public_tables",
     "public_numbers",
     "grants",
 ];
@@ -88,6 +92,8 @@ pub(super) struct RawPolicy {
     pub(super) views: Vec<RawView>,
     /// What holds for all partners together.
     pub(super) privacy: Option<RawPrivacy>,
+    /// The public tables.
+    pub(super) public_tables: Vec<RawPublic>,
     /// What anybody may know of the dataset's size.
     pub(super) numbers: Option<RawNumbers>,
     /// Where the word `grants` stands.
@@ -140,6 +146,9 @@ pub(super) fn read(problems: &mut Problems, root: &Node) -> Option<RawPolicy> {
     if let Some(node) = fields.maybe("views") {
         raw.views = views(problems, node);
     }
+    if let Some(node) = fields.maybe("public_tables") {
+        raw.public_tables = public_tables(problems, node);
+    }
     if let Some(entry) = fields.entry("grants") {
         raw.grants_span = Some(entry.key_span);
         for node in read::list(problems, &entry.value, "`grants`").unwrap_or_default() {
@@ -172,6 +181,11 @@ fn dataset_name(
     of: &str,
 ) -> Option<Spanned<String>> {
     let name = read::text(problems, node, key)?;
+    table_name(problems, name, of)
+}
+
+/// The same of a name that was read.
+fn table_name(problems: &mut Problems, name: Spanned<String>, of: &str) -> Option<Spanned<String>> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     if !name.value.is_empty() && name.value.len() <= 128 && name.value.chars().all(good) {
         return Some(name);

@@ -36,23 +36,23 @@ impl Lane {
         let named =
             |view: &View| statement.tables().iter().any(|word| means(word, view.plan.policy()));
         let noisy = |view: &&View| matches!(view.plan.access(), Access::Dp(_)) && named(view);
-        let Some(first) = views.iter().find(noisy) else {
+        let Some(first) = views.iter().position(|view| noisy(&view)) else {
             let query = flights.engine.plan(statement, &terms(asked), views).await?;
             return Ok(Self::Plain(query));
         };
         if statement.reads_information_schema()
             || views.iter().filter(|view| named(view)).count() > 1
         {
-            let name = first.plan.dataset();
-            let hint =
-                format!("`{name}` is granted with noise and is asked alone, beside no other table");
+            let name = views.get(first).map_or("", |view| view.plan.dataset());
+            let hint = format!(
+                "`{name}` is granted with noise and is asked alone or with its own public tables"
+            );
             return Err(
                 Error::new(Code::NoisyOnly, "noise beside other tables").hinting(Hint::new(&hint))
             );
         }
-        views.truncate(1);
-        let none = || Error::new(Code::Internal, "a statement without its view");
-        let view = views.pop().ok_or_else(none)?;
+        // Others are of datasets of which only a public table is named: the curator says that there is none.
+        let view = views.swap_remove(first);
         let inquiry =
             flights.curator.describe(statement, &terms(asked), view, asked.epsilon).await?;
         Ok(Self::Noisy(inquiry))

@@ -4,6 +4,8 @@
 //! Tables leave through `seal::metadata`, always in the default format: drivers read them themselves, and
 //! look for plain texts whatever the session chose for its statements.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow_flight::error::FlightError;
@@ -29,7 +31,7 @@ mod described;
 mod fixed;
 mod pattern;
 
-use described::{described, remarked, told_of};
+use described::{described, remarked, told_of, told_of_public};
 use fixed::{foreign_keys, primary_keys, system_tables};
 use pattern::like;
 
@@ -121,7 +123,12 @@ pub async fn table(flights: &Flights, partner: &str, asked: &Metadata) -> Result
             builder.append(CATALOG);
             builder.build().context(Code::Internal, unbuilt)
         }
-        Metadata::DbSchemas(command) => schemas(command).context(Code::Internal, unbuilt),
+        Metadata::DbSchemas(command) => {
+            let granted = flights.all_granted(partner);
+            let public = granted.iter().filter(|policy| !policy.public_tables.is_empty());
+            let datasets: Vec<&str> = public.map(|policy| policy.dataset.as_str()).collect();
+            schemas(command, &datasets).context(Code::Internal, unbuilt)
+        }
         Metadata::Tables(command) => tables(flights, partner, command).await,
         Metadata::TableTypes => {
             let mut builder = CommandGetTableTypes {}.into_builder();
@@ -149,13 +156,14 @@ fn tables_builder(include_schema: bool) -> GetTablesBuilder {
     GetTablesBuilder::new(None::<String>, None::<String>, None::<String>, none, include_schema)
 }
 
-fn schemas(command: &CommandGetDbSchemas) -> Result<RecordBatch, FlightError> {
+/// The schemas: those of every server, and of each dataset with public tables its own.
+fn schemas(command: &CommandGetDbSchemas, datasets: &[&str]) -> Result<RecordBatch, FlightError> {
     let mut builder = schemas_builder();
-    for name in [INFORMATION_SCHEMA, SCHEMA] {
+    for name in [INFORMATION_SCHEMA, SCHEMA].iter().chain(datasets) {
         if is_ours(command.catalog.as_deref())
             && fits(command.db_schema_filter_pattern.as_deref(), name)
         {
-            builder.append(CATALOG, name);
+            builder.append(CATALOG, *name);
         }
     }
     builder.build()
@@ -222,6 +230,24 @@ async fn tables(
                 let told = told_of(&plan, &view.description, Some(plan.dataset()));
                 listed.push((view.name, VIEW, columns.with_metadata(told)));
             }
+        }
+    }
+    for policy in flights.all_granted(partner) {
+        let any = policy.public_tables.iter().any(|table| named(&table.name));
+        if !any || !wanted(&policy.dataset, TABLE) {
+            continue;
+        }
+        let (engine, of) = (Arc::clone(&flights.engine), Arc::clone(&policy));
+        let look = tokio::task::spawn_blocking(move || engine.public_tables(&of));
+        for public in look.await.context(Code::Internal, unbuilt)? {
+            if !named(&public.name) {
+                continue;
+            }
+            let columns = described(&policy.dataset, &public.name, &public.schema);
+            let columns = columns.with_metadata(told_of_public(&public.description));
+            builder
+                .append(CATALOG, &policy.dataset, &public.name, TABLE, &columns)
+                .context(Code::Internal, unbuilt)?;
         }
     }
     listed.sort_by(|(one, ..), (other, ..)| one.cmp(other));
@@ -379,7 +405,7 @@ mod tests {
                 catalog: catalog.map(str::to_owned),
                 db_schema_filter_pattern: pattern.map(str::to_owned),
             };
-            schemas(&command).unwrap().num_rows()
+            schemas(&command, &[]).unwrap().num_rows()
         };
         assert_eq!(found(None, None), 2);
         assert_eq!(found(Some("veilflight"), Some("%")), 2);

@@ -65,7 +65,7 @@ pub(in crate::wire) async fn plan(
         let (plan, snapshot) = match planned {
             Ok(planned) => planned,
             // What is out of order is not described with the others; named in a statement, it says why.
-            Err(error) if !statement.tables().iter().any(|word| means(word, policy)) => {
+            Err(error) if !names(&statement, policy) => {
                 tracing::error!(
                     dataset = policy.dataset,
                     code = %error.code(),
@@ -261,9 +261,19 @@ pub(crate) fn named(statement: &Statement, granted: Vec<Arc<Policy>>) -> Result<
     for word in statement.tables() {
         found.push(find(word, &granted)?);
     }
+    // A dataset that is not granted has no schema that is told of: planning says that there is no such table.
+    let publics =
+        |policy: &&Arc<Policy>| statement.publics().iter().any(|(of, _)| *of == policy.dataset);
+    found.extend(granted.iter().filter(publics).cloned());
     found.sort_by(|a: &Arc<Policy>, b| a.dataset.cmp(&b.dataset));
     found.dedup_by(|a, b| a.dataset == b.dataset);
     Ok(found)
+}
+
+/// Whether a statement names something of a policy.
+fn names(statement: &Statement, policy: &Policy) -> bool {
+    statement.tables().iter().any(|word| means(word, policy))
+        || statement.publics().iter().any(|(of, _)| *of == policy.dataset)
 }
 
 /// The policy that a partner's word means, but for capitals: names of datasets and views have none.

@@ -1,21 +1,32 @@
 //! What stands below the one aggregation of a statement, written out: conditions and columns as expressions
-//! over the dataset's own columns, whatever names and steps the statement gave them. Decides nothing about
-//! what may be asked but the shape.
+//! over the dataset's own columns, and those of public tables beside them, whatever names and steps the
+//! statement gave them. Decides nothing about what may be asked but the shape.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
+use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef, DataFusionError, TableReference};
+use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, TableSource};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
+use super::joins::{self, WithPublic};
 use crate::error::{Code, Error, Result};
-use crate::pipeline::query::{UNIT_COLUMN, refused};
+use crate::pipeline::query::{Joined, Lookup, Public, Table, UNIT_COLUMN, refused};
+use crate::policy::privacy::{Bounds, DpGrant};
 
 /// The rows that an aggregation is of.
 pub(super) struct Below {
+    /// The public tables that the dataset is joined with, in an order of their own.
+    pub(super) joins: Vec<Arc<Lookup>>,
+    /// The bounds of columns: those of the grant, and those of public tables.
+    pub(super) bounds: BTreeMap<String, Bounds>,
+    dataset: Arc<dyn TableProvider>,
     /// The scan of the dataset, with its column of units.
     pub(super) scan: LogicalPlan,
     /// What the aggregation calls its columns.
@@ -28,11 +39,20 @@ pub(super) struct Below {
     simplifier: ExprSimplifier,
 }
 
-/// The columns of a step, and the conditions so far.
-struct Step {
-    name: TableReference,
-    columns: Vec<Expr>,
-    conditions: Vec<Expr>,
+/// The columns of a step, and the conditions and joins so far.
+pub(super) struct Step {
+    pub(super) name: TableReference,
+    pub(super) columns: Vec<Expr>,
+    pub(super) conditions: Vec<Expr>,
+    pub(super) joins: Vec<WithPublic>,
+}
+
+/// What stands at one side of a join.
+pub(super) enum Side {
+    /// Rows of the dataset.
+    Rows(Step),
+    /// A public table as it is.
+    Public(Arc<Public>),
 }
 
 impl Below {
@@ -42,19 +62,28 @@ impl Below {
     /// [`Code::NoisyOnly`] where it is more than rows of one dataset, chosen one by one.
     pub(super) fn of(
         aggregate: &Aggregate,
-        source: &Arc<dyn TableSource>,
+        table: &Table,
+        grant: &DpGrant,
         state: &SessionState,
     ) -> Result<Self> {
-        let Step { name, columns, conditions } = walk(&aggregate.input)?;
-        let scan = LogicalPlanBuilder::scan(name.clone(), Arc::clone(source), None)
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(broken)?;
+        let Side::Rows(step) = walk(&aggregate.input, table, &grant.unit)? else {
+            return Err(refused(ALONE));
+        };
+        let Step { name, columns, conditions, joins } = step;
+        let joins = WithPublic::ready(joins)?;
+        let mut bounds = grant.bounds.clone();
+        bounds.extend(joins::bounds(&joins));
+        let dataset = Arc::clone(&table.provider);
+        let scan = scan(&name, &dataset, &joins, Vec::new())?;
         let context = SimplifyContext::builder()
             .with_schema(Arc::clone(scan.schema()))
             .with_config_options(Arc::clone(state.config_options()))
             .with_query_execution_start_time(state.execution_props().query_execution_start_time)
             .build();
         Ok(Self {
+            joins,
+            bounds,
+            dataset,
             scan,
             input: Arc::clone(aggregate.input.schema()),
             columns,
@@ -86,45 +115,94 @@ impl Below {
         self.scan.schema()
     }
 
+    /// The scan with `more` columns: of which join, how each is called, a value for each row of its table.
+    pub(super) fn scan_with(&self, more: Vec<(usize, String, ArrayRef)>) -> Result<LogicalPlan> {
+        match more.is_empty() {
+            true => Ok(self.scan.clone()),
+            false => scan(&self.name, &self.dataset, &self.joins, more),
+        }
+    }
+
+    /// A column of the scan.
+    pub(super) fn column(&self, name: &str) -> Expr {
+        Expr::Column(Column::new(Some(self.name.clone()), name))
+    }
+
     /// The column of units.
     pub(super) fn unit(&self) -> Expr {
-        Expr::Column(Column::new(Some(self.name.clone()), UNIT_COLUMN))
+        self.column(UNIT_COLUMN)
     }
 }
 
-fn walk(plan: &LogicalPlan) -> Result<Step> {
-    match plan {
+/// The scan of the dataset, with public tables beside it where there are any.
+fn scan(
+    name: &TableReference,
+    dataset: &Arc<dyn TableProvider>,
+    joins: &[Arc<Lookup>],
+    more: Vec<(usize, String, ArrayRef)>,
+) -> Result<LogicalPlan> {
+    let provider: Arc<dyn TableProvider> = match joins.is_empty() {
+        true => Arc::clone(dataset),
+        false => Arc::new(Joined::new(Arc::clone(dataset), joins.to_vec(), more)),
+    };
+    LogicalPlanBuilder::scan(name.clone(), provider_as_source(provider), None)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(broken)
+}
+
+fn rows(side: Side) -> Result<Step> {
+    match side {
+        Side::Rows(step) => Ok(step),
+        Side::Public(_) => Err(refused(ALONE)),
+    }
+}
+
+fn walk(plan: &LogicalPlan, table: &Table, unit: &str) -> Result<Side> {
+    let walk = |plan: &LogicalPlan| walk(plan, table, unit);
+    let step = match plan {
         LogicalPlan::TableScan(scan) => {
             if scan.projection.is_some() || !scan.filters.is_empty() || scan.fetch.is_some() {
                 return Err(Error::new(Code::Internal, "a scan was changed before its time"));
             }
             let name = scan.table_name.clone();
+            // The dataset's own name has no schema in a plan.
+            if name.schema().is_some() {
+                let public = table.public(name.table()).cloned();
+                let none = || Error::new(Code::Internal, "a scan of no table that is known");
+                return public.map(Side::Public).ok_or_else(none);
+            }
             let column = |name: &TableReference, field: &str| {
                 Expr::Column(Column::new(Some(name.clone()), field))
             };
             let fields = scan.projected_schema.fields().iter();
             let columns = fields.map(|field| column(&name, field.name())).collect();
-            Ok(Step { name, columns, conditions: Vec::new() })
+            Step { name, columns, conditions: Vec::new(), joins: Vec::new() }
         }
-        LogicalPlan::SubqueryAlias(alias) => walk(&alias.input),
+        LogicalPlan::SubqueryAlias(alias) => return walk(&alias.input),
+        LogicalPlan::Join(join) => {
+            let (left, right) = (walk(&join.left)?, walk(&join.right)?);
+            joins::joined(join, left, right, table, unit)?
+        }
         LogicalPlan::Filter(filter) => {
-            let mut step = walk(&filter.input)?;
+            let mut step = rows(walk(&filter.input)?)?;
             let predicate = written_out(&filter.predicate, filter.input.schema(), &step.columns)?;
             step.conditions.push(predicate);
-            Ok(step)
+            step
         }
         LogicalPlan::Projection(projection) => {
-            let mut step = walk(&projection.input)?;
+            let mut step = rows(walk(&projection.input)?)?;
             let out = |expr| written_out(expr, projection.input.schema(), &step.columns);
             step.columns = projection.expr.iter().map(out).collect::<Result<_>>()?;
-            Ok(step)
+            step
         }
-        other => Err(refused(shape(other))),
-    }
+        LogicalPlan::Values(_) => return Err(refused(joins::DATASETS)),
+        other => return Err(refused(shape(other))),
+    };
+    Ok(Side::Rows(step))
 }
 
 /// An expression whose columns are replaced by what they stand for, without names that are given in it.
-fn written_out(expr: &Expr, schema: &DFSchemaRef, columns: &[Expr]) -> Result<Expr> {
+pub(super) fn written_out(expr: &Expr, schema: &DFSchemaRef, columns: &[Expr]) -> Result<Expr> {
     row_by_row(expr)?;
     let mut lost = false;
     let replaced = expr.clone().transform_up(|part| {
@@ -181,8 +259,8 @@ pub(super) const SETS: &str =
     "GROUPING SETS, ROLLUP and CUBE are not answered with noise: ask one `GROUP BY` at a time";
 pub(super) const DISTINCT: &str =
     "write `GROUP BY` with `COUNT(*)` instead of `DISTINCT`: values that many have are counted";
-const JOIN: &str =
-    "joins are not answered with noise: a dataset is asked alone; join the answers yourself";
+const JOIN: &str = "answers with noise are not joined: join the dataset with its public tables below the one aggregation";
+const ALONE: &str = "a public table stands as it is beside the dataset, in `FROM dataset JOIN public_table ON ...`: conditions stand in `WHERE`; alone it is asked without the dataset";
 const UNION: &str = "set operations are not answered with noise: ask each side by itself";
 
 /// Why a node has no place below or above an aggregation.

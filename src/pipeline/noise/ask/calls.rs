@@ -178,7 +178,7 @@ impl Reader<'_> {
         let condition = match &argument {
             Expr::Literal(..) => None,
             _ if kind(&argument, schema).is_numeric()
-                && bounds(&argument, &self.grant.bounds, "count").is_ok() =>
+                && bounds(&argument, &self.below.bounds, "count").is_ok() =>
             {
                 return self.number("count", &argument, filter.as_ref()).map(Call::Count);
             }
@@ -222,7 +222,7 @@ impl Reader<'_> {
         }
         let text = text(&expr);
         let guarded = total(&expr, schema)?;
-        let bounds = bounds(&expr, &self.grant.bounds, what)?;
+        let bounds = bounds(&expr, &self.below.bounds, what)?;
         Ok(Number { text, expr: guarded, bounds })
     }
 

@@ -5,6 +5,8 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 
+use crate::pipeline::query::public_name;
+
 /// The functions whose first argument names a part of a time.
 const OF_PARTS: &[&str] = &["date_part", "date_trunc"];
 
@@ -16,7 +18,10 @@ const OF_PARTS: &[&str] = &["date_part", "date_trunc"];
 pub(super) fn text(expr: &Expr) -> String {
     match expr {
         Expr::Alias(alias) => text(&alias.expr),
-        Expr::Column(column) => format!("column {}", quoted(&column.name)),
+        Expr::Column(column) => match public_name(&column.name) {
+            Some((table, name)) => format!("column {} of {}", quoted(name), quoted(table)),
+            None => format!("column {}", quoted(&column.name)),
+        },
         Expr::Literal(value, _) => literal(value),
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => binary(left, *op, right),
         Expr::Between(_) | Expr::InList(_) => {

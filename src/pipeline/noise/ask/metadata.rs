@@ -14,6 +14,11 @@ const PROTECTION: &str = "veilflight.protection";
 /// What it says of noisy columns.
 const DP: &str = "dp";
 
+/// What columns of public tables tell.
+pub(super) fn public() -> HashMap<String, String> {
+    HashMap::from([(PROTECTION.to_owned(), "public".to_owned())])
+}
+
 /// What columns of one question tell.
 pub(super) struct Protection {
     general: HashMap<String, String>,

@@ -1,8 +1,9 @@
 //! From a statement to a question, and from a noisy answer to the statement's columns. Reads no row, spends
 //! nothing and adds no noise.
 //!
-//! A statement is split at its one aggregation. Below it (`below`, `total`, `functions`, `guard`) stand
-//! expressions that cannot fail, written out over the dataset's columns; its functions become measures
+//! A statement is split at its one aggregation. Below it (`below`, `total`, `functions`) stand
+//! expressions that cannot fail, written out over the columns of the dataset and of public tables that it is
+//! joined with (`joins`); its functions become measures
 //! (`calls`, `values`, `measures`); what identifies the question is in `canonical`. The answer is stored as it
 //! was measured (`stored`); columns are computed from it (`columns`), and the plan above runs over them (`upper`).
 
@@ -27,7 +28,7 @@ mod calls;
 mod canonical;
 mod columns;
 mod functions;
-mod guard;
+mod joins;
 mod known;
 mod measures;
 mod metadata;
@@ -41,7 +42,7 @@ use below::Below;
 use columns::HalfWidth;
 use measures::Formula;
 use metadata::Protection;
-use split::Split;
+use split::{Place, Split};
 use upper::{Filled, aggregation};
 
 /// A statement, split: what is measured for it, and what it makes of that.
@@ -61,8 +62,8 @@ pub(super) struct Asked {
     pub(super) ordered: bool,
     /// The statement's plan from its aggregation up.
     plan: LogicalPlan,
-    /// By key of the aggregation: the question's key.
-    keys: Vec<usize>,
+    /// By key of the aggregation: what it is of the question.
+    keys: Vec<Place>,
     /// By column of the aggregation behind the keys.
     formulas: Vec<Formula>,
     /// The columns of the aggregation, with metadata.
@@ -94,7 +95,7 @@ pub(super) fn question(
     let accounting = policy.privacy.map_or(Accounting::Pure, |privacy| privacy.accounting);
     let work = || {
         let aggregate = aggregation(&heard.plan)?;
-        let below = Below::of(aggregate, &heard.source, state)?;
+        let below = Below::of(aggregate, table, grant, state)?;
         let split = Split { table, grant, loss, accounting, below };
         split.asked(&heard.plan, &aggregate.group_expr, &aggregate.aggr_expr, &aggregate.schema)
     };
@@ -127,7 +128,8 @@ impl Asked {
         let mut columns = Vec::new();
         let mut widths = Vec::new();
         for place in &self.keys {
-            columns.push(Arc::clone(answer.keys.get(*place).ok_or_else(misfit)?));
+            let key = answer.keys.get(place.at).ok_or_else(misfit)?;
+            columns.push(place.column(key).ok_or_else(misfit)?);
             widths.push(None);
         }
         let kinds = self.fields.iter().skip(self.keys.len()).map(Field::data_type);

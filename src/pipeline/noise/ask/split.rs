@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, StringArray};
-use arrow::compute::CastOptions;
+use arrow::compute::{CastOptions, TakeOptions, take};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::DFSchemaRef;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -15,13 +15,14 @@ use super::alone::made_alone;
 use super::below::{Below, SETS, broken};
 use super::calls::Reader;
 use super::canonical::{quoted, sorted, text};
+use super::joins::{self, Combinations};
 use super::known::known;
 use super::measures::{Layout, told};
-use super::metadata::Protection;
+use super::metadata::{self as protection, Protection};
 use super::total::{is_plain, kind, total};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::noise::question::{Bounding, Key, Question};
-use crate::pipeline::query::{Table, refused, short};
+use crate::pipeline::query::{Table, joined_name, public_name, refused, short};
 use crate::policy::decimal::Decimal;
 use crate::policy::privacy::{Accounting, DpGrant, Loss};
 
@@ -47,6 +48,27 @@ struct Group {
     text: String,
     expr: Expr,
     public: Option<ArrayRef>,
+    /// A column that a join brings for it: of which join, how it is called, a value a row of its table.
+    more: Option<(usize, String, ArrayRef)>,
+}
+
+/// What a key of the aggregation is.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// The question's key.
+    pub(super) at: usize,
+    /// Where that numbers combinations of a public table's columns: the column's value of each.
+    values: Option<ArrayRef>,
+}
+
+impl Place {
+    /// The aggregation's column, by that of the question; none where it is not one of its numbers.
+    pub(super) fn column(&self, key: &ArrayRef) -> Option<ArrayRef> {
+        match &self.values {
+            None => Some(Arc::clone(key)),
+            Some(values) => take(values, key, Some(TakeOptions { check_bounds: true })).ok(),
+        }
+    }
 }
 
 impl Split<'_> {
@@ -73,8 +95,8 @@ impl Split<'_> {
                 each.push(key);
             }
         }
-        let groups = each.iter().map(|key| self.group(key)).collect::<Result<Vec<_>>>()?;
-        if groups.len() + calls.len() != schema.fields().len() {
+        let (groups, parts) = self.groups(&each)?;
+        if each.len() + calls.len() != schema.fields().len() {
             return Err(Error::new(
                 Code::Internal,
                 "an aggregation has other columns than it says",
@@ -92,16 +114,21 @@ impl Split<'_> {
         let mut order: Vec<&Group> = groups.iter().collect();
         order.sort_by(|one, other| one.text.cmp(&other.text));
         order.dedup_by(|one, other| one.text == other.text);
-        let place = |group: &Group| order.iter().position(|known| known.text == group.text);
-        let places: Option<Vec<usize>> = groups.iter().map(place).collect();
+        let place = |(text, values): (String, Option<ArrayRef>)| {
+            let at = order.iter().position(|known| known.text == text)?;
+            Some(Place { at, values })
+        };
+        let places: Option<Vec<Place>> = parts.into_iter().map(place).collect();
         let places = places.ok_or_else(|| Error::new(Code::Internal, "a key has no place"))?;
 
         let public = order.iter().all(|group| group.public.is_some());
         let layout = Layout::of(&calls, !public)?;
         let texts: Vec<String> = conditions.iter().map(text).collect();
         let told = |measure| told(measure, &layout.texts);
+        let joins: String =
+            below.joins.iter().map(|join| format!("\n{}", joins::told(join))).collect();
         let canonical = format!(
-            "dataset {}\nwhere {}\nkeys {}\nmeasures {}",
+            "dataset {}{joins}\nwhere {}\nkeys {}\nmeasures {}",
             quoted(self.table.plan.dataset()),
             sorted("and", texts),
             order.iter().map(|group| group.text.as_str()).collect::<Vec<_>>().join(" "),
@@ -138,14 +165,89 @@ impl Split<'_> {
         Ok(asked)
     }
 
-    /// A key of groups, and its public values where it has them.
-    fn group(&self, key: &Expr) -> Result<Group> {
-        if matches!(key, Expr::GroupingSet(_)) {
-            return Err(refused(SETS));
-        }
+    /// The keys of groups; and by key of the aggregation: the text of its group, and its values where that
+    /// numbers combinations.
+    #[expect(clippy::type_complexity, reason = "two lists")]
+    fn groups(&self, keys: &[&Expr]) -> Result<(Vec<Group>, Vec<(String, Option<ArrayRef>)>)> {
         let below = &self.below;
-        let schema = below.schema();
-        let expr = below.simple(below.written_out(key)?)?;
+        let mut simple = Vec::new();
+        for key in keys {
+            if matches!(key, Expr::GroupingSet(_)) {
+                return Err(refused(SETS));
+            }
+            simple.push(below.simple(below.written_out(key)?)?);
+        }
+        let public: Vec<_> = simple.iter().map(|key| self.public_column(key)).collect();
+        let mut groups = Vec::new();
+        let mut parts: Vec<Option<(String, Option<ArrayRef>)>> = vec![None; keys.len()];
+        for (at, join) in below.joins.iter().enumerate() {
+            let own = public.iter().flatten().filter(|(of, _)| *of == at);
+            let columns: BTreeSet<String> = own.map(|(_, column)| column.clone()).collect();
+            if columns.is_empty() {
+                continue;
+            }
+            let Some(Combinations { numbers, all, values }) = Combinations::of(join, &columns)?
+            else {
+                continue;
+            };
+            if all.is_empty() {
+                return Err(refused(&format!(
+                    "`{}` has no rows, so there are no groups by its columns",
+                    short(&join.public.name)
+                )));
+            }
+            let name = joined_name(&join.public.name, "\0group");
+            let named = columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(" ");
+            let text = format!("(public {} {named})", quoted(&join.public.name));
+            for (part, key) in parts.iter_mut().zip(&public) {
+                let column = key.as_ref().filter(|(of, _)| *of == at).map(|(_, column)| column);
+                let place = column.and_then(|column| columns.iter().position(|it| it == column));
+                let values = place.and_then(|place| values.get(place)).cloned();
+                if values.is_some() {
+                    *part = Some((text.clone(), values));
+                }
+            }
+            groups.push(Group {
+                text,
+                expr: below.column(&name),
+                public: Some(all),
+                more: Some((at, name, numbers)),
+            });
+        }
+        for (part, expr) in parts.iter_mut().zip(simple) {
+            if part.is_none() {
+                let group = self.group(expr)?;
+                *part = Some((group.text.clone(), None));
+                groups.push(group);
+            }
+        }
+        Ok((groups, parts.into_iter().flatten().collect()))
+    }
+
+    /// The public table's column that a key is: its own, or one that is equal to it in every row.
+    fn public_column(&self, key: &Expr) -> Option<(usize, String)> {
+        let Expr::Column(column) = key else { return None };
+        let joins = || self.below.joins.iter().enumerate();
+        if let Some((table, name)) = public_name(&column.name) {
+            let (at, _) = joins().find(|(_, join)| join.public.name == table)?;
+            return Some((at, name.to_owned()));
+        }
+        if self.grant.keys.contains_key(&column.name) {
+            return None;
+        }
+        let own = kind(key, self.below.schema());
+        joins().filter(|(_, join)| !join.keeps).find_map(|(at, join)| {
+            let equal = |(name, _, _): &&(String, String, DataType)| *name == column.name;
+            let (_, public, _) = join.keys.iter().find(equal)?;
+            let schema = join.public.schema();
+            let theirs = schema.field_with_name(public).ok()?.data_type();
+            (*theirs == own).then(|| (at, public.clone()))
+        })
+    }
+
+    /// A key of groups, and its public values where it has them.
+    fn group(&self, expr: Expr) -> Result<Group> {
+        let schema = self.below.schema();
         let text = text(&expr);
         let guarded = total(&expr, schema)?;
         let kind = kind(&expr, schema);
@@ -178,14 +280,15 @@ impl Split<'_> {
                     .join(", ")
             )));
         }
-        Ok(Group { text, expr: guarded, public })
+        Ok(Group { text, expr: guarded, public, more: None })
     }
 
     /// The plan that gives unit, keys and values of the rows that are asked of.
     fn rows(&self, conditions: &[Expr], keys: &[&Group], layout: &Layout) -> Result<LogicalPlan> {
         let below = &self.below;
         let schema = below.schema();
-        let mut plan = LogicalPlanBuilder::from(below.scan.clone());
+        let more = keys.iter().filter_map(|key| key.more.clone()).collect();
+        let mut plan = LogicalPlanBuilder::from(below.scan_with(more)?);
         let total = |condition| total(condition, schema);
         let conditions = conditions.iter().map(total).collect::<Result<Vec<_>>>()?;
         if let Some(condition) = conditions.into_iter().reduce(Expr::and) {
@@ -250,6 +353,9 @@ impl Split<'_> {
             })
         })
         .map_err(broken)?;
+        // PRIVACY: what rows are joined by is read as well, though no expression names it.
+        let keys = self.below.joins.iter().flat_map(|join| &join.keys);
+        names.extend(keys.map(|(own, ..)| own.clone()));
         let columns = self.table.plan.columns().iter().map(|column| &column.name);
         Ok(columns.filter(|name| names.contains(*name)).cloned().collect())
     }
@@ -259,7 +365,7 @@ impl Split<'_> {
         &self,
         schema: &DFSchemaRef,
         keys: &[&Group],
-        places: &[usize],
+        places: &[Place],
         layout: &Layout,
         protection: &Protection,
     ) -> Vec<Field> {
@@ -270,7 +376,10 @@ impl Split<'_> {
             }
             _ => None,
         };
-        let keys = places.iter().map(|at| keys.get(*at).and_then(|group| own(&group.expr)));
+        let keys = places.iter().map(|place| match &place.values {
+            Some(_) => Some(protection::public()),
+            None => keys.get(place.at).and_then(|group| own(&group.expr)),
+        });
         let keys = keys.map(|own| own.unwrap_or_else(|| protection.general()));
         let aggregates = layout.formulas.iter().map(|formula| protection.of(formula));
         let metadata = keys.chain(aggregates);

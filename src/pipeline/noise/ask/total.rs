@@ -7,10 +7,12 @@ use datafusion::common::DFSchema;
 use datafusion::logical_expr::expr::{Case, InList, ScalarFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, Operator, Volatility};
 
+use super::below::broken;
 use super::functions;
-use super::guard::guarded;
+use super::joins::shown;
 use crate::error::Result;
-use crate::pipeline::query::{UNIT_COLUMN, refused, short, widens};
+pub(super) use crate::pipeline::query::is_literal;
+use crate::pipeline::query::{UNIT_COLUMN, guarded, refused, widens};
 
 /// Checks an expression over the dataset's columns, and gives it with the guards that it needs: times that no
 /// calendar has are null before anything is computed of them.
@@ -19,7 +21,11 @@ use crate::pipeline::query::{UNIT_COLUMN, refused, short, widens};
 /// [`Code::NoisyOnly`](crate::error::Code::NoisyOnly), with what to write instead.
 pub(super) fn total(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
     check(expr, schema)?;
-    guarded(expr.clone(), schema)
+    guarded(expr.clone(), schema).map_err(broken)?.ok_or_else(|| {
+        refused(
+            "times and roots are computed of one another too often: write fewer of them in one expression",
+        )
+    })
 }
 
 /// The type of an expression that was checked; null where there is none.
@@ -42,7 +48,7 @@ fn check(expr: &Expr, schema: &DFSchema) -> Result<()> {
             }
             let text = format!(
                 "`{}` holds lists or structures: these are not asked with noise",
-                short(&column.name)
+                shown(&column.name)
             );
             Err(refused(&text))
         }
@@ -114,7 +120,7 @@ fn check(expr: &Expr, schema: &DFSchema) -> Result<()> {
 
 /// A column that is the unit's and does not leave, or none that is there.
 fn not_told(name: &str) -> crate::error::Error {
-    let name = short(name);
+    let name = shown(name);
     let text = format!(
         "`{name}` is the unit and does not leave: it is counted by `COUNT(DISTINCT \"{name}\")`, and nothing else"
     );
@@ -165,16 +171,6 @@ fn function(call: &ScalarFunction, schema: &DFSchema) -> Result<()> {
         return Err(refused("what changes with time or chance is not answered with noise"));
     }
     functions::check(call, schema)
-}
-
-/// Whether a value that the statement itself writes.
-pub(super) fn is_literal(expr: &Expr) -> bool {
-    match expr {
-        Expr::Alias(alias) => is_literal(&alias.expr),
-        Expr::Cast(cast) => is_literal(&cast.expr),
-        Expr::Literal(..) | Expr::Placeholder(_) => true,
-        _ => false,
-    }
 }
 
 fn pattern(expr: &Expr) -> Result<()> {

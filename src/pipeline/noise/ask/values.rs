@@ -7,6 +7,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
+use super::joins::shown;
 use crate::error::Result;
 use crate::pipeline::query::{refused, short};
 use crate::policy::privacy::Bounds;
@@ -59,7 +60,7 @@ enum Cause {
 
 fn unbounded(what: &str, cause: &Cause, of: &BTreeMap<String, Bounds>) -> crate::error::Error {
     let mut names: Vec<String> =
-        of.keys().take(6).map(|name| format!("`{}`", short(name))).collect();
+        of.keys().take(6).map(|name| format!("`{}`", shown(name))).collect();
     if of.len() > names.len() {
         names.push("...".to_owned());
     }
@@ -71,7 +72,7 @@ fn unbounded(what: &str, cause: &Cause, of: &BTreeMap<String, Bounds>) -> crate:
     match cause {
         Cause::Column(name) => refused(&format!(
             "`{what}` needs bounds of `{}`, which the grant does not have ({bounded}): ask the custodian for `bounds: {{...}}`",
-            short(name)
+            shown(name)
         )),
         Cause::Shape => refused(&format!(
             "`{what}` is of columns with bounds ({bounded}), of CASE, LEAST, GREATEST, COALESCE, +, -, * of them, and / by a number"

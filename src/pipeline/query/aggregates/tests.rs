@@ -9,7 +9,7 @@ use arrow_ipc::writer::StreamWriter;
 use bytes::Bytes;
 
 use super::super::logical::Table;
-use super::super::testing::{answer, answer_with, jobs, planned, refusal, sites, sorted};
+use super::super::testing::{answer, answer_with, jobs, planned, refusal, sites, sorted, visits};
 use super::*;
 
 fn tables() -> Vec<Table> {
@@ -306,6 +306,24 @@ fn conditions_on_groups_are_comparisons() {
         "SELECT dept, (SELECT 1) FROM jobs GROUP BY dept",
         "SELECT dept FROM jobs GROUP BY dept HAVING max(wait_s) > 0",
     ]);
+}
+
+// PRIVACY: whether a statement fails must not tell that a row is there.
+#[tokio::test]
+async fn parts_of_times_fail_on_no_value_also_not_on_one_under_a_null() {
+    let tables = [visits()];
+    let counted =
+        |key: &str| format!("SELECT {key} AS k, count(*) AS n FROM visits GROUP BY {key}");
+    let hours = sorted(&counted("date_trunc('hour', t)"), &tables).await.unwrap();
+    assert_eq!(hours, ["1970-01-01T00:00:00 2", "1970-01-01T02:00:00 2", "null 2"]);
+    for part in ["year", "month", "week", "day"] {
+        for key in [format!("date_trunc('{part}', t)"), format!("date_part('{part}', t)")] {
+            assert_eq!(sorted(&counted(&key), &tables).await.unwrap().len(), 2, "{key}");
+        }
+    }
+    // The key's own name goes on.
+    let named = "SELECT date_trunc('day', t), count(*) FROM visits GROUP BY 1 ORDER BY date_trunc('day', t)";
+    assert_eq!(sorted(named, &tables).await.unwrap().len(), 2);
 }
 
 #[test]

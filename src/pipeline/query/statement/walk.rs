@@ -21,6 +21,7 @@ const FIXED_ITEMS_MAX: u64 = 4096;
 #[derive(Default)]
 pub(super) struct Walk<'a> {
     pub(super) tables: Vec<String>,
+    pub(super) publics: Vec<(String, String)>,
     pub(super) information: bool,
     /// Tables of `WITH` that can be named here, the nearest last, and what each reads.
     pub(super) shared: Vec<(Ident, u64)>,
@@ -165,7 +166,15 @@ impl Walk<'_> {
                 self.information = true;
                 *name = quoted(&[INFORMATION_SCHEMA, table]);
             }
-            _ => return Err(unknown_table(name)),
+            INFORMATION_SCHEMA => return Err(unknown_table(name)),
+            // A dataset's own schema, for its public tables: planning knows whether there is one.
+            dataset => {
+                let public = (dataset.to_owned(), table.to_owned());
+                *name = quoted(&[&public.0, &public.1]);
+                if !self.publics.contains(&public) {
+                    self.publics.push(public);
+                }
+            }
         }
         Ok(())
     }

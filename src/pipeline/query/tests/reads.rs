@@ -229,9 +229,10 @@ async fn what_is_granted_with_noise_is_read_whole_whatever_is_asked() {
     for access in ["access: rows", noisy] {
         let view = world.view(&JOBS.replace("access: rows", access));
         let terms = Terms::default();
+        let named = Statement::parse("SELECT count(*) FROM jobs").unwrap();
         let look =
             |table: &Table, state: &SessionState| Ok((Arc::clone(&table.provider), state.clone()));
-        let (provider, state) = world.engine.look(&terms, view, look).await.unwrap();
+        let (provider, state) = world.engine.look(&terms, view, &named, look).await.unwrap();
         let read = async |filter: &Expr| {
             let source = provider_as_source(Arc::clone(&provider));
             let plan = LogicalPlanBuilder::scan("jobs", source, None)

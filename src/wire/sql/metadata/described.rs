@@ -35,6 +35,13 @@ pub(super) fn told_of(
     .collect()
 }
 
+/// What is told of a public table as a whole.
+pub(super) fn told_of_public(description: &str) -> HashMap<String, String> {
+    [("veilflight.access", "public"), ("veilflight.description", description)]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
 /// Each column with what was done to it in words, where clients look for a comment.
 pub(super) fn remarked(columns: Schema, plan: &Plan) -> Schema {
     let fields: Vec<FieldRef> = columns

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Whether two cells are the same, numbers up to rounding. A sum of nothing is zero here, null there.
-fn alike(ours: &str, theirs: &str) -> bool {
+pub(super) fn alike(ours: &str, theirs: &str) -> bool {
     let number = |text: &str| text.parse::<f64>().ok();
     let theirs = if theirs == "null" && ours.parse::<f64>() == Ok(0.0) { "0" } else { theirs };
     match (number(ours), number(theirs)) {
@@ -15,7 +15,7 @@ fn alike(ours: &str, theirs: &str) -> bool {
 }
 
 /// Cells of an answer, sorted by the first columns, which are the keys.
-fn cells(answer: &RecordBatch) -> Vec<Vec<String>> {
+pub(super) fn cells(answer: &RecordBatch) -> Vec<Vec<String>> {
     let options = FormatOptions::new().with_null("null");
     let column = |column: &ArrayRef| {
         let text = ArrayFormatter::try_new(column, &options).unwrap();

@@ -123,7 +123,7 @@ fn hostile() -> Table {
     let arrays = columns.into_iter().map(|(_, column)| column).collect();
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).unwrap();
     let provider = Arc::new(MemTable::try_new(schema, vec![vec![batch]]).unwrap());
-    Table { plan: table(&[]).plan, provider }
+    Table { plan: table(&[]).plan, provider, publics: Vec::new() }
 }
 
 /// A statement that computes all of the expressions.

@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::NaiveDate;
 use dashu::rational::RBig;
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::collect;
@@ -30,6 +31,7 @@ mod asking;
 mod canonical;
 mod equal;
 mod hostile;
+mod joins;
 mod refusals;
 
 /// A row of the fixture.
@@ -121,7 +123,7 @@ pub(super) fn table_under(policy: &str, rows: &[Row]) -> Table {
     let plan = policy_plan(&Arc::new(loaded.policy), "cern", &Schema::new(raw), today).unwrap();
     let batch = batch(rows);
     let provider = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
-    Table { plan, provider }
+    Table { plan, provider, publics: Vec::new() }
 }
 
 /// What the tests ask under: bounds that nothing passes, unless a test says so.
@@ -326,12 +328,27 @@ pub(super) fn lines(answer: &RecordBatch, sort: bool) -> Vec<String> {
 
 /// The engine's own answer to the same statement over the same rows, without a policy.
 pub(super) async fn plain(sql: &str, rows: &[Row]) -> RecordBatch {
+    plain_beside(sql, rows, &[]).await
+}
+
+/// The same with tables beside it, in the schema `jobs`.
+pub(super) async fn plain_beside(
+    sql: &str,
+    rows: &[Row],
+    beside: &[(&str, RecordBatch)],
+) -> RecordBatch {
     let mut config = SessionConfig::new();
     config.options_mut().sql_parser.enable_ident_normalization = false;
     let context = SessionContext::new_with_config(config);
     let batch = batch(rows);
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
     context.register_table("jobs", Arc::new(table)).unwrap();
+    let schema = Arc::new(MemorySchemaProvider::new());
+    for (name, batch) in beside {
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]]).unwrap();
+        schema.register_table((*name).to_owned(), Arc::new(table)).unwrap();
+    }
+    context.catalog("datafusion").unwrap().register_schema("jobs", schema).unwrap();
     let frame = context.sql(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     let schema = Arc::clone(frame.schema().inner());
     let batches = frame.collect().await.unwrap();

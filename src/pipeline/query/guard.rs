@@ -4,12 +4,7 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue};
-use datafusion::logical_expr::{Expr, when};
-
-use super::below::broken;
-use super::total::{is_literal, kind};
-use crate::error::Result;
-use crate::pipeline::query::refused;
+use datafusion::logical_expr::{Expr, ExprSchemable, when};
 
 /// The functions whose last argument is a time that must be of the calendar.
 const OF_TIME: &[&str] = &["date_part", "date_trunc"];
@@ -26,13 +21,13 @@ const DEEP_MAX: usize = 3;
 /// some functions compute what lies under nulls. So no part fails by itself, in whatever order the engine
 /// works them.
 ///
+/// None where guards would stand too deep in one another.
+///
 /// # Errors
-/// [`Code::NoisyOnly`](crate::error::Code::NoisyOnly) where guards would stand too deep in one another.
-pub(super) fn guarded(expr: Expr, schema: &DFSchema) -> Result<Expr> {
-    if nested(&expr, schema).map_err(broken)? > DEEP_MAX {
-        return Err(refused(
-            "times and roots are computed of one another too often: write fewer of them in one expression",
-        ));
+/// What the engine says where a part cannot be made.
+pub(in crate::pipeline) fn guarded(expr: Expr, schema: &DFSchema) -> PlanResult<Option<Expr>> {
+    if nested(&expr, schema)? > DEEP_MAX {
+        return Ok(None);
     }
     let guarded = expr.transform_up(|part| {
         let Some(argument) = argument(&part, schema).cloned() else {
@@ -49,7 +44,22 @@ pub(super) fn guarded(expr: Expr, schema: &DFSchema) -> Result<Expr> {
         let safe = when(holds.clone(), argument).otherwise(instead)?;
         Ok(Transformed::yes(when(holds, with_argument(part, safe)).end()?))
     });
-    Ok(guarded.map_err(broken)?.data)
+    Ok(Some(guarded?.data))
+}
+
+/// Whether a value that the statement itself writes.
+pub(in crate::pipeline) fn is_literal(expr: &Expr) -> bool {
+    match expr {
+        Expr::Alias(alias) => is_literal(&alias.expr),
+        Expr::Cast(cast) => is_literal(&cast.expr),
+        Expr::Literal(..) | Expr::Placeholder(_) => true,
+        _ => false,
+    }
+}
+
+/// The type of an expression that was checked; null where there is none.
+fn kind(expr: &Expr, schema: &DFSchema) -> DataType {
+    expr.get_type(schema).unwrap_or(DataType::Null)
 }
 
 /// How deep guarded calls stand in one another.
