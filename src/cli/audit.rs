@@ -304,6 +304,46 @@ mod tests {
     }
 
     #[test]
+    fn an_account_book_that_was_changed_by_hand_is_told_and_fails() {
+        use crate::budget::ledger::{Account, Ledger};
+        use crate::policy::privacy::{Accounting, Loss};
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        prepare(&state);
+        let place = parse::<Only>(&["--state", state.to_str().unwrap()]).unwrap().place;
+        let ledger = Ledger::new(place.open(clock()).unwrap(), clock(), place.ring().unwrap());
+        let loss = Loss { epsilon: "0.5".parse().unwrap(), ..Loss::default() };
+        let account = Account {
+            partner: "cern".to_owned(),
+            dataset: "jobs".to_owned(),
+            accounting: Accounting::Pure,
+            total: loss,
+            cap: None,
+        };
+        drop(ledger.spend(&account, "q", "count", loss).unwrap());
+        let (code, text) = call(&state, &["verify"]);
+        let told =
+            "the log is whole: 3 records\nthe account book agrees with the log: 1 entry\nend 3:";
+        assert!(code == 0 && text.starts_with(told), "{text}");
+        rusqlite::Connection::open(state.join(STATE_FILE))
+            .unwrap()
+            .execute_batch(
+                "DROP TRIGGER privacy_entry_stays;
+                 UPDATE privacy_entry SET epsilon = '0.1'; UPDATE privacy_sum SET epsilon = '0.1'",
+            )
+            .unwrap();
+        let (code, text) = call(&state, &["verify"]);
+        let told = "changed: entry 1 of the account book is not the one that record 3 tells of\n\
+                    the log is whole: 3 records\n\
+                    THE ACCOUNT BOOK DOES NOT AGREE WITH THE LOG: 1 entry\nend 3:";
+        assert!(code == 1 && text.starts_with(told), "{text}");
+        let (_, text) = call(&state, &["verify", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["whole"], false);
+        assert_eq!(json["account_book"]["findings"][0]["fault"], "entry_changed");
+    }
+
+    #[test]
     fn the_log_is_shown_and_exported() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");

@@ -4,7 +4,7 @@
 //! PRIVACY: all of the dataset is read, in its own order, whatever the public tables hold: nothing that is asked
 //! of them goes below, no side is chosen by what is known of the data, and nothing here fails on a value.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ impl Lookup {
             column.cloned().ok_or_else(|| Error::new(Code::Internal, "no such public column"))
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
-        let mut by_key: HashMap<Box<[u8]>, Vec<u32>> = HashMap::new();
+        let mut by_key: BTreeMap<Box<[u8]>, Vec<u32>> = BTreeMap::new();
         converter.each(&columns, public.rows.num_rows(), |row, key| {
             if let (Some(key), Ok(row)) = (key, u32::try_from(row)) {
                 by_key.entry(key.into()).or_default().push(row);
