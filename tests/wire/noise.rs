@@ -320,6 +320,13 @@ async fn epsilon_is_said_by_header_and_session_and_sealed_in_the_ticket() {
     let status = greedy.info(PER_SITE).await.unwrap_err();
     assert_eq!(code(&status), "R001");
     assert!(status.message().contains("`epsilon` is at most 3"), "{}", status.message());
+    // Nobody asks for next to nothing without end.
+    let mut mean = Asker::with(&site, &token, &[("veilflight-epsilon", "0.000299")]).await;
+    let status = mean.info(PER_SITE).await.unwrap_err();
+    assert_eq!(code(&status), "R001");
+    assert!(status.message().contains("`epsilon` is at least 0.0003"), "{}", status.message());
+    let mut least = Asker::with(&site, &token, &[("veilflight-epsilon", "0.0003")]).await;
+    assert_eq!(privacy(&least.info(PER_SITE).await.unwrap())["epsilon"], "0.0003");
     assert_eq!(spent(&mut plain).await, both("0.25", "0"));
     site.stop().await;
 }

@@ -25,7 +25,7 @@ use crate::pipeline::stream::{Outlet, SealedStream, panicked};
 use crate::policy::Access;
 use crate::policy::decimal::Decimal;
 use crate::policy::plan::Plan;
-use crate::policy::privacy::{DpGrant, Loss};
+use crate::policy::privacy::{Accounting, DpGrant, Loss};
 
 use super::ask::{self, Asked};
 use super::bound;
@@ -118,7 +118,7 @@ impl Curator {
             })
             .await?
         };
-        affordable(asked.question.loss, &balance)?;
+        affordable(asked.question.loss, &balance, granted(&view.plan)?, account.accounting)?;
         let schema = Arc::clone(&asked.schema);
         let expected = {
             let policy = view.plan.policy();
@@ -267,15 +267,35 @@ fn granted(plan: &Plan) -> Result<&DpGrant> {
     }
 }
 
-/// Refuses a loss that the account has not even before anything is spent.
-fn affordable(loss: Loss, balance: &Balance) -> Result<()> {
+/// How many statements a grant pays for at most: one costs no less than its part. Where losses add up as their
+/// squares do, a hundredth is as little.
+const STATEMENTS_MAX: u64 = 10_000;
+
+/// Refuses a loss that the account has not even before anything is spent, and one that is next to nothing.
+///
+/// PRIVACY: who may ask for next to nothing may ask without end; and how long answers take, and what is stored of
+/// them, is not paid by epsilon.
+fn affordable(
+    loss: Loss,
+    balance: &Balance,
+    grant: &DpGrant,
+    accounting: Accounting,
+) -> Result<()> {
+    let parts = match accounting {
+        Accounting::Pure => STATEMENTS_MAX,
+        Accounting::Zcdp => STATEMENTS_MAX.isqrt(),
+    };
+    // What the policy says of a statement is always possible.
+    let least = grant.query.epsilon.min(grant.total.epsilon.over(parts));
     let most = balance.total.epsilon;
-    if loss.epsilon <= most {
+    let hint = if loss.epsilon > most {
+        format!("`epsilon` is at most {most}, which is all that you are granted")
+    } else if loss.epsilon < least {
+        format!("`epsilon` is at least {least}")
+    } else {
         return Ok(());
-    }
-    let hint =
-        Hint::new(&format!("`epsilon` is at most {most}, which is all that you are granted"));
-    Err(Error::new(Code::RequestInvalid, "an epsilon out of range").hinting(hint))
+    };
+    Err(Error::new(Code::RequestInvalid, "an epsilon out of range").hinting(Hint::new(&hint)))
 }
 
 /// One answer under way.
