@@ -166,7 +166,8 @@ def ask_with_noise(custodian: Custodian, server: Server) -> None:
     again = {row["name"]: row["persons"] for row in query(access, SQL_AGAIN).to_pylist()}
     if any(again.get(row["Experiment"]) != row["users"] for row in answer.to_pylist()):
         raise Failed(f"asked again in other words the answer is {again}")
-    print("\nAsked again in other words the numbers are the same and cost nothing (veilflight budget show):\n")
+    print(f"\nIn other words, which gets the same numbers and costs nothing:\n\n{SQL_AGAIN}\n")
+    print("What is left (veilflight budget show):\n")
     book = ("--state", custodian.state, "--policies", custodian.policies)
     print(custodian.run("budget", "show", *book).rstrip())
 
