@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::args::{Kind, Value};
 use super::load::leaves;
-use super::privacy::{Accounting, Privacy};
+use super::privacy::Privacy;
 use super::public::PublicTable;
 use super::release::{Distance, Estimator, HierarchyRule, Method, Model, Objective, ReleaseRules};
 use super::{Access, Class, FieldType, Grant, Limits, Linkage, Nulls, Policy, Rule, Source, View};
@@ -59,10 +59,7 @@ pub(super) fn digest(policy: &Policy) -> String {
     }
     if let Some(Privacy { accounting, cap }) = policy.privacy {
         writer.text("privacy");
-        writer.text(match accounting {
-            Accounting::Pure => "pure",
-            Accounting::Zcdp => "zcdp",
-        });
+        writer.text(accounting.as_str());
         writer.text(&cap.epsilon.to_string());
         writer.text(&cap.delta.to_string());
     }

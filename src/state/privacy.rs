@@ -133,10 +133,7 @@ impl PrivacyEntry {
         match &self.what {
             NewPrivacyEntry::Spend { accounting, loss, rho, canonical } => {
                 text("spend");
-                text(match accounting {
-                    Accounting::Pure => "pure",
-                    Accounting::Zcdp => "zcdp",
-                });
+                text(accounting.as_str());
                 text(&loss.epsilon.to_string());
                 text(&loss.delta.to_string());
                 text(&rho.to_string());

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::pipeline::noise::curator::{Clipped, Inquiry, Measured};
 use crate::policy::Policy;
 pub(super) use crate::policy::privacy::spoken;
-use crate::policy::privacy::{Accounting, DpGrant, Loss};
+use crate::policy::privacy::{DpGrant, Loss};
 
 /// What is said of clipping: it is never known before, and an answer does not tell it either. Estimates beside it
 /// come from the policy.
@@ -39,10 +39,7 @@ pub(super) fn granted(policy: &Policy, grant: &DpGrant) -> Map<String, Value> {
 pub(super) fn account(account: &Account, balance: &Balance) -> Map<String, Value> {
     object(json!({
         "dataset": account.dataset,
-        "accounting": match account.accounting {
-            Accounting::Pure => "pure",
-            Accounting::Zcdp => "zcdp",
-        },
+        "accounting": account.accounting.as_str(),
         "total": loss(balance.total),
         "spent": loss(balance.spent),
         "left": loss(balance.left),

@@ -302,6 +302,15 @@ def test_places_of_values_are_those_of_the_published_vectors() -> None:
         assert places == expected
 
 
+def test_a_picture_is_drawn_of_what_was_found(world: World, tmp_path: Path) -> None:
+    pq.write_table(world.pull("runs"), tmp_path / "told.parquet")
+    picture = tmp_path / "bnl.png"
+    arguments = ["--parquet", tmp_path / "told.parquet", "--candidate", "BNL"]
+    done = decoded(*arguments, "--plot", picture)
+    assert done.returncode == 0, done.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_picture_wants_matplotlib_and_says_so(world: World, tmp_path: Path) -> None:
     # Whatever is installed here: a package of this name that cannot be loaded.
     (tmp_path / "matplotlib.py").write_text("raise ImportError")

@@ -8,7 +8,6 @@ use serde_json::json;
 use super::{Hand, json};
 use crate::cli::mapping::lookup::printable;
 use crate::error::{Code, Context, Error, Result};
-use crate::policy::privacy::Accounting;
 use crate::state::{NewPrivacyEntry, PrivacyEntry};
 
 /// Show every question that was paid for, and what was granted by hand
@@ -66,7 +65,7 @@ fn line(entry: &PrivacyEntry, out: &mut dyn Write) -> std::io::Result<()> {
     let more = match &entry.what {
         NewPrivacyEntry::Spend { accounting, loss, rho, canonical } => json!({
             "kind": "spend",
-            "accounting": match accounting { Accounting::Pure => "pure", Accounting::Zcdp => "zcdp" },
+            "accounting": accounting.as_str(),
             "loss": json(*loss),
             "rho": rho.to_string(),
             "answered": entry.answered,

@@ -8,7 +8,7 @@ use super::{Hand, Policies, account, budgets, json, short};
 use crate::budget::ledger::{Account, Balance, balance};
 use crate::error::{Code, Context, Result};
 use crate::policy::Policy;
-use crate::policy::privacy::{Accounting, Loss, accounting};
+use crate::policy::privacy::{Loss, accounting};
 
 /// Show what is left of privacy budgets
 #[derive(Debug, clap::Args)]
@@ -59,10 +59,7 @@ impl Show {
 type Found = (Policy, Vec<(Balance, Account)>);
 
 fn word(policy: &Policy) -> &'static str {
-    match accounting(policy) {
-        Accounting::Pure => "pure",
-        Accounting::Zcdp => "zcdp",
-    }
+    accounting(policy).as_str()
 }
 
 fn as_json(found: &[Found], out: &mut dyn Write) -> std::io::Result<()> {

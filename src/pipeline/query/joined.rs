@@ -52,15 +52,11 @@ pub(in crate::pipeline) struct Lookup {
     pub(in crate::pipeline) keeps: bool,
     /// The dataset's column, that of the public table, and the type that both are compared in.
     pub(in crate::pipeline) keys: Vec<(String, String, DataType)>,
-    /// The most rows of one key, at least one.
-    pub(in crate::pipeline) most: usize,
-    /// By key: where its rows stand in `rows`.
-    places: HashMap<Box<[u8]>, (u32, u32)>,
-    rows: Vec<u32>,
+    index: Arc<Index>,
 }
 
 impl Lookup {
-    /// Sorts a public table by its keys. Null is no key.
+    /// A public table by its keys.
     ///
     /// # Errors
     /// [`Code::Internal`] for keys of types that were not checked.
@@ -69,15 +65,43 @@ impl Lookup {
         keeps: bool,
         keys: Vec<(String, String, DataType)>,
     ) -> Result<Self> {
-        let kinds: Vec<DataType> = keys.iter().map(|(.., kind)| kind.clone()).collect();
+        let by = keys.iter().map(|(_, public, kind)| (public.clone(), kind.clone())).collect();
+        let index = public.index(by)?;
+        Ok(Self { public, keeps, keys, index })
+    }
+
+    /// The most rows of one key, at least one.
+    pub(in crate::pipeline) fn most(&self) -> usize {
+        self.index.most
+    }
+}
+
+/// The rows of a table by their keys.
+#[derive(Debug)]
+pub(super) struct Index {
+    /// Columns, and the types that they are compared in.
+    pub(super) by: Vec<(String, DataType)>,
+    most: usize,
+    /// By key: where its rows stand in `rows`.
+    places: HashMap<Box<[u8]>, (u32, u32)>,
+    rows: Vec<u32>,
+}
+
+impl Index {
+    /// Sorts a table by columns, each in a type. Null is no key.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] for keys of types that were not checked.
+    pub(super) fn new(table: &RecordBatch, by: Vec<(String, DataType)>) -> Result<Self> {
+        let kinds: Vec<DataType> = by.iter().map(|(_, kind)| kind.clone()).collect();
         let mut converter = Converter::new(&kinds)?;
-        let columns = keys.iter().map(|(_, name, _)| {
-            let column = public.rows.column_by_name(name);
+        let columns = by.iter().map(|(name, _)| {
+            let column = table.column_by_name(name);
             column.cloned().ok_or_else(|| Error::new(Code::Internal, "no such public column"))
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let mut by_key: BTreeMap<Box<[u8]>, Vec<u32>> = BTreeMap::new();
-        converter.each(&columns, public.rows.num_rows(), |row, key| {
+        converter.each(&columns, table.num_rows(), |row, key| {
             if let (Some(key), Ok(row)) = (key, u32::try_from(row)) {
                 by_key.entry(key.into()).or_default().push(row);
             }
@@ -94,7 +118,7 @@ impl Lookup {
             rows.extend(own);
             places.insert(key, (start, len));
         }
-        Ok(Self { public, keeps, keys, most, places, rows })
+        Ok(Self { by, most, places, rows })
     }
 }
 
@@ -405,7 +429,9 @@ impl JoinedRows {
             let columns = columns.collect::<Result<Vec<_>>>()?;
             let mut own = Vec::with_capacity(batch.num_rows());
             converter.each(&columns, batch.num_rows(), |_, key| {
-                own.push(key.and_then(|key| lookup.places.get(key)).copied().unwrap_or((0, 0)));
+                own.push(
+                    key.and_then(|key| lookup.index.places.get(key)).copied().unwrap_or((0, 0)),
+                );
             })?;
             matches.push(own);
         }
@@ -434,7 +460,7 @@ impl Cursor {
                     let (start, len) = *found;
                     let at = start as usize + rest % own;
                     rest /= own;
-                    out.push(if len == 0 { None } else { lookup.rows.get(at).copied() });
+                    out.push(if len == 0 { None } else { lookup.index.rows.get(at).copied() });
                 }
                 dataset.push(u32::try_from(self.row).unwrap_or(u32::MAX));
                 self.at += 1;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
@@ -14,6 +14,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::Statement;
 use super::hint;
+use super::joined::Index;
 use super::logical::Table;
 use super::view::as_seen;
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -39,6 +40,8 @@ pub(in crate::pipeline) struct Public {
     pub(in crate::pipeline) name: String,
     /// All of it, in the types that the engine sees.
     pub(in crate::pipeline) rows: RecordBatch,
+    /// What it was joined by last: a statement is looked at more than once, and the next one often joins alike.
+    indexed: Mutex<Option<Arc<Index>>>,
 }
 
 impl Public {
@@ -93,12 +96,26 @@ impl Public {
         }
         let schema = Arc::new(Schema::new(fields));
         let rows = RecordBatch::try_new(schema, columns).map_err(|error| error.to_string())?;
-        Ok(Self { name: name.to_owned(), rows })
+        Ok(Self { name: name.to_owned(), rows, indexed: Mutex::default() })
     }
 
     /// Its columns, as the engine sees them.
     pub(in crate::pipeline) fn schema(&self) -> SchemaRef {
         self.rows.schema()
+    }
+
+    /// Its rows by these columns, each in a type.
+    ///
+    /// # Errors
+    /// Those of [`Index::new`].
+    pub(super) fn index(&self, by: Vec<(String, DataType)>) -> Result<Arc<Index>> {
+        let lock = || self.indexed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = lock().as_ref().filter(|last| last.by == by) {
+            return Ok(Arc::clone(last));
+        }
+        let index = Arc::new(Index::new(&self.rows, by)?);
+        *lock() = Some(Arc::clone(&index));
+        Ok(index)
     }
 
     /// All of it as a table that runs.
@@ -246,6 +263,18 @@ mod tests {
         assert_eq!(error.code(), Code::DatasetUnavailable);
         let policy = load(&folder.path().join("jobs.yaml")).unwrap().policy;
         assert_eq!(rows(&publics, &policy).unwrap(), 3);
+    }
+
+    #[test]
+    fn what_it_is_joined_by_is_sorted_once_and_other_columns_anew() {
+        let sites: ArrayRef = Arc::new(StringArray::from(vec!["A", "B"]));
+        let rows = [("site", Arc::clone(&sites)), ("region", sites)];
+        let public = Public::of("sites", &RecordBatch::try_from_iter(rows).unwrap()).unwrap();
+        let by = |name: &str, kind| public.index(vec![(name.to_owned(), kind)]).unwrap();
+        let first = by("site", DataType::Utf8View);
+        assert!(Arc::ptr_eq(&first, &by("site", DataType::Utf8View)));
+        assert!(!Arc::ptr_eq(&first, &by("region", DataType::Utf8View)));
+        assert!(!Arc::ptr_eq(&first, &by("site", DataType::Utf8)));
     }
 
     #[test]

@@ -48,6 +48,16 @@ pub enum Accounting {
     Zcdp,
 }
 
+impl Accounting {
+    /// Its name in policies, in the account book, and to partners.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pure => "pure",
+            Self::Zcdp => "zcdp",
+        }
+    }
+}
+
 /// What holds for all partners of a dataset together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Privacy {

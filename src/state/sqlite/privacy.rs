@@ -225,7 +225,7 @@ fn insert(transaction: &Transaction<'_>, entry: &PrivacyEntry, link: &Link) -> R
                 entry.partner,
                 entry.dataset,
                 kind,
-                accounting.map(|accounting| word(*accounting)),
+                accounting.map(|accounting| accounting.as_str()),
                 loss.epsilon.to_string(),
                 rho,
                 loss.delta.to_string(),
@@ -306,13 +306,6 @@ fn decimal(row: &Row<'_>, column: usize) -> rusqlite::Result<Decimal> {
             Box::new(cause),
         )
     })
-}
-
-const fn word(accounting: Accounting) -> &'static str {
-    match accounting {
-        Accounting::Pure => "pure",
-        Accounting::Zcdp => "zcdp",
-    }
 }
 
 fn too_large() -> Error {

@@ -53,7 +53,7 @@ impl WithPublic {
         let mut most: usize = 1;
         for Self { public, keeps, keys } in joins {
             let lookup = Lookup::new(public, keeps, keys)?;
-            most = most.saturating_mul(lookup.most);
+            most = most.saturating_mul(lookup.most());
             if most > ROWS_MAX {
                 return Err(refused(&format!(
                     "one row of the dataset would have up to {most} matches in public tables, and at most {ROWS_MAX} are joined: join by more columns",

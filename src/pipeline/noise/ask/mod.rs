@@ -174,10 +174,7 @@ impl Question {
     pub(super) fn digest(&self, version: &str, policy: &str) -> String {
         use sha2::{Digest as _, Sha256};
         let Loss { epsilon, delta } = self.loss;
-        let accounting = match self.accounting {
-            Accounting::Pure => "pure",
-            Accounting::Zcdp => "zcdp",
-        };
+        let accounting = self.accounting.as_str();
         let mut hash = Sha256::new();
         // Lengths before parts, so that no two lists of parts are one text.
         for part in [
