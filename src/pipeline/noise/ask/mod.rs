@@ -2,7 +2,7 @@
 //! nothing and adds no noise.
 //!
 //! A statement is split at its one aggregation. Below it (`below`, `total`, `functions`) stand
-//! expressions that cannot fail, written out over the columns of the dataset and of public tables that it is
+//! expressions that cannot fail, with their patterns compiled (`patterns`), written out over the columns of the dataset and of public tables that it is
 //! joined with (`joins`); its functions become measures
 //! (`calls`, `values`, `measures`); what identifies the question is in `canonical`. The answer is stored as it
 //! was measured (`stored`); columns are computed from it (`columns`), and the plan above runs over them (`upper`).
@@ -32,6 +32,7 @@ mod joins;
 mod known;
 mod measures;
 mod metadata;
+mod patterns;
 mod split;
 mod stored;
 mod total;

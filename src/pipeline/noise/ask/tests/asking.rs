@@ -46,6 +46,30 @@ fn what_depends_on_other_peoples_rows_cannot_be_asked_about() {
     }
 }
 
+// PRIVACY: the answer would fail for one person's value, and be there without it.
+#[test]
+fn what_one_value_makes_fail_cannot_be_asked_about() {
+    for (rule, fails) in [
+        ("{ip: {method: crypto_pan, invalid: error}}", true),
+        ("{ip: {method: crypto_pan}}", false),
+    ] {
+        let table = table_under(&POLICY.replace("dept: keep", &format!("dept: {rule}")), &some());
+        for sql in [
+            "SELECT dept, count(*) FROM jobs GROUP BY dept",
+            "SELECT count(*) FROM jobs WHERE CASE WHEN x = 5 THEN dept = 'a' END",
+        ] {
+            match asked(sql, &table) {
+                Ok(_) => assert!(!fails, "{rule}: {sql}"),
+                Err(error) => {
+                    let hint = error.hint().unwrap().as_str();
+                    assert!(fails && hint.contains("`null` for `error`"), "{rule}: {sql}: {hint}");
+                }
+            }
+        }
+        assert!(asked("SELECT site, sum(x) FROM jobs GROUP BY site", &table).is_ok());
+    }
+}
+
 #[test]
 fn the_schema_tells_mechanism_cost_unit_and_bounds() {
     let table = table(&some());

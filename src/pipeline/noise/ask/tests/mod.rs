@@ -32,6 +32,7 @@ mod canonical;
 mod equal;
 mod hostile;
 mod joins;
+mod patterns;
 mod refusals;
 
 /// A row of the fixture.
