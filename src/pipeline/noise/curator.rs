@@ -151,7 +151,7 @@ impl Curator {
     /// are read.
     ///
     /// A partner who hangs up while the answer is made does not stop it: what they paid for is stored, and there
-    /// when they ask again. Their turn is held until it is made, so hanging up gives no more turns than waiting.
+    /// when they ask again. Their turn is held until the tick, so hanging up gives no more turns than waiting.
     ///
     /// The entry closes when the stream ends, fails or is dropped. Must be called on a tokio runtime.
     ///

@@ -325,6 +325,22 @@ fn learned(problems: &mut Problems, loaded: &Loaded) {
 /// What does not fit between grants and the columns of the data.
 pub(in crate::policy) fn fit(problems: &mut Problems, loaded: &Loaded, raw: &Schema) {
     for (_, dp, places) in granted(loaded) {
+        let unit = raw.field_with_name(&dp.unit).ok();
+        if let Some(kind) = unit.map(|field| canonical(field.data_type()))
+            && !crate::pipeline::transform::unit::fits(&kind)
+        {
+            let kind = super::super::check::type_name(&kind);
+            problems
+                .add(
+                    Problem::TypeMisfit,
+                    places.groups_max,
+                    format!(
+                        "persons cannot be told apart by the unit `{}`: it holds {kind}",
+                        dp.unit
+                    ),
+                )
+                .help("units are texts, bytes or whole numbers");
+        }
         for (name, bounds) in &dp.bounds {
             let column = loaded.policy.columns.iter().find(|column| column.name == *name);
             let (Some(column), Some(span)) = (column, places.bounds.get(name)) else { continue };
