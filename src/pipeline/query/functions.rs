@@ -270,6 +270,45 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("union_tag", UNION),
 ];
 
+/// Names under which other databases have an aggregate function of ours.
+const SPELLED: &[(&str, &str)] = &[("variance", "var"), ("variance_pop", "var_pop")];
+
+/// Functions of other databases that the engine has not, each with what to write instead.
+const INSTEAD: &[(&str, &str)] = &[
+    ("approx_count_distinct", "`approx_distinct(x)`"),
+    ("approx_quantile", PERCENTILE),
+    ("count_if", COUNT_IF),
+    ("countif", COUNT_IF),
+    ("day", DATE_PART),
+    ("dayofweek", DATE_PART),
+    ("hist", BINS),
+    ("histogram", BINS),
+    ("hour", DATE_PART),
+    ("if", CASE),
+    ("iif", CASE),
+    ("isnull", "`x IS NULL`"),
+    ("len", "`length(x)`"),
+    ("minute", DATE_PART),
+    ("mode", "`count(*)` with `GROUP BY x`, in the order of the counts"),
+    ("month", DATE_PART),
+    ("percentile", PERCENTILE),
+    ("percentile_approx", PERCENTILE),
+    ("percentile_disc", PERCENTILE),
+    ("quantile", PERCENTILE),
+    ("quantile_disc", PERCENTILE),
+    ("std", "`stddev(x)`"),
+    ("stdev", "`stddev(x)`"),
+    ("strftime", "`to_char(t, '%Y-%m')`, or `date_trunc('month', t)`"),
+    ("width_bucket", BINS),
+    ("year", DATE_PART),
+];
+
+const PERCENTILE: &str = "`approx_percentile_cont(x, 0.9)`";
+const COUNT_IF: &str = "`count(*)` with `WHERE`, or a `sum` of `CASE`";
+const DATE_PART: &str = "`date_part('hour', t)`";
+const BINS: &str = "`GROUP BY floor(x / 10) * 10` with `count(*)`";
+const CASE: &str = "`CASE WHEN x THEN y ELSE z END`";
+
 const GROWS: &str = "it makes values of any size";
 const CHANGES: &str = "it gives another answer each time";
 const ORIGIN: &str = "it tells of files or of the server";
@@ -312,6 +351,11 @@ impl Functions {
                 _ => function,
             };
             keep(&mut all.aggregate, AGGREGATE, function.name(), function.aliases(), &function);
+        }
+        for (name, known) in SPELLED {
+            if let Some(function) = all.aggregate.get(*known).cloned() {
+                all.aggregate.insert((*name).to_owned(), function);
+            }
         }
         for function in SessionStateDefaults::default_window_functions() {
             keep(&mut all.window, WINDOW, function.name(), function.aliases(), &function);
@@ -437,7 +481,9 @@ fn refusal(name: &str) -> Option<Error> {
         return Some(hint::error(Code::SqlRefused, &text));
     }
     let mut text = format!("there is no function `{}`", hint::short(name));
-    if let Some(near) = did_you_mean(name, allowed().names()) {
+    if let Some((_, instead)) = INSTEAD.iter().find(|(other, _)| *other == name) {
+        text.push_str(&format!("; write {instead}"));
+    } else if let Some(near) = did_you_mean(name, allowed().names()) {
         text.push_str(&format!("; did you mean `{near}`?"));
     }
     Some(hint::error(Code::SqlInvalid, &text))
@@ -535,6 +581,29 @@ mod tests {
         );
         let error = asked("SELECT pg_catalog.version() FROM jobs").unwrap_err();
         assert_eq!(error.hint().unwrap().as_str(), "there is no function `pg_catalog.version`");
+    }
+
+    #[test]
+    fn functions_of_other_databases_are_known_or_get_what_to_write_instead() {
+        asked("SELECT variance(a), VARIANCE_POP(b) FROM jobs").unwrap();
+        let error = asked("SELECT quantile(a, 0.9) FROM jobs").unwrap_err();
+        assert_eq!(
+            error.hint().unwrap().as_str(),
+            "there is no function `quantile`; write `approx_percentile_cont(x, 0.9)`"
+        );
+        for (name, instead) in INSTEAD {
+            assert!(refusal(name).is_some(), "`{name}` is a function: no hint is needed");
+            // What is to be written instead can be written.
+            for code in instead.split('`').skip(1).step_by(2) {
+                let sql = match code.split_once(' ') {
+                    Some(("GROUP", _)) => format!("SELECT count(*) FROM jobs {code}"),
+                    _ if code == "WHERE" => "SELECT count(*) FROM jobs WHERE x".to_owned(),
+                    _ if code == "CASE" || code == "sum" => continue,
+                    _ => format!("SELECT {code} FROM jobs"),
+                };
+                asked(&sql).unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
+            }
+        }
     }
 
     #[test]
