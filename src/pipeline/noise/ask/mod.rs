@@ -32,6 +32,7 @@ mod joins;
 mod known;
 mod measures;
 mod metadata;
+mod scaled;
 mod split;
 mod stored;
 mod total;
@@ -68,6 +69,8 @@ pub(super) struct Asked {
     formulas: Vec<Formula>,
     /// The columns of the aggregation, with metadata.
     fields: Vec<Field>,
+    /// What the question's values are, in words.
+    pub(super) said: Vec<String>,
 }
 
 /// Splits a statement over the one dataset `table`, asked under `grant`. What a statement costs is `epsilon`
