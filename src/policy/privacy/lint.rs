@@ -297,19 +297,21 @@ fn learned(problems: &mut Problems, loaded: &Loaded) {
     if granted(loaded).next().is_none() {
         return;
     }
-    let reasons: [(fn(&Column) -> bool, &str, &str); 2] = [
-        (
-            is_learned,
-            "what leaves depends on other people's rows",
-            "the unit may be such a column; others need a rule that looks at the value alone, or a policy of their own",
-        ),
-        (
-            fails_on_values,
-            "an error tells that a value is there",
-            "the unit may be such a column; of others write `null` for `error`, or drop them",
-        ),
-    ];
-    for (holds, reason, help) in reasons {
+    for fails in [false, true] {
+        let holds = |column: &Column| match fails {
+            false => is_learned(column),
+            true => fails_on_values(column),
+        };
+        let (reason, help) = match fails {
+            false => (
+                "what leaves depends on other people's rows",
+                "the unit may be such a column; others need a rule that looks at the value alone, or a policy of their own",
+            ),
+            true => (
+                "an error tells that a value is there",
+                "the unit may be such a column; of others write `null` for `error`, or drop them",
+            ),
+        };
         let columns = loaded.policy.columns.iter().zip(&loaded.places.names);
         let found: Vec<(&str, Span)> = columns
             .filter(|(column, _)| leaves(&column.rule) && holds(column))

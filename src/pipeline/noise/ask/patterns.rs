@@ -192,6 +192,10 @@ impl Matches {
     fn new(pattern: &str, flags: &str) -> Result<Self> {
         let source =
             if flags.is_empty() { pattern.to_owned() } else { format!("(?{flags}){pattern}") };
+        // A letter takes more than eight bytes: what is longer need not be looked at.
+        if source.len() > SIZE_MAX << 7 {
+            return Err(refused(TOO_LARGE));
+        }
         let mut size = 1;
         let regex = loop {
             match RegexBuilder::new(&source).size_limit(size << 10).build() {
