@@ -30,7 +30,7 @@ def test_the_policy_of_lab_values_has_no_warning_and_tells_what_comes(
     policy.write_text(text)
     said = alone.run("policy", "check", policy, "--data", "--deny-warnings")
     assert "no errors, no warnings" in said
-    assert re.search(r"COUNT\(\*\) by `test` \(6 groups\): off by up to 2696, 4\.0 % of an", said)
+    assert re.search(r"COUNT\(\*\) by `test` \(6 groups\): off by up to 1078, 1\.6 % of an", said)
 
     raw = pq.read_table(data, columns=["id", "test", "value"])
     cells = Counter(zip(raw["id"].to_pylist(), raw["test"].to_pylist()))

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use arrow::datatypes::{DataType, Field};
 
 use super::measures::Formula;
+use super::nulls::Filled;
 use crate::pipeline::noise::question::{Bounding, Measure, Question};
 use crate::policy::privacy::{Accounting, DpGrant, Loss};
 
@@ -54,8 +55,8 @@ impl Protection {
         self.general.clone()
     }
 
-    /// Of an aggregate.
-    pub(super) fn of(&self, formula: &Formula) -> HashMap<String, String> {
+    /// Of an aggregate, and of columns whose nulls count in it as values.
+    pub(super) fn of(&self, formula: &Formula, filled: Option<&Filled>) -> HashMap<String, String> {
         let chosen = formula
             .of()
             .iter()
@@ -66,6 +67,10 @@ impl Protection {
         if let Some(bounds) = formula.bounds() {
             let bounds = format!("[{}, {}] by {}", bounds.low, bounds.high, bounds.step);
             told.insert("veilflight.dp.bounds".to_owned(), bounds);
+        }
+        if let Some(filled) = filled.filter(|filled| !filled.is_empty()) {
+            let object = serde_json::json!(filled).to_string();
+            told.insert("veilflight.dp.null_as".to_owned(), object);
         }
         told
     }

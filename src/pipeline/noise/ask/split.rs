@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use super::Asked;
 use super::alone::made_alone;
 use super::below::{Below, SETS, broken};
-use super::calls::Reader;
+use super::calls::{Call, Reader};
 use super::canonical::{quoted, sorted, text};
 use super::joins::{self, Combinations};
 use super::known::known;
@@ -148,13 +148,14 @@ impl Split<'_> {
         let reads = self.reads(&question.rows)?;
         made_alone(&self.table.plan, &reads)?;
         let protection = Protection::new(&question, self.grant);
-        let fields = self.fields(schema, &order, &places, &layout, &protection);
+        let fields = self.fields(schema, &order, &places, (&layout, &calls), &protection);
         let mut asked = Asked {
             question,
             schema: Arc::new(Schema::empty()),
             parameters: Arc::new(Schema::empty()),
             open: false,
             reads,
+            null_as: calls.iter().filter_map(Call::filled).flatten().map(owned).collect(),
             ordered: is_ordered(plan),
             plan: plan.clone(),
             keys: places,
@@ -366,7 +367,7 @@ impl Split<'_> {
         schema: &DFSchemaRef,
         keys: &[&Group],
         places: &[Place],
-        layout: &Layout,
+        (layout, calls): (&Layout, &[Call]),
         protection: &Protection,
     ) -> Vec<Field> {
         let own = |expr: &Expr| match expr {
@@ -381,13 +382,18 @@ impl Split<'_> {
             None => keys.get(place.at).and_then(|group| own(&group.expr)),
         });
         let keys = keys.map(|own| own.unwrap_or_else(|| protection.general()));
-        let aggregates = layout.formulas.iter().map(|formula| protection.of(formula));
+        let aggregates = layout.formulas.iter().zip(calls);
+        let aggregates = aggregates.map(|(formula, call)| protection.of(formula, call.filled()));
         let metadata = keys.chain(aggregates);
         let field = |(field, metadata): (&Arc<Field>, _)| {
             Field::new(field.name(), field.data_type().clone(), true).with_metadata(metadata)
         };
         schema.fields().iter().zip(metadata).map(field).collect()
     }
+}
+
+fn owned((column, value): (&String, &f64)) -> (String, f64) {
+    (column.clone(), *value)
 }
 
 fn key_name(at: usize) -> String {
