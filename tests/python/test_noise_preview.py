@@ -97,8 +97,8 @@ def near(
         reach = HALF_WIDTHS * row["n_hw95"]
         assert abs(row["n"] - count) <= reach, row
         if row["mean"] is None:
-            # The count of values has as much noise as that of rows, and came out at zero or less.
-            assert count <= reach and row["mean_hw95"] is None, row
+            # No value is missing by the policy's word: the mean is divided by the count of rows itself.
+            assert row["n"] <= 0 and count <= reach and row["mean_hw95"] is None, row
             continue
         away = HALF_WIDTHS * row["mean_hw95"]
         assert low - away <= row["mean"] <= high + away and LOW <= row["mean"] <= HIGH, row
