@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use super::Asked;
 use super::alone::made_alone;
 use super::below::{Below, SETS, broken};
-use super::calls::Reader;
+use super::calls::{Call, Reader};
 use super::canonical::{quoted, sorted, text};
 use super::joins::{self, Combinations};
 use super::known::known;
@@ -148,7 +148,7 @@ impl Split<'_> {
         let reads = self.reads(&question.rows)?;
         made_alone(&self.table.plan, &reads)?;
         let protection = Protection::new(&question, self.grant)?;
-        let fields = self.fields(schema, &order, &places, &layout, &protection)?;
+        let fields = self.fields(schema, &order, &places, (&layout, &calls), &protection)?;
         let said = layout.texts.iter().map(|text| said(text)).collect();
         let mut asked = Asked {
             question,
@@ -156,6 +156,7 @@ impl Split<'_> {
             parameters: Arc::new(Schema::empty()),
             open: false,
             reads,
+            null_as: calls.iter().filter_map(Call::filled).flatten().map(owned).collect(),
             ordered: is_ordered(plan),
             plan: plan.clone(),
             keys: places,
@@ -368,7 +369,7 @@ impl Split<'_> {
         schema: &DFSchemaRef,
         keys: &[&Group],
         places: &[Place],
-        layout: &Layout,
+        (layout, calls): (&Layout, &[Call]),
         protection: &Protection,
     ) -> Result<Vec<Field>> {
         let own = |expr: &Expr| match expr {
@@ -383,7 +384,8 @@ impl Split<'_> {
             None => keys.get(place.at).and_then(|group| own(&group.expr)),
         });
         let keys = keys.map(|own| own.unwrap_or_else(|| protection.general()));
-        let aggregates = layout.formulas.iter().map(|formula| protection.of(formula));
+        let aggregates = layout.formulas.iter().zip(calls);
+        let aggregates = aggregates.map(|(formula, call)| protection.of(formula, call.filled()));
         let aggregates = aggregates.collect::<Result<Vec<_>>>()?;
         let metadata = keys.chain(aggregates);
         let field = |(field, metadata): (&Arc<Field>, _)| {
@@ -391,6 +393,10 @@ impl Split<'_> {
         };
         Ok(schema.fields().iter().zip(metadata).map(field).collect())
     }
+}
+
+fn owned((column, value): (&String, &f64)) -> (String, f64) {
+    (column.clone(), *value)
 }
 
 /// A value in the words of the cost: a column's name as it is, anything else as the question tells it.
