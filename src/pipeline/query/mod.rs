@@ -44,7 +44,7 @@ mod view;
 
 pub use engine::Engine;
 pub use faults::{Fault, check_views, faults};
-pub use functions::names as function_names;
+pub use functions::{About, names as function_names};
 pub use information::Described;
 #[cfg(test)]
 pub(in crate::pipeline) use memory::Memory;
