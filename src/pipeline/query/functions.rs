@@ -14,13 +14,13 @@ use super::{environments, gathered, hint};
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Error, Result};
 
-mod instead;
 mod lists;
 #[cfg(test)]
 mod tests;
 
-use instead::{INSTEAD, SPELLED};
-use lists::{AGGREGATE, ANY, DATETIME, NESTED, NUMERIC, REFUSED, SPELLINGS, STRING, WINDOW};
+use lists::{
+    AGGREGATE, ANY, DATETIME, INSTEAD, NESTED, NUMERIC, REFUSED, SPELLED, SPELLINGS, STRING, WINDOW,
+};
 
 /// Functions of the values of one row.
 const SCALAR: &[&[&str]] = &[ANY, NUMERIC, STRING, DATETIME, NESTED];

@@ -57,7 +57,8 @@ impl Protection {
         let spread = policy.public_numbers.as_ref().and_then(Spread::of);
         #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
         let clipped = spread.map(|spread| spread.clipped(groups as f64 * rows as f64));
-        let clipped = clipped.map(|share| ("veilflight.dp.clipped_expected", format!("{share:.4}")));
+        let clipped =
+            clipped.map(|share| ("veilflight.dp.clipped_expected", format!("{share:.4}")));
         let told = told.into_iter().chain(threshold).chain(clipped);
         Ok(Self {
             general: told.map(|(key, value)| (key.to_owned(), value)).collect(),
