@@ -16,7 +16,7 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder}
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use super::joins::{self, WithPublic};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Hint, Result};
 use crate::pipeline::query::{Joined, Lookup, Public, Table, UNIT_COLUMN, refused};
 use crate::policy::privacy::{Bounds, DpGrant};
 
@@ -109,7 +109,10 @@ impl Below {
     /// [`Code::SqlInvalid`] where a value of the statement's own cannot be computed.
     pub(super) fn simple(&self, expr: Expr) -> Result<Expr> {
         self.simplifier.simplify(expr).map_err(|error| {
+            let hint = "a value that the statement writes does not fit what it is compared or computed with: \
+                        information_schema.columns has the types";
             Error::new(Code::SqlInvalid, "a value of the statement cannot be computed")
+                .hinting(Hint::new(hint))
                 .because(error)
         })
     }

@@ -150,7 +150,7 @@ impl Split<'_> {
         };
         let reads = self.reads(&question.rows)?;
         made_alone(&self.table.plan, &reads)?;
-        let protection = Protection::new(&question, self.grant)?;
+        let protection = Protection::new(&question, self.grant, self.table.plan.policy())?;
         let fields = self.fields(schema, &order, &places, (&layout, &calls), &protection)?;
         let said = layout.texts.iter().map(|text| said(text)).collect();
         let mut asked = Asked {

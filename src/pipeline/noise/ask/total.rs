@@ -191,7 +191,7 @@ fn number(expr: &Expr, schema: &DFSchema) -> Result<()> {
         ))
     } else {
         Err(refused(
-            "times and texts are not computed with below an aggregation: compare the column with a value, as in `t > now() - INTERVAL '1 day'`",
+            "times and texts are not computed with below an aggregation: compare the column with a value, as in `t > now() - INTERVAL '1 day'`, and take durations from a column of numbers",
         ))
     }
 }
