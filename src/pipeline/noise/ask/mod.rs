@@ -3,8 +3,8 @@
 //!
 //! A statement is split at its one aggregation. Below it (`below`, `total`, `functions`) stand
 //! expressions that cannot fail, written out over the columns of the dataset and of public tables that it is
-//! joined with (`joins`); its functions become measures
-//! (`calls`, `values`, `measures`); what identifies the question is in `canonical`. The answer is stored as it
+//! joined with (`joins`); groups of public values are listed (`public`, `worlds`, `known`); its functions become
+//! measures (`calls`, `values`, `measures`); what identifies the question is in `canonical`. The answer is stored as it
 //! was measured (`stored`); columns are computed from it (`columns`), and the plan above runs over them (`upper`).
 
 use std::sync::Arc;
@@ -32,11 +32,13 @@ mod joins;
 mod known;
 mod measures;
 mod metadata;
+mod public;
 mod split;
 mod stored;
 mod total;
 mod upper;
 mod values;
+mod worlds;
 
 use below::Below;
 use columns::HalfWidth;
