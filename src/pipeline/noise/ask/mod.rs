@@ -2,9 +2,10 @@
 //! nothing and adds no noise.
 //!
 //! A statement is split at its one aggregation. Below it (`below`, `total`, `functions`) stand
-//! expressions that cannot fail, with their patterns compiled (`patterns`), written out over the columns of the dataset and of public tables that it is
-//! joined with (`joins`); its functions become measures
-//! (`calls`, `values`, `nulls`, `measures`); what identifies the question is in `canonical`. The answer is stored as it
+//! expressions that cannot fail, with their patterns compiled (`patterns`), written out over the columns of the dataset
+//! and of public tables that it is joined with (`joins`); groups of public values are listed (`public`, `worlds`,
+//! `known`); its functions become measures (`calls`, `values`, `nulls`, `measures`); what identifies the question is in
+//! `canonical`. The answer is stored as it
 //! was measured (`stored`); columns are computed from it (`columns`), and the plan above runs over them (`upper`).
 
 use std::collections::BTreeMap;
@@ -35,12 +36,14 @@ mod measures;
 mod metadata;
 mod nulls;
 mod patterns;
+mod public;
 mod scaled;
 mod split;
 mod stored;
 mod total;
 mod upper;
 mod values;
+mod worlds;
 
 use below::Below;
 use columns::HalfWidth;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, UInt64Array};
 use arrow::compute::{cast, filter, take};
-use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Schema};
+use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Int64Type, Schema};
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::EmitTo;
@@ -23,6 +23,9 @@ use crate::pipeline::query::inward;
 
 /// The number of no group.
 pub(super) const NOBODYS: u32 = u32::MAX;
+
+/// The numbers below which a list of whole numbers is looked up by place.
+const DENSE_MAX: i64 = 1 << 21;
 
 /// How many values that are not public are remembered before they are forgotten, and how many bytes.
 const STRANGERS_MAX: usize = 1 << 16;
@@ -197,6 +200,8 @@ struct List {
     /// What the public values take.
     bytes: usize,
     recent: Recent,
+    /// Where all values are small whole numbers, as those of listed groups: the place of each.
+    dense: Option<Vec<u32>>,
 }
 
 impl List {
@@ -207,6 +212,7 @@ impl List {
             one_zero(&cast(values, kind).map_err(|error| broken(error.into()))?)
         };
         let mut list = Self {
+            dense: dense(&values),
             values,
             numbers: numbers(std::slice::from_ref(kind))?,
             scratch: Vec::new(),
@@ -240,6 +246,21 @@ impl List {
         numbered: bool,
         out: &mut [u32],
     ) -> Result<()> {
+        let radix = if numbered { self.values.len() as u32 } else { 0 };
+        if let (Some(dense), Some(key)) = (&self.dense, key.as_primitive_opt::<Int64Type>()) {
+            for (group, number) in out.iter_mut().zip(key) {
+                let number = number.and_then(|number| usize::try_from(number).ok());
+                let place = number.and_then(|number| dense.get(number)).copied();
+                *group = match place.unwrap_or(NOBODYS) {
+                    place if place != NOBODYS && *group != NOBODYS && numbered => {
+                        *group * radix + place
+                    }
+                    place if place != NOBODYS && *group != NOBODYS => 0,
+                    _ => NOBODYS,
+                };
+            }
+            return Ok(());
+        }
         if self.numbers.len() > self.places.len() + STRANGERS_MAX
             || self.numbers.size() > self.bytes + STRANGERS_BYTES
         {
@@ -250,7 +271,6 @@ impl List {
         self.recent.number(key, scratch, |key, out| {
             self.numbers.intern(std::slice::from_ref(key), out).map_err(broken)
         })?;
-        let radix = if numbered { self.values.len() as u32 } else { 0 };
         for (group, number) in out.iter_mut().zip(scratch.iter()) {
             *group = match self.places.get(*number) {
                 Some(place) if *group != NOBODYS && numbered => *group * radix + place,
@@ -260,6 +280,25 @@ impl List {
         }
         Ok(())
     }
+}
+
+/// The place of each of a list's values, by itself; none where one is no small whole number.
+fn dense(values: &ArrayRef) -> Option<Vec<u32>> {
+    let values =
+        values.as_primitive_opt::<Int64Type>().filter(|values| values.null_count() == 0)?;
+    if !values.values().iter().all(|value| (0..DENSE_MAX).contains(value)) {
+        return None;
+    }
+    let most = usize::try_from(values.values().iter().max().copied()?).ok()?;
+    let mut places = vec![NOBODYS; most + 1];
+    for (place, value) in (0..).zip(values.values()) {
+        let own = usize::try_from(*value).ok().and_then(|value| places.get_mut(value));
+        // A value that stands twice has its rows in the first of both places.
+        if let Some(own) = own.filter(|own| **own == NOBODYS) {
+            *own = place;
+        }
+    }
+    Some(places)
 }
 
 /// Keys that came, by number.
