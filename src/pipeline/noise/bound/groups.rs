@@ -31,12 +31,16 @@ const DENSE_MAX: i64 = 1 << 21;
 const STRANGERS_MAX: usize = 1 << 16;
 const STRANGERS_BYTES: usize = 1 << 22;
 
-/// So many groups are remembered before they are forgotten, and so much in any case.
+/// So many groups are remembered before they are forgotten, and so many bytes of keys; and so many in any case.
 const KNOWN_MAX: usize = 1 << 22;
+const KNOWN_BYTES_MAX: usize = 1 << 28;
 pub(super) const KNOWN_BYTES: usize = 1 << 17;
 
 /// So many keys are made bytes at once.
 const TEXTS_AT_ONCE: usize = 1 << 10;
+
+/// Keys that take more than this each, in the middle, are long.
+const LONG_BYTES: usize = 1 << 8;
 
 /// All groups of a question whose keys are all public, or none where a key is not.
 pub(super) struct Public {
@@ -145,9 +149,19 @@ impl Groups {
 
     /// What is remembered of groups, in bytes; and whether more than that should be forgotten in any case.
     pub(super) fn held(&self) -> (usize, bool) {
-        self.known
-            .as_ref()
-            .map_or((0, false), |known| (known.values.size(), known.values.len() > KNOWN_MAX))
+        self.known.as_ref().map_or((0, false), |known| {
+            let (bytes, groups) = (known.values.size(), known.values.len());
+            (bytes, groups > KNOWN_MAX || bytes > KNOWN_BYTES_MAX)
+        })
+    }
+
+    /// Whether the keys that came are long.
+    pub(super) fn are_long(&self) -> bool {
+        let long = |known: &Known| {
+            let bytes = known.values.size();
+            bytes > KNOWN_BYTES && bytes / known.values.len().max(1) > LONG_BYTES
+        };
+        self.known.as_ref().is_some_and(long)
     }
 
     /// Forgets all groups that came. Keys of those that some record is about go where they may be looked up.
@@ -355,10 +369,12 @@ impl Known {
                 *place = row;
             }
         }
-        let rows = UInt64Array::from(rows);
-        let some = keys.iter().map(|key| take(key, &rows, None)).collect::<Result<Vec<_>, _>>();
-        let some = some.map_err(|error| broken(error.into()))?;
-        roster.extend(self.converter.ids(&some, order)?.into_iter());
+        for rows in rows.chunks(TEXTS_AT_ONCE) {
+            let rows = UInt64Array::from(rows.to_vec());
+            let some = keys.iter().map(|key| take(key, &rows, None)).collect::<Result<Vec<_>, _>>();
+            let some = some.map_err(|error| broken(error.into()))?;
+            roster.extend(self.converter.ids(&some, order)?.into_iter());
+        }
         Ok(())
     }
 }
