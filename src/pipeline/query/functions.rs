@@ -18,7 +18,9 @@ mod lists;
 #[cfg(test)]
 mod tests;
 
-use lists::{AGGREGATE, ANY, DATETIME, NESTED, NUMERIC, REFUSED, SPELLINGS, STRING, WINDOW};
+use lists::{
+    AGGREGATE, ANY, DATETIME, INSTEAD, NESTED, NUMERIC, REFUSED, SPELLED, SPELLINGS, STRING, WINDOW,
+};
 
 /// Functions of the values of one row.
 const SCALAR: &[&[&str]] = &[ANY, NUMERIC, STRING, DATETIME, NESTED];
@@ -70,6 +72,11 @@ impl Functions {
                 _ => function,
             };
             keep(&mut all.aggregate, &[AGGREGATE], function.name(), function.aliases(), &function);
+        }
+        for (name, known) in SPELLED {
+            if let Some(function) = all.aggregate.get(*known).cloned() {
+                all.aggregate.insert((*name).to_owned(), function);
+            }
         }
         for function in SessionStateDefaults::default_window_functions() {
             keep(&mut all.window, &[WINDOW], function.name(), function.aliases(), &function);
@@ -203,7 +210,9 @@ fn refusal(name: &str) -> Option<Error> {
         return Some(hint::error(Code::SqlRefused, &text));
     }
     let mut text = format!("there is no function `{}`", hint::short(name));
-    if let Some(near) = did_you_mean(name, allowed().names()) {
+    if let Some((_, instead)) = INSTEAD.iter().find(|(other, _)| *other == name) {
+        text.push_str(&format!("; write {instead}"));
+    } else if let Some(near) = did_you_mean(name, allowed().names()) {
         text.push_str(&format!("; did you mean `{near}`?"));
     }
     Some(hint::error(Code::SqlInvalid, &text))

@@ -1,6 +1,7 @@
 //! Warnings about differentially private grants: what a policy may promise and its author should look at
 //! again. Estimates come from the policy's own numbers, never from data.
 
+use arrow::array::{Array as _, StringArray};
 use arrow::datatypes::{DataType, Schema};
 
 use super::outlook::{Outlook, number, percent, rows_off};
@@ -399,7 +400,32 @@ pub(in crate::policy) fn fit(problems: &mut Problems, loaded: &Loaded, raw: &Sch
                     .help("noise grows with the bounds; write what nearly all values keep");
             }
         }
+        for (name, values) in &dp.keys {
+            let column = loaded.policy.columns.iter().find(|column| column.name == *name);
+            let (Some(column), Some(span)) = (column, places.keys.get(name)) else { continue };
+            let Some(output) = output(column, raw) else { continue };
+            let Some(value) = misfit(values, &output) else { continue };
+            problems
+                .add(
+                    Problem::TypeMisfit,
+                    *span,
+                    format!(
+                        "`{value}` is no value of `{name}`, which leaves as {}",
+                        super::super::check::type_name(&output)
+                    ),
+                )
+                .help("write the public values as they stand in the data that leave");
+        }
     }
+}
+
+/// The first of these texts that is no value of a type.
+fn misfit<'a>(values: &'a [String], data_type: &DataType) -> Option<&'a str> {
+    let texts = StringArray::from_iter_values(values);
+    let Ok(cast) = arrow::compute::cast(&texts, data_type) else {
+        return values.first().map(String::as_str);
+    };
+    values.iter().enumerate().find(|(at, _)| cast.is_null(*at)).map(|(_, value)| value.as_str())
 }
 
 fn output(column: &Column, raw: &Schema) -> Option<DataType> {

@@ -108,11 +108,11 @@ pub fn outlook(policy: &Policy, dp: &DpGrant) -> Vec<String> {
             lines.push(format!("estimated {}", model(&numbers, &dp.unit, spread)));
             let share = |groups: f64| percent(seen.clipped(groups).unwrap_or_default());
             lines.push(format!(
-                "left out: {} of all rows without groups ({rows_max} rows of one `{}`), at least {} with \
+                "left out: {} of all rows without groups ({rows_max} rows of one `{}`), {} with \
                  groups ({} of {rows_max} rows each)",
                 share(1.0),
                 dp.unit,
-                share(groups_max),
+                at_least(share(groups_max)),
                 dp.groups_max
             ));
         }
@@ -154,6 +154,15 @@ pub fn outlook(policy: &Policy, dp: &DpGrant) -> Vec<String> {
         "each 95 times of 100, where a statement asks for that (but AVG) alone and costs epsilon {epsilon}"
     ));
     lines
+}
+
+/// A share that is a lower bound, for people.
+fn at_least(share: String) -> String {
+    if share.starts_with(|first: char| first.is_ascii_digit()) {
+        format!("at least {share}")
+    } else {
+        share
+    }
 }
 
 /// A share for people.

@@ -295,6 +295,15 @@ fn bounds(problems: &mut Problems, node: &Node, what: &str) -> Option<(f64, f64,
         };
         return Some((low?, high?, More { step, null_as }));
     }
+    if !matches!(node.content, Content::List(_)) {
+        let _: Option<()> = read::wrong(
+            problems,
+            node,
+            what,
+            "two numbers, as in [0, 864000], or {low: 0, high: 1, step: 0.001}",
+        );
+        return None;
+    }
     match read::list(problems, node, what)? {
         [low, high] => {
             let (low, high) = (number(problems, low, what), number(problems, high, what));

@@ -34,6 +34,7 @@ mod known;
 mod measures;
 mod metadata;
 mod nulls;
+mod scaled;
 mod split;
 mod stored;
 mod total;
@@ -72,6 +73,8 @@ pub(super) struct Asked {
     formulas: Vec<Formula>,
     /// The columns of the aggregation, with metadata.
     fields: Vec<Field>,
+    /// What the question's values are, in words.
+    pub(super) said: Vec<String>,
 }
 
 /// Splits a statement over the one dataset `table`, asked under `grant`. What a statement costs is `epsilon`

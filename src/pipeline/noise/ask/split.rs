@@ -147,8 +147,9 @@ impl Split<'_> {
         };
         let reads = self.reads(&question.rows)?;
         made_alone(&self.table.plan, &reads)?;
-        let protection = Protection::new(&question, self.grant);
-        let fields = self.fields(schema, &order, &places, (&layout, &calls), &protection);
+        let protection = Protection::new(&question, self.grant)?;
+        let fields = self.fields(schema, &order, &places, (&layout, &calls), &protection)?;
+        let said = layout.texts.iter().map(|text| said(text)).collect();
         let mut asked = Asked {
             question,
             schema: Arc::new(Schema::empty()),
@@ -161,6 +162,7 @@ impl Split<'_> {
             keys: places,
             formulas: layout.formulas,
             fields,
+            said,
         };
         asked.schema = asked.described(&protection)?;
         Ok(asked)
@@ -369,7 +371,7 @@ impl Split<'_> {
         places: &[Place],
         (layout, calls): (&Layout, &[Call]),
         protection: &Protection,
-    ) -> Vec<Field> {
+    ) -> Result<Vec<Field>> {
         let own = |expr: &Expr| match expr {
             Expr::Column(column) => {
                 let field = self.table.plan.schema().field_with_name(&column.name).ok()?;
@@ -384,16 +386,23 @@ impl Split<'_> {
         let keys = keys.map(|own| own.unwrap_or_else(|| protection.general()));
         let aggregates = layout.formulas.iter().zip(calls);
         let aggregates = aggregates.map(|(formula, call)| protection.of(formula, call.filled()));
+        let aggregates = aggregates.collect::<Result<Vec<_>>>()?;
         let metadata = keys.chain(aggregates);
         let field = |(field, metadata): (&Arc<Field>, _)| {
             Field::new(field.name(), field.data_type().clone(), true).with_metadata(metadata)
         };
-        schema.fields().iter().zip(metadata).map(field).collect()
+        Ok(schema.fields().iter().zip(metadata).map(field).collect())
     }
 }
 
 fn owned((column, value): (&String, &f64)) -> (String, f64) {
     (column.clone(), *value)
+}
+
+/// A value in the words of the cost: a column's name as it is, anything else as the question tells it.
+fn said(text: &str) -> String {
+    let column = text.strip_prefix("column \"").and_then(|rest| rest.strip_suffix('"'));
+    column.filter(|name| !name.contains(['"', '\\'])).unwrap_or(text).to_owned()
 }
 
 fn key_name(at: usize) -> String {

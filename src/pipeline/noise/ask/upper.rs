@@ -1,5 +1,6 @@
 //! What a statement does with its groups: the part of its plan above the aggregation, put over a noisy answer.
-//! Aggregates that leave as they are take their half-widths with them to the end of the columns.
+//! Aggregates that leave as they are, or times and plus constants (`scaled`), take their half-widths with them to
+//! the end of the columns.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use datafusion::logical_expr::{
 };
 
 use super::below::{DISTINCT, broken, row_by_row, shape};
+use super::scaled;
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::query::{bare, refused};
 
@@ -96,19 +98,27 @@ fn carried(plan: &LogicalPlan, filled: &Filled) -> Result<(LogicalPlan, Vec<Opti
         LogicalPlan::Projection(projection) => {
             let (input, widths) = inner(&projection.input)?;
             let names = projection.input.schema();
-            let width = |expr: &Expr| match bare(expr) {
-                Expr::Column(column) => {
-                    widths.get(names.maybe_index_of_column(column)?).cloned().flatten()
-                }
-                _ => None,
+            let of = |column: &Column| {
+                widths.get(names.maybe_index_of_column(column)?).cloned().flatten()
             };
-            let mine: Vec<Option<Column>> = projection.expr.iter().map(width).collect();
-            let mut exprs = projection.expr.clone();
+            let (mut exprs, mut mine) = (projection.expr.clone(), Vec::new());
             let mut seen = BTreeSet::new();
-            for width in mine.iter().flatten() {
-                if seen.insert(width) {
-                    exprs.push(Expr::Column(width.clone()));
-                }
+            for (at, expr) in projection.expr.iter().enumerate() {
+                let width = match scaled::width(bare(expr), names, &of) {
+                    Some(Expr::Column(width)) => {
+                        if seen.insert(width.clone()) {
+                            exprs.push(Expr::Column(width.clone()));
+                        }
+                        Some(width)
+                    }
+                    Some(computed) => {
+                        let name = format!("{WIDTH}{}\u{0}{at}", depth(plan));
+                        exprs.push(computed.alias(&name));
+                        Some(Column::new_unqualified(name))
+                    }
+                    None => None,
+                };
+                mine.push(width);
             }
             let projection = Projection::try_new(exprs, Arc::new(input)).map_err(broken)?;
             Ok((LogicalPlan::Projection(projection), mine))
@@ -132,6 +142,12 @@ fn carried(plan: &LogicalPlan, filled: &Filled) -> Result<(LogicalPlan, Vec<Opti
         }
         other => Err(refused(shape(other))),
     }
+}
+
+/// How many nodes stand below a node of one input each: no two of a plan have as many.
+fn depth(plan: &LogicalPlan) -> usize {
+    let inputs = plan.inputs();
+    inputs.first().map_or(0, |input| depth(input).saturating_add(1))
 }
 
 /// The noisy columns under the names that the aggregation gave them.

@@ -60,15 +60,16 @@ pub struct Clipped {
     pub model: String,
 }
 
-/// What is known of a question's answer.
+/// What is known of the answer to what was asked.
 ///
 /// # Errors
 /// Those of [`noise_of`] and of [`threshold`].
 pub(super) fn expected(asked: &Asked, policy: &Policy, grant: &DpGrant) -> Result<Expected> {
-    let question = &asked.question;
+    let (question, said) = (&asked.question, &asked.said);
     let noises = noise_of(question)?;
     let measures = question.measures.iter().zip(&noises);
-    let measures = measures.map(|(measure, noise)| measured(question, policy, measure, noise));
+    let measures =
+        measures.map(|(measure, noise)| measured(question, said, policy, measure, noise));
     let numbers = policy.public_numbers.as_ref();
     let spread = numbers.and_then(|numbers| Some((numbers, Spread::of(numbers)?)));
     Ok(Expected {
@@ -88,11 +89,12 @@ pub(super) fn expected(asked: &Asked, policy: &Policy, grant: &DpGrant) -> Resul
 
 fn measured(
     question: &Question,
+    said: &[String],
     policy: &Policy,
     measure: &Measure,
     noise: &Noise,
 ) -> Result<Measured> {
-    let (words, unit) = words(question, measure);
+    let (words, unit) = words(question, said, measure);
     let mechanism = match noise {
         Noise::Laplace { .. } => "discrete_laplace",
         Noise::Gaussian { .. } => "discrete_gaussian",
@@ -137,9 +139,9 @@ const fn real(count: u64) -> f64 {
 }
 
 /// A measurement in words, and how large one unit of it is.
-fn words(question: &Question, measure: &Measure) -> (String, f64) {
+fn words(question: &Question, said: &[String], measure: &Measure) -> (String, f64) {
     let value = |at: &usize| question.values.get(*at);
-    let name = |at: &usize| value(at).map_or("", |value| value.name.as_str());
+    let name = |at: &usize| said.get(*at).map_or("", String::as_str);
     let step = |at: &usize| value(at).map_or(1.0, |value| value.bounds.step);
     let less = |at: &usize, center: &i64| match center {
         0 => String::new(),

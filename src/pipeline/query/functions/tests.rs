@@ -112,6 +112,29 @@ fn an_unknown_function_gets_the_nearest_one() {
 }
 
 #[test]
+fn functions_of_other_databases_are_known_or_get_what_to_write_instead() {
+    asked("SELECT variance(a), VARIANCE_POP(b) FROM jobs").unwrap();
+    let error = asked("SELECT quantile(a, 0.9) FROM jobs").unwrap_err();
+    assert_eq!(
+        error.hint().unwrap().as_str(),
+        "there is no function `quantile`; write `approx_percentile_cont(x, 0.9)`"
+    );
+    for (name, instead) in INSTEAD {
+        assert!(refusal(name).is_some(), "`{name}` is a function: no hint is needed");
+        // What is to be written instead can be written.
+        for code in instead.split('`').skip(1).step_by(2) {
+            let sql = match code.split_once(' ') {
+                Some(("GROUP", _)) => format!("SELECT count(*) FROM jobs {code}"),
+                _ if code == "WHERE" => "SELECT count(*) FROM jobs WHERE x".to_owned(),
+                _ if code == "CASE" || code == "sum" => continue,
+                _ => format!("SELECT {code} FROM jobs"),
+            };
+            asked(&sql).unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
+        }
+    }
+}
+
+#[test]
 fn aliases_are_allowed_with_their_function() {
     asked("SELECT mean(a), length(b), ifnull(a, b), date_format(c, '%Y'), COUNT(*) FROM jobs")
         .unwrap();
