@@ -24,7 +24,7 @@ pub use numbers::PublicNumbers;
 pub(super) use numbers::{numbers, numbers_changes, of_one_unit};
 pub use outlook::{model, off, outlook, rows_off};
 pub(super) use resolve::{Beside, grant, privacy};
-pub use resolve::{DpPlaces, KEYS_MAX, accounting, is_learned};
+pub use resolve::{DpPlaces, KEYS_MAX, accounting, fails_on_values, is_learned};
 pub(super) use schema::{bounds, delta, epsilon, keys, numbers_schema, query, schema};
 pub use spread::Spread;
 

@@ -387,6 +387,13 @@ pub fn is_learned(column: &Column) -> bool {
         || transform.spec().name() == "pseudonym.token"
 }
 
+/// Whether a value that a column's rule does not take ends what reads it, with an error: then noise promises
+/// nothing, since the error is there or is not.
+pub fn fails_on_values(column: &Column) -> bool {
+    let Rule { transform, args } = &column.rule;
+    transform.spec().params.iter().any(|param| args.text(param.name) == Some("error"))
+}
+
 /// How losses of a dataset add up.
 pub fn accounting(policy: &Policy) -> Accounting {
     policy.privacy.map_or_else(Accounting::default, |privacy| privacy.accounting)

@@ -2,7 +2,7 @@
 //! nothing and adds no noise.
 //!
 //! A statement is split at its one aggregation. Below it (`below`, `total`, `functions`) stand
-//! expressions that cannot fail, written out over the columns of the dataset and of public tables that it is
+//! expressions that cannot fail, with their patterns compiled (`patterns`), written out over the columns of the dataset and of public tables that it is
 //! joined with (`joins`); its functions become measures
 //! (`calls`, `values`, `nulls`, `measures`); what identifies the question is in `canonical`. The answer is stored as it
 //! was measured (`stored`); columns are computed from it (`columns`), and the plan above runs over them (`upper`).
@@ -34,6 +34,7 @@ mod known;
 mod measures;
 mod metadata;
 mod nulls;
+mod patterns;
 mod scaled;
 mod split;
 mod stored;

@@ -19,6 +19,7 @@ use super::joins::{self, Combinations};
 use super::known::known;
 use super::measures::{Layout, told};
 use super::metadata::{self as protection, Protection};
+use super::patterns;
 use super::total::{is_plain, kind, total};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::noise::question::{Bounding, Key, Question};
@@ -134,10 +135,12 @@ impl Split<'_> {
             order.iter().map(|group| group.text.as_str()).collect::<Vec<_>>().join(" "),
             layout.measures.iter().map(told).collect::<Vec<_>>().join(" "),
         );
+        let rows = self.rows(&conditions, &order, &layout)?;
+        patterns::few(&rows)?;
         let question = Question {
             dataset: self.table.plan.dataset().to_owned(),
             canonical,
-            rows: self.rows(&conditions, &order, &layout)?,
+            rows,
             keys: order.iter().map(|group| Key { public: group.public.clone() }).collect(),
             values: layout.values.clone(),
             measures: layout.measures.clone(),
@@ -147,7 +150,7 @@ impl Split<'_> {
         };
         let reads = self.reads(&question.rows)?;
         made_alone(&self.table.plan, &reads)?;
-        let protection = Protection::new(&question, self.grant)?;
+        let protection = Protection::new(&question, self.grant, self.table.plan.policy())?;
         let fields = self.fields(schema, &order, &places, (&layout, &calls), &protection)?;
         let said = layout.texts.iter().map(|text| said(text)).collect();
         let mut asked = Asked {

@@ -10,22 +10,24 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, Volati
 use super::below::broken;
 use super::functions;
 use super::joins::shown;
+use super::patterns::compiled;
 use crate::error::Result;
 pub(super) use crate::pipeline::query::is_literal;
 use crate::pipeline::query::{Logic, UNIT_COLUMN, guarded, refused, widens};
 
 /// Checks an expression over the dataset's columns, and gives it with the guards that it needs: times that no
-/// calendar has are null before anything is computed of them.
+/// calendar has are null before anything is computed of them, and patterns are compiled.
 ///
 /// # Errors
 /// [`Code::NoisyOnly`](crate::error::Code::NoisyOnly), with what to write instead.
 pub(super) fn total(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
     check(expr, schema)?;
-    guarded(expr.clone(), schema).map_err(broken)?.ok_or_else(|| {
+    let guarded = guarded(expr.clone(), schema).map_err(broken)?.ok_or_else(|| {
         refused(
             "times and roots are computed of one another too often: write fewer of them in one expression",
         )
-    })
+    });
+    compiled(guarded?)
 }
 
 /// The type of an expression that was checked; null where there is none.
@@ -189,7 +191,7 @@ fn number(expr: &Expr, schema: &DFSchema) -> Result<()> {
         ))
     } else {
         Err(refused(
-            "times and texts are not computed with below an aggregation: compare the column with a value, as in `t > now() - INTERVAL '1 day'`",
+            "times and texts are not computed with below an aggregation: compare the column with a value, as in `t > now() - INTERVAL '1 day'`, and take durations from a column of numbers",
         ))
     }
 }

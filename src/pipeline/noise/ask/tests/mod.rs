@@ -33,6 +33,7 @@ mod equal;
 mod hostile;
 mod joins;
 mod nulls;
+mod patterns;
 mod refusals;
 
 /// A row of the fixture.
