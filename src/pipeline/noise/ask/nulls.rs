@@ -16,7 +16,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator, cast, lit, when};
 use super::below::broken;
 use super::total::kind;
 use crate::error::Result;
-use crate::pipeline::query::widens;
+use crate::pipeline::query::{Logic, widens};
 
 /// Columns whose nulls count as a value in what is measured, and as which.
 pub(super) type Filled = BTreeMap<String, f64>;
@@ -136,20 +136,15 @@ impl Absent {
         if self == Self::Nan && !kind(expr, schema).is_floating() {
             return false;
         }
+        if let Some(Logic::Null(_)) = Logic::of(expr) {
+            return false;
+        }
         match expr {
             Expr::Alias(alias) => may(&alias.expr),
             Expr::Literal(value, _) => match self {
                 Self::Null => value.is_null(),
                 Self::Nan => finite(expr, schema).is_none(),
             },
-            Expr::IsNull(_)
-            | Expr::IsNotNull(_)
-            | Expr::IsTrue(_)
-            | Expr::IsFalse(_)
-            | Expr::IsUnknown(_)
-            | Expr::IsNotTrue(_)
-            | Expr::IsNotFalse(_)
-            | Expr::IsNotUnknown(_) => false,
             Expr::Negative(inner) => may(inner),
             Expr::Cast(cast) => {
                 let (from, to) = (kind(&cast.expr, schema), cast.field.data_type());

@@ -225,8 +225,7 @@ fn expression() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    // PRIVACY: not of privacy, but of what is told: a row that is counted and has no value would pull a mean to the
-    // middle of its bounds.
+    // A row that is counted and has no value would pull a mean to the middle of its bounds.
     #[test]
     fn what_is_counted_by_the_rows_has_a_value_in_each(expr in expression(), fills in any::<bool>()) {
         let table = hostile();
