@@ -225,7 +225,7 @@ impl Spent {
     ///
     /// # Errors
     /// [`Code::State`] when it cannot be written; then nothing may leave.
-    pub fn keep(self, answer: &[u8]) -> Result<()> {
+    pub fn keep(&self, answer: &[u8]) -> Result<()> {
         self.under_way.ledger.store.privacy_keep(self.entry, answer)
     }
 }

@@ -26,6 +26,7 @@ mod guard;
 mod hint;
 mod information;
 mod joined;
+mod logic;
 mod logical;
 mod memory;
 mod names;
@@ -58,6 +59,7 @@ pub(in crate::pipeline) use asked::{hear, refused};
 pub(in crate::pipeline) use guard::{guarded, is_literal};
 pub(in crate::pipeline) use hint::short;
 pub(in crate::pipeline) use joined::{Joined, Lookup, joined_name, public_name};
+pub(in crate::pipeline) use logic::Logic;
 pub(in crate::pipeline) use logical::{Table, UNIT_COLUMN};
 pub(in crate::pipeline) use public::Public;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use arrow::datatypes::{DataType, Field};
 
 use super::measures::Formula;
+use super::nulls::Filled;
 use crate::error::Result;
 use crate::pipeline::noise::mechanism::interval::half_width;
 use crate::pipeline::noise::mechanism::{noise_of, rank_off, threshold};
@@ -76,11 +77,15 @@ impl Protection {
         self.general.clone()
     }
 
-    /// Of an aggregate.
+    /// Of an aggregate, and of columns whose nulls count in it as values.
     ///
     /// # Errors
     /// Those of [`rank_off`].
-    pub(super) fn of(&self, formula: &Formula) -> Result<HashMap<String, String>> {
+    pub(super) fn of(
+        &self,
+        formula: &Formula,
+        filled: Option<&Filled>,
+    ) -> Result<HashMap<String, String>> {
         let chosen = formula
             .of()
             .iter()
@@ -101,6 +106,10 @@ impl Protection {
             && let Some(rows) = rank_off(measure, noise, CONFIDENCE)?
         {
             told.insert("veilflight.dp.rows_off_95".to_owned(), format!("{:.0}", rows.ceil()));
+        }
+        if let Some(filled) = filled.filter(|filled| !filled.is_empty()) {
+            let object = serde_json::json!(filled).to_string();
+            told.insert("veilflight.dp.null_as".to_owned(), object);
         }
         Ok(told)
     }

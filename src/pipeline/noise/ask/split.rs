@@ -13,12 +13,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use super::Asked;
 use super::alone::made_alone;
 use super::below::{Below, SETS, broken};
-use super::calls::Reader;
+use super::calls::{Call, Reader};
 use super::canonical::{quoted, sorted, text};
 use super::joins::{self, Combinations};
 use super::known::known;
 use super::measures::{Layout, told};
 use super::metadata::{self as protection, Protection};
+use super::patterns;
 use super::total::{is_plain, kind, total};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::noise::question::{Bounding, Key, Question};
@@ -134,10 +135,12 @@ impl Split<'_> {
             order.iter().map(|group| group.text.as_str()).collect::<Vec<_>>().join(" "),
             layout.measures.iter().map(told).collect::<Vec<_>>().join(" "),
         );
+        let rows = self.rows(&conditions, &order, &layout)?;
+        patterns::few(&rows)?;
         let question = Question {
             dataset: self.table.plan.dataset().to_owned(),
             canonical,
-            rows: self.rows(&conditions, &order, &layout)?,
+            rows,
             keys: order.iter().map(|group| Key { public: group.public.clone() }).collect(),
             values: layout.values.clone(),
             measures: layout.measures.clone(),
@@ -148,7 +151,7 @@ impl Split<'_> {
         let reads = self.reads(&question.rows)?;
         made_alone(&self.table.plan, &reads)?;
         let protection = Protection::new(&question, self.grant, self.table.plan.policy())?;
-        let fields = self.fields(schema, &order, &places, &layout, &protection)?;
+        let fields = self.fields(schema, &order, &places, (&layout, &calls), &protection)?;
         let said = layout.texts.iter().map(|text| said(text)).collect();
         let mut asked = Asked {
             question,
@@ -156,6 +159,7 @@ impl Split<'_> {
             parameters: Arc::new(Schema::empty()),
             open: false,
             reads,
+            null_as: calls.iter().filter_map(Call::filled).flatten().map(owned).collect(),
             ordered: is_ordered(plan),
             plan: plan.clone(),
             keys: places,
@@ -368,7 +372,7 @@ impl Split<'_> {
         schema: &DFSchemaRef,
         keys: &[&Group],
         places: &[Place],
-        layout: &Layout,
+        (layout, calls): (&Layout, &[Call]),
         protection: &Protection,
     ) -> Result<Vec<Field>> {
         let own = |expr: &Expr| match expr {
@@ -383,7 +387,8 @@ impl Split<'_> {
             None => keys.get(place.at).and_then(|group| own(&group.expr)),
         });
         let keys = keys.map(|own| own.unwrap_or_else(|| protection.general()));
-        let aggregates = layout.formulas.iter().map(|formula| protection.of(formula));
+        let aggregates = layout.formulas.iter().zip(calls);
+        let aggregates = aggregates.map(|(formula, call)| protection.of(formula, call.filled()));
         let aggregates = aggregates.collect::<Result<Vec<_>>>()?;
         let metadata = keys.chain(aggregates);
         let field = |(field, metadata): (&Arc<Field>, _)| {
@@ -391,6 +396,10 @@ impl Split<'_> {
         };
         Ok(schema.fields().iter().zip(metadata).map(field).collect())
     }
+}
+
+fn owned((column, value): (&String, &f64)) -> (String, f64) {
+    (column.clone(), *value)
 }
 
 /// A value in the words of the cost: a column's name as it is, anything else as the question tells it.

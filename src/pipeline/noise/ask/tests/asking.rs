@@ -49,6 +49,49 @@ fn what_depends_on_other_peoples_rows_cannot_be_asked_about() {
 }
 
 #[test]
+fn what_stands_for_too_much_is_refused() {
+    let table = table(&some());
+    let steps = |count: usize| {
+        let start = "SELECT x, y AS a FROM jobs".to_owned();
+        let inner = (0..count).fold(start, |inner, at| {
+            format!("SELECT x, exp(a * 0.{at}) + ln(a + {at}.5) AS a FROM ({inner})")
+        });
+        format!("SELECT count(*) FROM ({inner}) WHERE CASE WHEN x = 5 THEN a > 3 ELSE false END")
+    };
+    let error = asked(&steps(9), &table).map(|asked| asked.reads).unwrap_err();
+    let hint = error.hint().unwrap().as_str();
+    assert!(error.code() == Code::NoisyOnly && hint.contains("fewer steps"), "{hint}");
+    asked(&steps(4), &table).unwrap();
+    let many: Vec<String> = (0..5_000).map(|at| at.to_string()).collect();
+    let list = format!("SELECT count(*) FROM jobs WHERE x IN ({})", many.join(", "));
+    asked(&list, &table).unwrap();
+}
+
+// PRIVACY: the answer would fail for one person's value, and be there without it.
+#[test]
+fn what_one_value_makes_fail_cannot_be_asked_about() {
+    for (rule, fails) in [
+        ("{ip: {method: crypto_pan, invalid: error}}", true),
+        ("{ip: {method: crypto_pan}}", false),
+    ] {
+        let table = table_under(&POLICY.replace("dept: keep", &format!("dept: {rule}")), &some());
+        for sql in [
+            "SELECT dept, count(*) FROM jobs GROUP BY dept",
+            "SELECT count(*) FROM jobs WHERE CASE WHEN x = 5 THEN dept = 'a' END",
+        ] {
+            match asked(sql, &table) {
+                Ok(_) => assert!(!fails, "{rule}: {sql}"),
+                Err(error) => {
+                    let hint = error.hint().unwrap().as_str();
+                    assert!(fails && hint.contains("`null` for `error`"), "{rule}: {sql}: {hint}");
+                }
+            }
+        }
+        assert!(asked("SELECT site, sum(x) FROM jobs GROUP BY site", &table).is_ok());
+    }
+}
+
+#[test]
 fn the_schema_tells_mechanism_cost_unit_and_bounds() {
     let table = table(&some());
     let sql =

@@ -79,6 +79,10 @@ fn statement() -> impl Strategy<Value = String> {
         "sum(least(x, 100))",
         "avg(-x)",
         "sum(coalesce(n, 7))",
+        "avg(coalesce(n, 7))",
+        "count(coalesce(x, y))",
+        "stddev(coalesce(y, 1))",
+        "count(coalesce(dept, upper(dept)))",
     ];
     let keys = [
         "dept",

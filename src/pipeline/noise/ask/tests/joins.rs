@@ -323,6 +323,7 @@ async fn bounded(question: &Question) -> BTreeMap<String, Vec<i128>> {
     let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([7; 32]))]).unwrap());
     let keys = ColumnKeys::new(ring, "sample:jobs", Some("cern"), 1);
     let exact = bound::exact(question, &test_session(), &keys).await.unwrap();
+    let exact = exact.whole().unwrap();
     let key = |group: usize| {
         let cell = |column: &ArrayRef| {
             ArrayFormatter::try_new(column, &FormatOptions::new()).unwrap().value(group).to_string()
