@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-SECONDS_MAX = 60.0
+SECONDS_MAX = 300.0
 
 
 class Failed(Exception):

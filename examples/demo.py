@@ -164,7 +164,8 @@ def ask_with_noise(custodian: Custodian, server: Server) -> None:
         name, found, half_width = row["Experiment"], row["users"], row["users_hw95"]
         print(f"  {name:10} {found:6,} users, 95 % within {half_width:.0f} (the files: {true[name]})")
     again = {row["name"]: row["persons"] for row in query(access, SQL_AGAIN).to_pylist()}
-    if any(again.get(row["Experiment"]) != row["users"] for row in answer.to_pylist()):
+    shown = [row for row in answer.to_pylist() if row["users"] > 20]
+    if any(again.get(row["Experiment"]) != row["users"] for row in shown):
         raise Failed(f"asked again in other words the answer is {again}")
     print(f"\nIn other words, which gets the same numbers and costs nothing:\n\n{SQL_AGAIN}\n")
     print("What is left (veilflight budget show):\n")

@@ -14,13 +14,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "veilflight audit show --dataset jobs --limit 20 --json",
         ],
     ),
-    (
-        "audit verify",
-        &[
-            "veilflight audit verify",
-            "veilflight audit verify --expect 490:52d03d99098eea31cf2692e4647b472f790c39bdccda5457a5fb4b7c3fffa16f",
-        ],
-    ),
+    ("audit verify", &["veilflight audit verify", "veilflight audit verify --json"]),
     ("key init", &["veilflight key init", "veilflight key init --state /var/lib/veilflight"]),
     ("key rotate", &["veilflight key rotate"]),
     ("key show-ids", &["veilflight key show-ids", "veilflight key show-ids --json"]),

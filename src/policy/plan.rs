@@ -145,7 +145,10 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
         let what = format!("the unit `{}` is of a type that tells nobody apart", dp.unit);
         return Err(drift(policy, what));
     }
-    let (columns, schema) = columns(policy, raw)?;
+    let (columns, mut schema) = columns(policy, raw)?;
+    if matches!(grant.access, Access::Dp(_)) {
+        schema = any_may_be_null(&schema);
+    }
     Ok(Plan {
         policy: Arc::clone(policy),
         partner: partner.to_owned(),
@@ -154,6 +157,16 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
         columns,
         schema,
     })
+}
+
+/// The schema with nulls in every column.
+///
+/// PRIVACY: some writers of parquet call a column `REQUIRED` where it happens to hold no null. Then one person's row
+/// decides it, and neither what partners are shown without noise nor what is made of a statement may depend on that.
+fn any_may_be_null(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter();
+    let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// What [`Plan::allowance`] will be, before the data are looked at.

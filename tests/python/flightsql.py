@@ -16,7 +16,7 @@ import pyarrow as pa
 SERVICE = "/arrow.flight.protocol.FlightService/"
 TYPES = "type.googleapis.com/arrow.flight.protocol.sql."
 PATH, COMMAND = 1, 2
-SECONDS_MAX = 60.0
+SECONDS_MAX = 300.0
 
 # ------------------------------------------------------------------------------- protocol buffers
 

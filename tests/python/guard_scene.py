@@ -193,7 +193,7 @@ def by_schema(caller: Caller, sql: str) -> pa.Table:
 def by_pyarrow(caller: Caller, sql: str) -> pa.Table:
     """By the stock client of pyarrow."""
     header = (b"authorization", b"Bearer " + caller.token.encode())
-    options = flight.FlightCallOptions(headers=[header], timeout=60.0)
+    options = flight.FlightCallOptions(headers=[header], timeout=300.0)
     with flight.connect(caller.address) as client:
         asked = flight.FlightDescriptor.for_command(statement(sql))
         info = client.get_flight_info(asked, options)

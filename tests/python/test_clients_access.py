@@ -66,7 +66,7 @@ def rust(access: Access) -> int:
     files = {"--token-file": token, "--ca": access.ca, "--cert": access.cert, "--key": access.key}
     for flag, file in files.items():
         command += [flag, file] if file else []
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
         raise PermissionError(done.stderr)
     return int(done.stdout.split(" rows")[0])

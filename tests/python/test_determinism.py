@@ -85,7 +85,8 @@ def test_no_token_is_given_twice_when_the_server_is_killed(alone: Custodian) -> 
                 time.sleep(seconds)
             server.process.send_signal(signal.SIGKILL)
             server.process.wait()
-            puller.join(30)
+            puller.join(300)
+            assert not puller.is_alive()
         # The first shards came whole, so their rows stand where those of the file stand.
         for place, token in enumerate(
             token for shard in got for token in shard["Team"].to_pylist()

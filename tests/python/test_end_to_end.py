@@ -10,6 +10,7 @@ when nobody is called so is no find; a dump of invented people tells.
 """
 
 import csv
+import functools
 import json
 import re
 import shutil
@@ -146,10 +147,16 @@ def of_eagle(text: str) -> Names:
 # ---------------------------------------------------------------------------- looking for them
 
 
+@functools.cache
+def words_of(each: str) -> frozenset[str]:
+    """The words of what is sought, which is sought in hundreds of columns."""
+    return frozenset(WORD.findall(each))
+
+
 def found(text: str, sought: set[str]) -> set[str]:
     """What of it stands in a text, letters and digits on neither side."""
     words = set(WORD.findall(text))
-    likely = [each for each in sought if set(WORD.findall(each)) <= words]
+    likely = [each for each in sought if words_of(each) <= words]
 
     def stands(each: str) -> bool:
         before = r"(?<![^\W_])" if re.match(r"[^\W_]", each) else ""
@@ -308,10 +315,9 @@ class Scene:
 
 def bring_in(home: Path, dump: Dump, path: Path, edits: dict[str, str] | None = None) -> Scene:
     """Ingest a dump and accept the policy that is proposed, after changing rules of some columns."""
-    custodian = Custodian(home)
-    custodian.init()
-    custodian.certify()
-    custodian.enrol("cern")
+    # Under a key that is the same in every run: a name of five letters stands in packed bytes by chance once in
+    # thousands of keys.
+    custodian = support.furnished(home, ["cern"])
     policy = custodian.policies / "jobs.yaml"
     scene = Scene(dump, dump.names(path.read_text()), custodian, policy)
     fields = ["--fields", ",".join(dump.fields)] if dump.fields else []

@@ -38,7 +38,7 @@ def run(command: list[str | Path], folder: Path, **environment: str) -> str:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=6000,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -133,6 +133,6 @@ def test_an_example_that_is_refused_fails(
     command = [sys.executable, PROJECT / "examples" / f"{name}.py", "--uri", server.uri]
     command += ["--token-file", tmp_path / "token", "--ca", custodian.authority]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode != 0 and "I002" in done.stderr

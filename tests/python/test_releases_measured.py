@@ -89,7 +89,7 @@ def test_what_the_manifest_says_pycanon_finds(
     found = {}
     for column in ("occupation", "salary-class"):
         command = [peer, PROJECT / "tests/python/peer_measure.py", out, ",".join(QUASI), column]
-        done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=200)
+        done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=600)
         found[column] = json.loads(done.stdout)
     theirs = found["occupation"]
     assert theirs["rows"] == manifest["rows"]["released"]

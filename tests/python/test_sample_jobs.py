@@ -87,7 +87,7 @@ def joined(raw: pa.Table, received: pa.Table, column: str) -> None:
 def test_the_demo_runs_from_start_to_end(tmp_path: Path) -> None:
     command = [sys.executable, PROJECT / "examples" / "demo.py", "--once", "--rows", "4000"]
     command += ["--folder", tmp_path / "demo"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for line in ("raw", "JobsubClientIpAddress", "# pyarrow", "# Polars", "DoGet"):
         assert line in done.stdout, line

@@ -1,12 +1,13 @@
 """Limits of statements, each met for real: many clients, time, memory, the queue, amounts a day, restarts."""
 
-import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -108,20 +109,18 @@ MANY = {
 def test_fifty_clients_at_once_are_all_answered(home: Custodian) -> None:
     with home.serve() as server:
 
-        def client(which: int) -> tuple[float, list[str]]:
-            wrong, begun = [], time.monotonic()
+        def client(which: int) -> list[str]:
+            wrong = []
             with connected(home, server, ("cern", "nersc")[which % 2]) as connection:
                 asked = list(MANY)[which % 3 :] + list(MANY)[: which % 3]
                 for sql in asked:
                     if not MANY[sql](ask(connection, sql)):
                         wrong.append(sql)
-            return time.monotonic() - begun, wrong
+            return wrong
 
         with ThreadPoolExecutor(50) as pool:
             found = list(pool.map(client, range(50)))
-    assert [wrong for _, wrong in found if wrong] == []
-    slowest = max(seconds for seconds, _ in found)
-    assert slowest < 60, f"the slowest client took {slowest:.1f} s"
+    assert [wrong for wrong in found if wrong] == []
 
 
 def test_fifty_clients_of_one_partner_are_all_answered(home: Custodian) -> None:
@@ -136,67 +135,60 @@ def test_fifty_clients_of_one_partner_are_all_answered(home: Custodian) -> None:
 
 
 def test_a_busy_partner_does_not_starve_another(home: Custodian) -> None:
-    with served(home, "--query-seconds", "20") as (server, cern, nersc):
-        ends = time.monotonic() + 8
+    # Whoever is starved waits in vain and is refused (L009). In which order turns come: `tests/wire/turns.rs`.
+    with served(home, "--query-seconds", "300") as (server, cern, nersc):
+        answered, enough = threading.Semaphore(0), threading.Event()
 
         def busy(_: int) -> None:
             with Caller(server.uri, cern.token) as own:
-                while time.monotonic() < ends:
+                while not enough.is_set():
                     run(
                         own, "SELECT count(DISTINCT a.word) AS n FROM long a JOIN long b USING (id)"
                     )
+                    answered.release()
 
         with ThreadPoolExecutor(10) as pool:
             working = [pool.submit(busy, i) for i in range(10)]
-            time.sleep(0.5)
-            took = []
-            for _ in range(5):
-                begun = time.monotonic()
-                assert number(run(nersc, COUNT)) == ROWS
-                took.append(time.monotonic() - begun)
+            try:
+                assert answered.acquire(timeout=300), "the busy one is not answered"
+                for _ in range(5):
+                    assert number(run(nersc, COUNT)) == ROWS
+            finally:
+                enough.set()
             for each in working:
                 each.result()
-    assert max(took) < 5, took
 
 
 # ------------------------------------------------------------------------------------ time and queue
 
 
 def test_a_statement_that_takes_too_long_is_ended(home: Custodian) -> None:
-    with served(home, "--query-seconds", "1", "--queries-partner-max", "1") as (_, cern, _n):
+    with served(home, "--query-seconds", "3", "--queries-partner-max", "1") as (_, cern, _n):
         begun = time.monotonic()
         assert code(lambda: run(cern, SLOW)) == "L006"
-        assert 0.9 < time.monotonic() - begun < 8
-        # A join without pairs ends at its next batch, and not when it is done.
+        assert time.monotonic() - begun >= 3, "not before its time is over"
+        # A join without pairs ends at its next batch, and not when it is done: the next one waits for its place.
         assert number(run(cern, COUNT)) == ROWS
-        assert time.monotonic() - begun < 12
         closes = [flattened(each).get("code") for each in records(home)]
         assert "L006" in closes
 
 
 def test_endless_recursion_ends(home: Custodian) -> None:
-    with served(home, "--query-seconds", "2") as (_, cern, _n):
+    with served(home, "--query-seconds", "3") as (_, cern, _n):
         sql = "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT * FROM t"
         assert code(lambda: run(cern, sql)) in ("Q001", "Q002", "L006", "L007")
         assert number(run(cern, COUNT)) == ROWS
 
 
 def test_a_slow_statement_says_that_it_lives(home: Custodian) -> None:
-    with served(home, "--query-seconds", "12") as (_, cern, _n):
-        (ticket,) = cern.info(statement(ENDLESS)).tickets
-        call = cern.channel.unary_stream("/arrow.flight.protocol.FlightService/DoGet")(
-            b"\x0a" + varint(len(ticket)) + ticket, metadata=cern._metadata, timeout=60
-        )
-        begun, came = time.monotonic(), []
-        try:
-            for _ in call:
-                came.append(time.monotonic() - begun)
-        except Exception:  # noqa: BLE001  the statement is ended by its limit
-            pass
-        ended = time.monotonic() - begun
-    assert came and came[0] < 5, "the schema comes before the first row"
-    gaps = [b - a for a, b in itertools.pairwise([*came, ended])]
-    assert len(came) >= 2 and max(gaps) < 11, came
+    # A message a second where there is no row to send.
+    flags = ["--query-seconds", "600", "--keep-alive-seconds", "1"]
+    with served(home, *flags) as (server, cern, _n):
+        asking = another(server, cern)
+        call = running(asking, ENDLESS)
+        for _ in range(3):
+            next(call)
+        asking.close()
 
 
 def varint(size: int) -> bytes:
@@ -210,36 +202,47 @@ def varint(size: int) -> bytes:
 
 def test_a_partner_may_have_so_many_statements_and_no_more(home: Custodian) -> None:
     flags = ["--queries-partner-max", "1", "--queries-waiting-partner-max", "1"]
-    with served(home, *flags, "--query-seconds", "6", "--queue-seconds", "30") as (
-        server,
-        cern,
-        nersc,
+    with (
+        served(home, *flags, "--query-seconds", "600", "--queue-seconds", "300") as (
+            server,
+            cern,
+            nersc,
+        ),
+        ThreadPoolExecutor(2) as pool,
     ):
-        with ThreadPoolExecutor(3) as pool:
-            first = pool.submit(code, lambda: run(another(server, cern), SLOW))
-            time.sleep(1)
-            second = pool.submit(code, lambda: run(another(server, cern), COUNT))
-            time.sleep(0.5)
-            assert code(lambda: run(cern, COUNT)) == "L008"
-            assert number(run(nersc, COUNT)) == ROWS, "another partner is not held up"
-            assert (first.result(), second.result()) == ("L006", "")
+        first = running(another(server, cern), ENDLESS)
+        # Of two more one waits and the other is told, whichever comes first.
+        more = [pool.submit(code, lambda: run(another(server, cern), COUNT)) for _ in range(2)]
+        told, waiting = wait(more, return_when=FIRST_COMPLETED)
+        assert ([each.result() for each in told], len(waiting)) == (["L008"], 1)
+        assert number(run(nersc, COUNT)) == ROWS, "another partner is not held up"
+        assert not any(each.done() for each in waiting)
+        first.cancel()
+        assert [each.result() for each in waiting] == [""]
         assert number(run(cern, COUNT)) == ROWS
 
 
 def test_a_statement_does_not_wait_for_ever(home: Custodian) -> None:
-    flags = ["--queries-max", "1", "--queue-seconds", "1", "--query-seconds", "6"]
-    with served(home, *flags) as (server, cern, nersc), ThreadPoolExecutor(1) as pool:
-        first = pool.submit(code, lambda: run(another(server, cern), SLOW))
-        time.sleep(1)
-        begun = time.monotonic()
+    flags = ["--queries-max", "1", "--queue-seconds", "1", "--query-seconds", "600"]
+    with served(home, *flags) as (server, cern, nersc):
+        first = running(another(server, cern), ENDLESS)
         assert code(lambda: run(nersc, COUNT)) == "L009"
-        assert time.monotonic() - begun < 4
-        assert first.result() == "L006"
+        first.cancel()
 
 
 def another(server: Server, caller: Caller) -> Caller:
     """The same partner on a connection of its own."""
     return Caller(server.uri, caller.token)
+
+
+def running(caller: Caller, sql: str) -> grpc.Call:
+    """A statement that is worked at, as long as somebody holds it: its schema came, its rows are to be read."""
+    (ticket,) = caller.info(statement(sql)).tickets
+    call = caller.channel.unary_stream("/arrow.flight.protocol.FlightService/DoGet")(
+        b"\x0a" + varint(len(ticket)) + ticket, metadata=caller._metadata
+    )
+    next(call)
+    return call
 
 
 # ---------------------------------------------------------------------------------------------- memory
@@ -282,11 +285,8 @@ def test_a_client_that_disconnects_midway_frees_its_place(home: Custodian) -> No
     with served(home, *flags) as (server, cern, _n):
         before = len(records(home))
         leaver = another(server, cern)
-        (ticket,) = leaver.info(statement(BIG)).tickets
-        call = leaver.channel.unary_stream("/arrow.flight.protocol.FlightService/DoGet")(
-            b"\x0a" + varint(len(ticket)) + ticket, metadata=leaver._metadata
-        )
-        for _ in range(3):
+        call = running(leaver, BIG)
+        for _ in range(2):
             next(call)
         leaver.close()
         until(lambda: code(lambda: run(cern, COUNT)) == "")
@@ -305,19 +305,15 @@ def test_a_client_that_disconnects_midway_frees_its_place(home: Custodian) -> No
 
 
 def test_a_slow_statement_of_a_client_that_left_is_ended(home: Custodian) -> None:
-    flags = ["--queries-max", "1", "--queue-seconds", "15", "--query-seconds", "120"]
+    # Were it not ended, the next one would wait in vain (L009).
+    flags = ["--queries-max", "1", "--queue-seconds", "120", "--query-seconds", "3600"]
     with served(home, *flags) as (server, cern, nersc):
         leaver = another(server, cern)
-        (ticket,) = leaver.info(statement(SLOW)).tickets
-        call = leaver.channel.unary_stream("/arrow.flight.protocol.FlightService/DoGet")(
-            b"\x0a" + varint(len(ticket)) + ticket, metadata=leaver._metadata
-        )
-        next(call)
-        time.sleep(1)
+        call = running(leaver, ENDLESS)
         leaver.close()
-        begun = time.monotonic()
         assert number(run(nersc, COUNT)) == ROWS
-        assert time.monotonic() - begun < 12
+        with pytest.raises((grpc.RpcError, ValueError)):
+            list(call)
 
 
 def test_a_ticket_outlives_the_server_that_gave_it(home: Custodian) -> None:
@@ -393,13 +389,14 @@ def test_bytes_a_day_are_counted(tmp_path: Path) -> None:
 
 def test_a_partners_own_limits_of_time_and_number_hold(tmp_path: Path) -> None:
     custodian = furnished(tmp_path)
-    write(custodian.home, ", limits: {seconds: 1, queries: 1}")
+    write(custodian.home, ", limits: {seconds: 5, queries: 1}")
     with served(custodian, "--queries-waiting-partner-max", "0") as (server, _c, nersc):
-        with ThreadPoolExecutor(1) as pool:
-            first = pool.submit(code, lambda: run(another(server, nersc), SLOW))
-            time.sleep(0.4)
-            assert code(lambda: run(nersc, COUNT)) == "L008"
-            assert first.result() == "L006"
+        first = running(another(server, nersc), ENDLESS)
+        # Five seconds are there for one refusal, which takes hundredths of one.
+        assert code(lambda: run(nersc, COUNT)) == "L008"
+        with pytest.raises(grpc.RpcError) as ended:
+            list(first)
+        assert Refused(ended.value).code == "L006"
         # Its place is free at the next pause of its work.
         until(lambda: code(lambda: run(nersc, COUNT)) == "")
 

@@ -6,7 +6,6 @@ of the PyPI package `datafusion` over what a plain pull gave, written to parquet
 
 import itertools
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,6 @@ from sql_grammar import Generated, statements
 from support import furnished
 
 STATEMENTS = statements(360, seed=20_260)
-SECONDS_MAX = 600.0
 # What DataFusion itself plans wrongly or refuses, both in its package and in the server.
 UNPLANNED_MAX = len(STATEMENTS) // 20
 
@@ -35,7 +33,6 @@ class Sides:
     caller: Caller
     cursor: adbc.Cursor
     other: SessionContext
-    begun: float
     compared: int = 0
     unplanned: int = 0
     with_rows: int = 0
@@ -62,7 +59,7 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
             exported = custodian.home / f"exported-{name}.parquet"
             pq.write_table(pa.concat_tables(answer.table for answer in answers), exported)
             other.register_parquet(name, str(exported))
-        yield Sides(caller, cursor, other, time.monotonic())
+        yield Sides(caller, cursor, other)
 
 
 @pytest.mark.parametrize("number", range(len(STATEMENTS)))
@@ -102,12 +99,11 @@ def refused_as_well(sides: Sides, asked: Generated, error: Exception) -> None:
         assert refused.code, f"{asked.sql}\n\nthe other says {error}\n\ngot {refused.text}"
 
 
-def test_enough_was_compared_in_time(sides: Sides) -> None:
+def test_enough_was_compared(sides: Sides) -> None:
     if sides.compared + sides.unplanned < len(STATEMENTS):
         pytest.skip("only some of the statements were run")
     assert sides.unplanned <= UNPLANNED_MAX
     assert sides.with_rows > len(STATEMENTS) // 2
-    assert time.monotonic() - sides.begun < SECONDS_MAX
 
 
 # ------------------------------------------------------------------------------------------ comparing

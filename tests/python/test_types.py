@@ -231,7 +231,7 @@ def pull_as(partner: Partner, dataset: str, headers: dict[str, str]) -> pa.Table
     """Pull a dataset with some headers, endpoint after endpoint."""
     own = [(b"authorization", b"Bearer " + (partner.token or "").encode())]
     own += [(name.encode(), value.encode()) for name, value in headers.items()]
-    options = flight.FlightCallOptions(headers=own, timeout=60.0)
+    options = flight.FlightCallOptions(headers=own, timeout=300.0)
     with partner.connect() as client:
         info = client.get_flight_info(descriptor(dataset), options)
         tables = [client.do_get(end.ticket, options).read_all() for end in info.endpoints]

@@ -6,7 +6,6 @@ from what a plain pull gave.
 
 import json
 import math
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from custodian import PROJECT, Custodian, Server
 from driver import ask, connected, refused
 from partner import Partner
 from support import client_of, furnished
+
+from audit import until
 
 HTCONDOR = PROJECT / "policies" / "htcondor-jobs.yaml"
 ROWS = 12_000
@@ -352,10 +353,7 @@ def test_a_view_of_aggregates_is_pulled_under_such_a_grant(world: World) -> None
     policy.write_text(other.read_text())
     partner = world.partner("desy")
     client = partner.connect()
-    for _ in range(200):
-        if paths(client, partner.options):
-            break
-        time.sleep(0.05)
+    until(lambda: bool(paths(client, partner.options)))
     table = partner.pull("by_experiment").table
     policy.write_text(before)
     persons: dict[str, set[str]] = defaultdict(set)

@@ -122,7 +122,7 @@ impl Curator {
         let schema = Arc::clone(&asked.schema);
         let expected = {
             let policy = view.plan.policy();
-            expect::expected(&asked.question, &asked.said, policy, granted(&view.plan)?)?
+            expect::expected(&asked, policy, granted(&view.plan)?)?
         };
         Ok(Inquiry(Arc::new(Looked {
             view,

@@ -36,6 +36,7 @@ pub(in crate::policy) fn lint(problems: &mut Problems, loaded: &Loaded) {
         weak(problems, policy, dp, places);
         noisy(problems, policy, dp, places);
         expected(problems, policy, dp, places);
+        means(problems, policy, dp, places);
         bounds(problems, policy, dp, places);
         if let Some(privacy) = policy.privacy
             && (privacy.cap.epsilon < dp.total.epsilon || privacy.cap.delta < dp.total.delta)
@@ -212,6 +213,47 @@ fn expected(problems: &mut Problems, policy: &Policy, dp: &DpGrant, places: &DpP
             )
             .help(help);
     }
+}
+
+/// Means that are mostly noise in the smallest group that the policy's public numbers know of.
+fn means(problems: &mut Problems, policy: &Policy, dp: &DpGrant, places: &DpPlaces) {
+    let seen = Outlook::new(policy, dp);
+    let Some(smallest) = seen.smallest_group() else { return };
+    let Some((column, groups)) = seen.keys().max_by(|(_, one), (_, other)| one.total_cmp(other))
+    else {
+        return;
+    };
+    let each = dp.bounds.keys().map(|value| (value, seen.means_from(groups, value)));
+    let Some((value, from)) = each.max_by(|(_, one), (_, other)| one.total_cmp(other)) else {
+        return;
+    };
+    if from <= smallest {
+        return;
+    }
+    // Noise falls as epsilon grows.
+    let epsilon = dp.query.epsilon.approximate() * from / smallest;
+    let mut ways = Vec::new();
+    if epsilon <= dp.total.epsilon.approximate() {
+        ways.push(format!("`query: {{epsilon: {:.2}}}` or more", (epsilon * 100.0).ceil() / 100.0));
+    }
+    if !dp.null_as.contains_key(value) {
+        ways.push(format!(
+            "`null_as` in the bounds of `{value}`, where a null has a meaning: one measure less"
+        ));
+    }
+    ways.push("a smaller `rows_max`, or keys without that group".to_owned());
+    problems
+        .add(
+            Problem::PrivacyOff,
+            places.epsilon,
+            format!(
+                "a mean of `{value}` by `{column}` is mostly noise in the smallest group ({} rows): beside a count \
+                 it is divided by a count that is off by up to {}, and is null where that comes out at zero or less",
+                number(smallest),
+                number(from.ceil())
+            ),
+        )
+        .help(ways.join("; "));
 }
 
 fn bounds(problems: &mut Problems, policy: &Policy, dp: &DpGrant, places: &DpPlaces) {

@@ -82,6 +82,9 @@ pub struct DpGrant {
     pub rows_max: u64,
     /// Clipping bounds by column.
     pub bounds: BTreeMap<String, Bounds>,
+    /// Columns of which a null or NaN that is measured counts as a value, and as which: one between the column's
+    /// bounds, and a multiple of its step.
+    pub null_as: BTreeMap<String, f64>,
     /// The public values of columns: groups by such a column are these, in this order, also where no row has
     /// them. Texts; compared with the column's values as SQL shows them.
     pub keys: BTreeMap<String, Vec<String>>,

@@ -68,6 +68,23 @@ impl<'a> Outlook<'a> {
         off(self.accounting, epsilon, self.groups(groups), rows_max)
     }
 
+    /// Under how many rows a mean of a column is mostly noise, by so many groups, where a statement asks for a count of
+    /// rows and that mean: there the count that it is divided by is off by as much as it is.
+    pub(super) fn means_from(&self, groups: f64, column: &str) -> f64 {
+        // Rows and a sum; and the rows with a value, where a null has no meaning.
+        let measures: f64 = if self.dp.null_as.contains_key(column) { 2.0 } else { 3.0 };
+        let parts = match self.accounting {
+            Accounting::Pure => measures,
+            Accounting::Zcdp => measures.sqrt(),
+        };
+        parts * self.count_off(groups, real(self.dp.rows_max))
+    }
+
+    /// How many rows the smallest group by one public key has, where that is known.
+    pub(super) fn smallest_group(&self) -> Option<f64> {
+        self.numbers?.smallest_group.map(real)
+    }
+
     /// How many rows one of so many groups has on average, where that is known.
     pub(super) fn average(&self, groups: f64) -> Option<f64> {
         self.spread.as_ref()?;
@@ -127,10 +144,14 @@ pub fn outlook(policy: &Policy, dp: &DpGrant) -> Vec<String> {
                 )
             });
             lines.push(told(&format!("SUM of `{value}` {by}"), off, whole));
+            lines.push(format!(
+                "AVG of `{value}` beside COUNT(*) {by}: mostly noise in groups under {} rows",
+                number(seen.means_from(groups, value).ceil())
+            ));
         }
     }
     lines.push(format!(
-        "each 95 times of 100, where a statement asks for that alone and costs epsilon {epsilon}"
+        "each 95 times of 100, where a statement asks for that (but AVG) alone and costs epsilon {epsilon}"
     ));
     lines
 }

@@ -81,6 +81,7 @@ pub(in crate::policy) fn grant(
     }
     let unit = unit(problems, raw, span, beside);
     let bounds = all_bounds(problems, &raw.bounds, beside);
+    let null_as = null_as(problems, &raw.bounds, &bounds);
     let mut files = Vec::new();
     let keys = all_keys(problems, &raw.keys, beside, &mut files);
     let (loss, query) = losses(problems, raw, span, beside.accounting)?;
@@ -100,6 +101,7 @@ pub(in crate::policy) fn grant(
         groups_max: number(&raw.groups_max)?,
         rows_max: number(&raw.rows_max)?,
         bounds,
+        null_as,
         keys,
     };
     Some((grant, places, files))
@@ -256,6 +258,44 @@ fn bounds(problems: &mut Problems, raw: &RawBounds) -> Option<Bounds> {
         return None;
     }
     Some(Bounds { low, high, step })
+}
+
+/// The values that nulls count as: such that could stand in their column.
+fn null_as(
+    problems: &mut Problems,
+    raw: &[RawBounds],
+    all: &BTreeMap<String, Bounds>,
+) -> BTreeMap<String, f64> {
+    let mut found = BTreeMap::new();
+    for RawBounds { column, null_as, .. } in raw {
+        let (Some(written), Some(bounds)) = (null_as, all.get(&column.value)) else { continue };
+        let (what, value, Bounds { low, high, step }) = (&column.value, written.value, *bounds);
+        if !(low..=high).contains(&value) {
+            problems
+                .add(
+                    Problem::OutOfRange,
+                    written.span,
+                    format!("`null_as` of `{what}` is {value}, which is not from {low} to {high}"),
+                )
+                .help("a null counts as a value that the column may have");
+            continue;
+        }
+        let steps = value / step;
+        if (steps - steps.round()).abs() > 1e-6 {
+            problems
+                .add(
+                    Problem::OutOfRange,
+                    written.span,
+                    format!(
+                        "`null_as` of `{what}` is {value}, which is no multiple of the step {step}"
+                    ),
+                )
+                .help("values are rounded to multiples of the step, and this one would be too");
+            continue;
+        }
+        found.insert(what.clone(), value);
+    }
+    found
 }
 
 /// 2^53: up to it floating-point numbers hold all whole numbers.

@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use arrow::datatypes::{DataType, Field};
 
 use super::measures::Formula;
+use super::nulls::Filled;
 use crate::error::Result;
 use crate::pipeline::noise::mechanism::interval::half_width;
 use crate::pipeline::noise::mechanism::{noise_of, rank_off, threshold};
 use crate::pipeline::noise::question::{Bounding, Measure, Noise, Question};
-use crate::policy::privacy::{Accounting, DpGrant, Loss};
+use crate::policy::Policy;
+use crate::policy::privacy::{Accounting, DpGrant, Loss, Spread};
 
 /// The key of a field's metadata that says how its column is protected.
 const PROTECTION: &str = "veilflight.protection";
@@ -34,11 +36,11 @@ pub(super) struct Protection {
 }
 
 impl Protection {
-    /// Of a question and the grant that it is asked under.
+    /// Of a question, the grant that it is asked under, and its policy.
     ///
     /// # Errors
     /// Those of [`noise_of`] and [`threshold`].
-    pub(super) fn new(question: &Question, grant: &DpGrant) -> Result<Self> {
+    pub(super) fn new(question: &Question, grant: &DpGrant, policy: &Policy) -> Result<Self> {
         let noises = noise_of(question)?;
         let threshold = threshold(question, &noises)?;
         let Loss { epsilon, delta } = question.loss;
@@ -52,7 +54,13 @@ impl Protection {
             ("veilflight.dp.rows_max", rows.to_string()),
         ];
         let threshold = threshold.map(|units| ("veilflight.dp.threshold", units.to_string()));
-        let told = told.into_iter().chain(threshold);
+        // PRIVACY: from what the policy declares public; how much is left out follows from the rows, and is not told.
+        let spread = policy.public_numbers.as_ref().and_then(Spread::of);
+        #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
+        let clipped = spread.map(|spread| spread.clipped(groups as f64 * rows as f64));
+        let clipped =
+            clipped.map(|share| ("veilflight.dp.clipped_expected", format!("{share:.4}")));
+        let told = told.into_iter().chain(threshold).chain(clipped);
         Ok(Self {
             general: told.map(|(key, value)| (key.to_owned(), value)).collect(),
             measures: question.measures.clone(),
@@ -69,11 +77,15 @@ impl Protection {
         self.general.clone()
     }
 
-    /// Of an aggregate.
+    /// Of an aggregate, and of columns whose nulls count in it as values.
     ///
     /// # Errors
     /// Those of [`rank_off`].
-    pub(super) fn of(&self, formula: &Formula) -> Result<HashMap<String, String>> {
+    pub(super) fn of(
+        &self,
+        formula: &Formula,
+        filled: Option<&Filled>,
+    ) -> Result<HashMap<String, String>> {
         let chosen = formula
             .of()
             .iter()
@@ -94,6 +106,10 @@ impl Protection {
             && let Some(rows) = rank_off(measure, noise, CONFIDENCE)?
         {
             told.insert("veilflight.dp.rows_off_95".to_owned(), format!("{:.0}", rows.ceil()));
+        }
+        if let Some(filled) = filled.filter(|filled| !filled.is_empty()) {
+            let object = serde_json::json!(filled).to_string();
+            told.insert("veilflight.dp.null_as".to_owned(), object);
         }
         Ok(told)
     }

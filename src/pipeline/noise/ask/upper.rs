@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{Column, DFSchemaRef};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{
-    Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias,
+    Aggregate, Distinct, Expr, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias,
 };
 
 use super::below::{DISTINCT, broken, row_by_row, shape};
@@ -41,6 +41,11 @@ pub(super) fn aggregation(plan: &LogicalPlan) -> Result<&Aggregate> {
             return Err(refused(
                 "rows are not answered: ask for COUNT, SUM, AVG, VAR, STDDEV, MEDIAN or quantiles, by groups",
             ));
+        }
+        // `UNION` without `ALL` is both, and asked for the first.
+        LogicalPlan::Distinct(Distinct::All(input)) => {
+            let union = matches!(input.as_ref(), LogicalPlan::Union(_));
+            return Err(refused(if union { shape(input) } else { DISTINCT }));
         }
         LogicalPlan::Distinct(_) => return Err(refused(DISTINCT)),
         other => return Err(refused(shape(other))),

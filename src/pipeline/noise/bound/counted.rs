@@ -10,7 +10,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 
 use super::groups::Contents;
 use super::texts::Texts;
-use super::totals::Batch;
+use super::totals::{Batch, FIRST};
 use super::work::Task;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::noise::question::{GroupId, Hidden, Part};
@@ -35,8 +35,9 @@ impl Hidden for Counted {
     fn next(&mut self) -> Result<Option<Part>> {
         self.memory.free();
         while let Some(mut batch) = self.batches.pop_front() {
+            // Parts of parts are there because memory had no room for all of them together.
             while let Some(more) = self.batches.front()
-                && more.level == batch.level
+                && (batch.level, more.level) == (FIRST, FIRST)
                 && batch.words() + more.words() <= WORDS_TOGETHER
             {
                 let more = self.batches.pop_front().map(|batch| batch.sources);

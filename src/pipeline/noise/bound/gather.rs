@@ -199,6 +199,11 @@ impl Gatherer {
         }
     }
 
+    /// Lets no row go by until some have shown again that choosing brings little.
+    pub(super) const fn choose(&mut self) {
+        self.go_by = 0;
+    }
+
     /// Puts what is held into parts.
     pub(super) fn flush(&mut self) {
         let Self { parts, roster, .. } = self;

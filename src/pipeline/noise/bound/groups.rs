@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, UInt64Array};
 use arrow::compute::{cast, filter, take};
-use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Schema};
+use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Int64Type, Schema};
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::EmitTo;
@@ -24,16 +24,23 @@ use crate::pipeline::query::inward;
 /// The number of no group.
 pub(super) const NOBODYS: u32 = u32::MAX;
 
+/// The numbers below which a list of whole numbers is looked up by place.
+const DENSE_MAX: i64 = 1 << 21;
+
 /// How many values that are not public are remembered before they are forgotten, and how many bytes.
 const STRANGERS_MAX: usize = 1 << 16;
 const STRANGERS_BYTES: usize = 1 << 22;
 
-/// So many groups are remembered before they are forgotten, and so much in any case.
+/// So many groups are remembered before they are forgotten, and so many bytes of keys; and so many in any case.
 const KNOWN_MAX: usize = 1 << 22;
+const KNOWN_BYTES_MAX: usize = 1 << 28;
 pub(super) const KNOWN_BYTES: usize = 1 << 17;
 
 /// So many keys are made bytes at once.
 const TEXTS_AT_ONCE: usize = 1 << 10;
+
+/// Keys that take more than this each, in the middle, are long.
+const LONG_BYTES: usize = 1 << 8;
 
 /// All groups of a question whose keys are all public, or none where a key is not.
 pub(super) struct Public {
@@ -142,9 +149,19 @@ impl Groups {
 
     /// What is remembered of groups, in bytes; and whether more than that should be forgotten in any case.
     pub(super) fn held(&self) -> (usize, bool) {
-        self.known
-            .as_ref()
-            .map_or((0, false), |known| (known.values.size(), known.values.len() > KNOWN_MAX))
+        self.known.as_ref().map_or((0, false), |known| {
+            let (bytes, groups) = (known.values.size(), known.values.len());
+            (bytes, groups > KNOWN_MAX || bytes > KNOWN_BYTES_MAX)
+        })
+    }
+
+    /// Whether the keys that came are long.
+    pub(super) fn are_long(&self) -> bool {
+        let long = |known: &Known| {
+            let bytes = known.values.size();
+            bytes > KNOWN_BYTES && bytes / known.values.len().max(1) > LONG_BYTES
+        };
+        self.known.as_ref().is_some_and(long)
     }
 
     /// Forgets all groups that came. Keys of those that some record is about go where they may be looked up.
@@ -197,6 +214,8 @@ struct List {
     /// What the public values take.
     bytes: usize,
     recent: Recent,
+    /// Where all values are small whole numbers, as those of listed groups: the place of each.
+    dense: Option<Vec<u32>>,
 }
 
 impl List {
@@ -207,6 +226,7 @@ impl List {
             one_zero(&cast(values, kind).map_err(|error| broken(error.into()))?)
         };
         let mut list = Self {
+            dense: dense(&values),
             values,
             numbers: numbers(std::slice::from_ref(kind))?,
             scratch: Vec::new(),
@@ -240,6 +260,21 @@ impl List {
         numbered: bool,
         out: &mut [u32],
     ) -> Result<()> {
+        let radix = if numbered { self.values.len() as u32 } else { 0 };
+        if let (Some(dense), Some(key)) = (&self.dense, key.as_primitive_opt::<Int64Type>()) {
+            for (group, number) in out.iter_mut().zip(key) {
+                let number = number.and_then(|number| usize::try_from(number).ok());
+                let place = number.and_then(|number| dense.get(number)).copied();
+                *group = match place.unwrap_or(NOBODYS) {
+                    place if place != NOBODYS && *group != NOBODYS && numbered => {
+                        *group * radix + place
+                    }
+                    place if place != NOBODYS && *group != NOBODYS => 0,
+                    _ => NOBODYS,
+                };
+            }
+            return Ok(());
+        }
         if self.numbers.len() > self.places.len() + STRANGERS_MAX
             || self.numbers.size() > self.bytes + STRANGERS_BYTES
         {
@@ -250,7 +285,6 @@ impl List {
         self.recent.number(key, scratch, |key, out| {
             self.numbers.intern(std::slice::from_ref(key), out).map_err(broken)
         })?;
-        let radix = if numbered { self.values.len() as u32 } else { 0 };
         for (group, number) in out.iter_mut().zip(scratch.iter()) {
             *group = match self.places.get(*number) {
                 Some(place) if *group != NOBODYS && numbered => *group * radix + place,
@@ -260,6 +294,25 @@ impl List {
         }
         Ok(())
     }
+}
+
+/// The place of each of a list's values, by itself; none where one is no small whole number.
+fn dense(values: &ArrayRef) -> Option<Vec<u32>> {
+    let values =
+        values.as_primitive_opt::<Int64Type>().filter(|values| values.null_count() == 0)?;
+    if !values.values().iter().all(|value| (0..DENSE_MAX).contains(value)) {
+        return None;
+    }
+    let most = usize::try_from(values.values().iter().max().copied()?).ok()?;
+    let mut places = vec![NOBODYS; most + 1];
+    for (place, value) in (0..).zip(values.values()) {
+        let own = usize::try_from(*value).ok().and_then(|value| places.get_mut(value));
+        // A value that stands twice has its rows in the first of both places.
+        if let Some(own) = own.filter(|own| **own == NOBODYS) {
+            *own = place;
+        }
+    }
+    Some(places)
 }
 
 /// Keys that came, by number.
@@ -316,10 +369,12 @@ impl Known {
                 *place = row;
             }
         }
-        let rows = UInt64Array::from(rows);
-        let some = keys.iter().map(|key| take(key, &rows, None)).collect::<Result<Vec<_>, _>>();
-        let some = some.map_err(|error| broken(error.into()))?;
-        roster.extend(self.converter.ids(&some, order)?.into_iter());
+        for rows in rows.chunks(TEXTS_AT_ONCE) {
+            let rows = UInt64Array::from(rows.to_vec());
+            let some = keys.iter().map(|key| take(key, &rows, None)).collect::<Result<Vec<_>, _>>();
+            let some = some.map_err(|error| broken(error.into()))?;
+            roster.extend(self.converter.ids(&some, order)?.into_iter());
+        }
         Ok(())
     }
 }

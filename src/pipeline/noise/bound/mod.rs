@@ -22,7 +22,7 @@ use self::groups::Public;
 use self::keyed::Order;
 use self::parts::Source;
 use self::steps::Stepper;
-use self::totals::Batch;
+use self::totals::{Batch, FIRST};
 use self::work::{Over, Task, Work, all};
 use super::question::{Counts, Exact, Question};
 use crate::error::{Code, Error, Result};
@@ -126,7 +126,7 @@ async fn gathered(
         }));
         let mut batches: Vec<Batch> = Vec::new();
         for parts in numbers.await? {
-            batches.resize_with(parts.len(), || Batch { level: 1, sources: Vec::new() });
+            batches.resize_with(parts.len(), || Batch { level: FIRST, sources: Vec::new() });
             for ((part, memory), batch) in parts.into_iter().zip(&mut batches) {
                 batch.sources.push(Source::new(part, memory));
             }

@@ -140,6 +140,9 @@ const fn hash(id: GroupId) -> u64 {
     id[1]
 }
 
+/// The level of parts of the parts that [`Totals`] makes.
+pub(super) const FIRST: u32 = 1;
+
 /// Numbers of the groups of some parts.
 pub(super) struct Batch {
     /// The level of their parts of parts.

@@ -116,6 +116,10 @@ impl Task {
                 steps.clear();
                 stepper.steps(column, steps)?;
             }
+            // Of what is chosen at once, no keys are kept that no unit contributes to; long ones fill a disk.
+            if groups.are_long() {
+                gatherer.choose();
+            }
             gatherer.push(&units, &numbers, &values, &self.shared)?;
             let (held, many) = groups.held();
             if many || memory.try_resize(held + texts.bytes()).is_err() {

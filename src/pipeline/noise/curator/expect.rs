@@ -4,7 +4,10 @@
 //!
 //! PRIVACY: made of a question, which holds nothing of the data, and of the policy.
 
+use std::collections::BTreeMap;
+
 use crate::error::Result;
+use crate::pipeline::noise::ask::Asked;
 use crate::pipeline::noise::mechanism::interval::half_width;
 use crate::pipeline::noise::mechanism::{noise_of, rank_off, threshold};
 use crate::pipeline::noise::question::{Measure, Noise, Question};
@@ -19,6 +22,11 @@ const CONFIDENCE: f64 = 0.95;
 pub struct Expected {
     /// The measurements.
     pub measures: Vec<Measured>,
+    /// Columns whose nulls count as a value in what is measured, and as which: the policy's word.
+    pub null_as: BTreeMap<String, f64>,
+    /// Under how many rows of a group its means and spreads are mostly noise: by so much the count is off, 95 times in
+    /// 100, that they are divided by. Nothing where the statement has none.
+    pub means_from: Option<f64>,
     /// From how many noisy units on a group of unknown keys shows; nothing where all groups show.
     pub threshold: Option<i128>,
     /// What bounding is estimated to leave out, where the policy declares numbers for it.
@@ -52,16 +60,12 @@ pub struct Clipped {
     pub model: String,
 }
 
-/// What is known of a question's answer, whose values are called as `said`.
+/// What is known of the answer to what was asked.
 ///
 /// # Errors
 /// Those of [`noise_of`] and of [`threshold`].
-pub(super) fn expected(
-    question: &Question,
-    said: &[String],
-    policy: &Policy,
-    grant: &DpGrant,
-) -> Result<Expected> {
+pub(super) fn expected(asked: &Asked, policy: &Policy, grant: &DpGrant) -> Result<Expected> {
+    let (question, said) = (&asked.question, &asked.said);
     let noises = noise_of(question)?;
     let measures = question.measures.iter().zip(&noises);
     let measures =
@@ -70,6 +74,11 @@ pub(super) fn expected(
     let spread = numbers.and_then(|numbers| Some((numbers, Spread::of(numbers)?)));
     Ok(Expected {
         measures: measures.collect::<Result<_>>()?,
+        null_as: asked.null_as.clone(),
+        means_from: asked
+            .divisors()
+            .filter_map(|at| half_width(&[(1.0, noises.get(at)?)], CONFIDENCE))
+            .max_by(f64::total_cmp),
         threshold: threshold(question, &noises)?,
         clipped: spread.map(|(numbers, spread)| Clipped {
             share: spread.clipped(real(question.bounding.groups) * real(question.bounding.rows)),

@@ -144,6 +144,15 @@ fn the_schema_tells_mechanism_cost_unit_and_bounds() {
     let open = super::asked("SELECT site, count(*) AS n FROM jobs GROUP BY site", &table).unwrap();
     let told = open.schema.field_with_name("n").unwrap().metadata();
     assert_eq!(told.get("veilflight.dp.threshold"), None);
+    assert_eq!(told.get("veilflight.dp.clipped_expected"), None);
+    // What is left out is estimated where the policy says how many rows there are: here, of a million rows of a
+    // hundred persons, most.
+    let numbers = "unit: User\npublic_numbers: {units: 100, rows: 1000000}\n";
+    let table = table_under(&POLICY.replace("unit: User\n", numbers), &some());
+    let clipped = super::asked("SELECT count(*) AS n FROM jobs", &table).unwrap();
+    let told = clipped.schema.field_with_name("n").unwrap().metadata();
+    let share: f64 = told["veilflight.dp.clipped_expected"].parse().unwrap();
+    assert!(share > 0.99 && share < 1.0, "{share}");
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn names() -> Vec<&'static str> {
     extremes().into_iter().map(|(name, _)| name).collect()
 }
 
-fn hostile() -> Table {
+pub(super) fn hostile() -> Table {
     let mut columns = extremes();
     columns.push((UNIT_COLUMN, Arc::new((0..ROWS as u64).map(Some).collect::<UInt64Array>())));
     let fields: Vec<Field> = columns

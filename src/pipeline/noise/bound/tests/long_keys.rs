@@ -3,6 +3,8 @@
 
 use super::*;
 
+type ByKey = BTreeMap<String, Vec<i128>>;
+
 /// A row: who, and the key of its group.
 type Keyed = (u64, String);
 
@@ -48,15 +50,11 @@ fn asked(rows: &[Keyed], bounding: Bounding, layout: Layout) -> Question {
     }
 }
 
-/// By key: units and rows.
-fn by_key(
-    rows: &[Keyed],
-    bounding: Bounding,
-    layout: Layout,
-) -> Result<BTreeMap<String, Vec<i128>>> {
-    let (exact, _) = counted(&asked(rows, bounding, layout), layout)?;
+/// By key: units and rows. And how many bytes were spilled.
+fn by_key(rows: &[Keyed], bounding: Bounding, layout: Layout) -> Result<(ByKey, u64)> {
+    let (exact, spilled) = counted(&asked(rows, bounding, layout), layout)?;
     let lines = Answer::of(&exact).0.into_iter();
-    Ok(lines.map(|(keys, told)| (keys.concat(), told.concat())).collect())
+    Ok((lines.map(|(keys, told)| (keys.concat(), told.concat())).collect(), spilled))
 }
 
 // PRIVACY: an error is told without noise. Who is in the table must not decide whether there is one.
@@ -66,13 +64,14 @@ fn whether_it_fails_does_not_depend_on_how_many_keys_one_unit_has_and_how_long_t
     for partitions in [1, 2] {
         let layout = Layout { partitions, batch: 500, memory: 2_000_000 };
         let without = others(500);
-        let near = by_key(&without, bounding, layout).unwrap();
+        let (near, _) = by_key(&without, bounding, layout).unwrap();
         assert_eq!(near, BTreeMap::from([("x".to_owned(), vec![500, 500])]));
         for (keys, bytes) in [(20_000, 500), (60_000, 20), (200, 50_000)] {
             let with = [without.clone(), one_with_keys(keys, bytes)].concat();
             let far = by_key(&with, bounding, layout);
-            let far = far.unwrap_or_else(|error| panic!("{keys} {bytes}: {error}"));
+            let (far, spilled) = far.unwrap_or_else(|error| panic!("{keys} {bytes}: {error}"));
             assert_eq!(far.len(), 4, "it is in three groups");
+            assert!(bytes < 100 || spilled < 2_000_000, "{keys} {bytes}: {spilled}");
             assert_eq!(far["x"], near["x"]);
             assert!(far.iter().all(|(key, told)| key == "x" || *told == [1, 1]));
         }
