@@ -334,12 +334,15 @@ fn together(problems: &mut Problems, loaded: &Loaded) {
     }
 }
 
+/// Whether something is so of a column.
+type IsSo = fn(&Column) -> bool;
+
 /// Columns of which a statement under `access: dp` may not speak.
 fn learned(problems: &mut Problems, loaded: &Loaded) {
     if granted(loaded).next().is_none() {
         return;
     }
-    let reasons: [(fn(&Column) -> bool, &str, &str); 2] = [
+    let reasons: [(IsSo, &str, &str); 2] = [
         (
             is_learned,
             "what leaves depends on other people's rows",
