@@ -159,7 +159,8 @@ def test_a_cost_is_told_before_and_nothing_is_spent(world: World) -> None:
     assert spent(world, "cern") == before
     about = acted(world, "cern", "veilflight.policy_info", "visits")
     assert (about["access"], about["privacy"]["unit"]) == ("dp", "User")
-    assert about["privacy"]["bounds"] == {"Hours": {"low": 0.0, "high": 50.0, "step": 0.0001}}
+    bounds = {"low": 0.0, "high": 50.0, "step": 0.0001, "null_as": None}
+    assert about["privacy"]["bounds"] == {"Hours": bounds}
     assert about["privacy"]["public_keys"] == ["Site"]
 
 

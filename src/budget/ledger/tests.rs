@@ -71,7 +71,7 @@ fn ten_tenths_are_exactly_one_and_the_eleventh_is_refused() {
     assert_eq!((balance.left, balance.statement_max), (Loss::default(), Loss::default()));
     let least = loss("0.000000000000000000000000000001", "0");
     for more in [loss("0.1", "0"), least] {
-        let error = ledger.spend(&cern, "more", "", more).err().expect("it is refused");
+        let error = ledger.spend(&cern, "more", "", more).expect_err("it is refused");
         assert_eq!(error.code(), Code::PrivacyBudget);
         assert!(error.hint().unwrap().as_str().starts_with("nothing is left"));
     }
@@ -90,7 +90,7 @@ fn a_delta_is_counted_like_an_epsilon() {
     assert_eq!(refused(ledger.spend(&cern, "1", "", loss("0.1", "1e-30"))), Code::PrivacyBudget);
     // What the partner hears says what is left, and what to do about it.
     let heard = |more| {
-        let error = ledger.spend(&cern, "1", "", more).err().expect("it is refused");
+        let error = ledger.spend(&cern, "1", "", more).expect_err("it is refused");
         error.hint().map(|hint| hint.as_str().to_owned()).unwrap_or_default()
     };
     assert!(

@@ -84,7 +84,7 @@ fn the_rows_of_a_key_are_those_that_a_search_finds() {
                     assert_eq!(codes.len(), 500);
                     let own: Vec<ArrayRef> = keys
                         .iter()
-                        .map(|key| public.rows.column_by_name(&key.1).unwrap().clone())
+                        .map(|key| Arc::clone(public.rows.column_by_name(&key.1).unwrap()))
                         .collect();
                     let fields =
                         keys.iter().map(|key| SortField::new(key.2.clone())).collect::<Vec<_>>();
