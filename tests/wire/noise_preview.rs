@@ -98,7 +98,7 @@ async fn what_is_estimated_to_be_left_out_is_near_what_is() {
     let over: usize = rows.values().map(|rows| rows.saturating_sub(12)).sum();
     let clipped = over as f64 / visits.len() as f64;
     assert!(clipped > 0.5 && (expected - clipped).abs() < 0.05, "{expected} and {clipped}");
-    // And the answer is what is left: of scale 12 / 3 the noise passes 100 once in 10^11 times.
+    // And the answer is what is left: of scale 12 / 3 the noise passes 200, what is left of the 0.06, with e^-50.
     let answer = column(&cern.all(sql).await.unwrap(), "n")[0] as f64;
     assert!((answer / visits.len() as f64 - (1.0 - expected)).abs() < 0.06, "{answer}");
     site.stop().await;
