@@ -144,7 +144,7 @@ problems! {
     LocalWeak = "P119", Warning;
     /// Bounds of contributions that leave out much of the data, by the policy's public numbers.
     PrivacyClipped = "P120", Warning;
-    /// Differentially private counts that are off by much of what they count, by the policy's public numbers.
+    /// Differentially private counts or means that are noise to a large part, by the policy's public numbers.
     PrivacyOff = "P121", Warning;
     /// Public tables that are the dataset's own files, or that nobody can join.
     PublicTable = "P122", Warning;

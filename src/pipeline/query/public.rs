@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::Statement;
 use super::hint;
 use super::joined::Index;
+use super::listing::{Listing, Lists};
 use super::logical::Table;
 use super::view::as_seen;
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -33,7 +34,7 @@ const MEMORY_MAX: usize = 256 << 20;
 /// The key of a field's metadata that says how its column is protected, and what it says of public ones.
 const PROTECTION: (&str, &str) = ("veilflight.protection", "public");
 
-/// A public table.
+/// A public table: of a policy's, or of the values that a policy calls public.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Public {
     /// Its name in the schema of its dataset.
@@ -42,6 +43,8 @@ pub(in crate::pipeline) struct Public {
     pub(in crate::pipeline) rows: RecordBatch,
     /// What it was joined by last: a statement is looked at more than once, and the next one often joins alike.
     indexed: Mutex<Option<Arc<Index>>>,
+    /// Groups by its columns, as they were listed lately.
+    lists: Lists,
 }
 
 impl Public {
@@ -96,7 +99,7 @@ impl Public {
         }
         let schema = Arc::new(Schema::new(fields));
         let rows = RecordBatch::try_new(schema, columns).map_err(|error| error.to_string())?;
-        Ok(Self { name: name.to_owned(), rows, indexed: Mutex::default() })
+        Ok(Self { name: name.to_owned(), rows, indexed: Mutex::default(), lists: Lists::default() })
     }
 
     /// Its columns, as the engine sees them.
@@ -116,6 +119,19 @@ impl Public {
         let index = Arc::new(Index::new(&self.rows, by)?);
         *lock() = Some(Arc::clone(&index));
         Ok(index)
+    }
+
+    /// The list of groups of this text, of this table and of others. See [`Lists::list`].
+    ///
+    /// # Errors
+    /// What `make` says.
+    pub(in crate::pipeline) fn list(
+        &self,
+        text: &str,
+        others: &[Arc<Self>],
+        make: impl FnOnce() -> Result<Arc<Listing>>,
+    ) -> Result<Arc<Listing>> {
+        self.lists.list(text, others, make)
     }
 
     /// All of it as a table that runs.

@@ -5,20 +5,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchemaRef, DataFusionError, TableReference};
 use datafusion::datasource::provider_as_source;
-use datafusion::execution::context::SessionState;
+use datafusion::execution::context::{ExecutionProps, SessionState};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use super::joins::{self, WithPublic};
-use crate::error::{Code, Error, Result};
-use crate::pipeline::query::{Joined, Lookup, Public, Table, UNIT_COLUMN, refused};
+use crate::error::{Code, Error, Hint, Result};
+use crate::pipeline::query::{Beside, Joined, Lookup, Public, Table, UNIT_COLUMN, refused};
 use crate::policy::privacy::{Bounds, DpGrant};
+
+/// How many operations an expression may stand for. A `CASE` has them done for some rows and not for others, so
+/// the time that they take tells of these.
+const OPERATIONS_MAX: usize = 2_000;
 
 /// The rows that an aggregation is of.
 pub(super) struct Below {
@@ -37,6 +40,7 @@ pub(super) struct Below {
     pub(super) conditions: Vec<Expr>,
     name: TableReference,
     simplifier: ExprSimplifier,
+    props: ExecutionProps,
 }
 
 /// The columns of a step, and the conditions and joins so far.
@@ -74,7 +78,9 @@ impl Below {
         let mut bounds = grant.bounds.clone();
         bounds.extend(joins::bounds(&joins));
         let dataset = Arc::clone(&table.provider);
-        let scan = scan(&name, &dataset, &joins, Vec::new())?;
+        let scan = scan(&name, &dataset, joins.clone(), Vec::new())?;
+        let mut props = state.execution_props().clone();
+        props.config_options = Some(Arc::clone(state.config_options()));
         let context = SimplifyContext::builder()
             .with_schema(Arc::clone(scan.schema()))
             .with_config_options(Arc::clone(state.config_options()))
@@ -90,6 +96,7 @@ impl Below {
             conditions,
             name,
             simplifier: ExprSimplifier::new(context),
+            props,
         })
     }
 
@@ -105,7 +112,10 @@ impl Below {
     /// [`Code::SqlInvalid`] where a value of the statement's own cannot be computed.
     pub(super) fn simple(&self, expr: Expr) -> Result<Expr> {
         self.simplifier.simplify(expr).map_err(|error| {
+            let hint = "a value that the statement writes does not fit what it is compared or computed with: \
+                        information_schema.columns has the types";
             Error::new(Code::SqlInvalid, "a value of the statement cannot be computed")
+                .hinting(Hint::new(hint))
                 .because(error)
         })
     }
@@ -115,12 +125,26 @@ impl Below {
         self.scan.schema()
     }
 
-    /// The scan with `more` columns: of which join, how each is called, a value for each row of its table.
-    pub(super) fn scan_with(&self, more: Vec<(usize, String, ArrayRef)>) -> Result<LogicalPlan> {
-        match more.is_empty() {
-            true => Ok(self.scan.clone()),
-            false => scan(&self.name, &self.dataset, &self.joins, more),
+    /// The scan with more lookups behind those of the joins, and columns of numbers beside it.
+    pub(super) fn scan_with(
+        &self,
+        more: &[Arc<Lookup>],
+        beside: Vec<Beside>,
+    ) -> Result<LogicalPlan> {
+        if more.is_empty() && beside.is_empty() {
+            return Ok(self.scan.clone());
         }
+        scan(&self.name, &self.dataset, [&self.joins, more].concat(), beside)
+    }
+
+    /// What the scan is called.
+    pub(super) const fn name(&self) -> &TableReference {
+        &self.name
+    }
+
+    /// What expressions are worked with.
+    pub(super) const fn props(&self) -> &ExecutionProps {
+        &self.props
     }
 
     /// A column of the scan.
@@ -138,12 +162,12 @@ impl Below {
 fn scan(
     name: &TableReference,
     dataset: &Arc<dyn TableProvider>,
-    joins: &[Arc<Lookup>],
-    more: Vec<(usize, String, ArrayRef)>,
+    lookups: Vec<Arc<Lookup>>,
+    beside: Vec<Beside>,
 ) -> Result<LogicalPlan> {
-    let provider: Arc<dyn TableProvider> = match joins.is_empty() {
+    let provider: Arc<dyn TableProvider> = match lookups.is_empty() {
         true => Arc::clone(dataset),
-        false => Arc::new(Joined::new(Arc::clone(dataset), joins.to_vec(), more)),
+        false => Arc::new(Joined::new(Arc::clone(dataset), lookups, beside)),
     };
     LogicalPlanBuilder::scan(name.clone(), provider_as_source(provider), None)
         .and_then(LogicalPlanBuilder::build)
@@ -225,7 +249,23 @@ pub(super) fn written_out(expr: &Expr, schema: &DFSchemaRef, columns: &[Expr]) -
     if lost {
         return Err(Error::new(Code::Internal, "a column is not one of its input's"));
     }
+    if operations(&replaced)? > OPERATIONS_MAX {
+        return Err(refused(&format!(
+            "an expression stands for more than {OPERATIONS_MAX} operations once its columns are written out: compute in fewer steps"
+        )));
+    }
     Ok(replaced)
+}
+
+/// How many operations and functions there are in an expression.
+fn operations(expr: &Expr) -> Result<usize> {
+    let mut count = 0_usize;
+    let walked = expr.apply(|part| {
+        count += usize::from(!matches!(part, Expr::Column(_) | Expr::Literal(..)));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.map_err(broken)?;
+    Ok(count)
 }
 
 /// Refuses an expression that looks at more than one row.

@@ -2,21 +2,20 @@
 //! row of the dataset, and so is of that row's unit. Decides which joins are answered; reads no row of the
 //! dataset, and of public tables what anybody may know.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array};
-use arrow::compute::{cast, max, min, take};
+use arrow::array::AsArray;
+use arrow::compute::{cast, max, min};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
-use arrow::row::{RowConverter, SortField};
 use datafusion::common::{Column, NullEquality, TableReference};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Join, JoinType, Operator};
 
 use super::below::{Side, Step, written_out};
 use super::canonical::quoted;
-use super::total::{is_plain, is_text};
-use crate::error::{Code, Context, Error, Result};
+use super::total::is_text;
+use crate::error::{Code, Error, Result};
 use crate::pipeline::query::{
     Lookup, Public, Table, joined_name, public_name, refused, short, widens,
 };
@@ -201,7 +200,7 @@ fn plain(expr: &Expr) -> Option<(&str, Option<&DataType>)> {
 }
 
 /// Whether equal values of a type are equal in their bytes.
-fn compares(kind: &DataType) -> bool {
+pub(super) fn compares(kind: &DataType) -> bool {
     kind.is_integer()
         || is_text(kind)
         || matches!(
@@ -246,59 +245,4 @@ fn between(low: f64, high: f64, whole: bool) -> Option<Bounds> {
     let step = if whole { 1.0 } else { Bounds::step_of(low, high) };
     let counted = |value: f64| value.is_finite() && (value / step).abs() < STEPS_MAX;
     (step > 0.0 && counted(low) && counted(high)).then_some(Bounds { low, high, step })
-}
-
-/// Groups by columns of one public table: all combinations of their values that stand in it.
-pub(super) struct Combinations {
-    /// By row of the public table: the number of its combination.
-    pub(super) numbers: ArrayRef,
-    /// All numbers; null last, where rows without a match stay.
-    pub(super) all: ArrayRef,
-    /// By column: the value of each combination.
-    pub(super) values: Vec<ArrayRef>,
-}
-
-impl Combinations {
-    /// Those of these columns; none where a column is of a type that groups are not known of.
-    ///
-    /// PRIVACY: the public table is looked at, and nothing else.
-    ///
-    /// # Errors
-    /// [`Code::Internal`].
-    pub(super) fn of(lookup: &Lookup, columns: &BTreeSet<String>) -> Result<Option<Self>> {
-        let rows = &lookup.public.rows;
-        let arrays = columns.iter().map(|name| rows.column_by_name(name).cloned());
-        let Some(arrays) = arrays.collect::<Option<Vec<ArrayRef>>>() else { return Ok(None) };
-        let known = |array: &ArrayRef| {
-            let kind = array.data_type();
-            is_plain(kind) && !kind.is_floating() && !kind.is_null()
-        };
-        if !arrays.iter().all(known) {
-            return Ok(None);
-        }
-        let failed = || "the groups of a public table cannot be listed".to_owned();
-        let fields = arrays.iter().map(|it| SortField::new(it.data_type().clone())).collect();
-        let converter = RowConverter::new(fields).context(Code::Internal, failed)?;
-        let keys = converter.convert_columns(&arrays).context(Code::Internal, failed)?;
-        // A row without any value is told of as one without a match is.
-        let nothing = |row: usize| lookup.keeps && arrays.iter().all(|array| array.is_null(row));
-        let mut first: BTreeMap<&[u8], u32> = BTreeMap::new();
-        for row in (0..rows.num_rows()).filter(|row| !nothing(*row)) {
-            let key = keys.row(row).data();
-            first.entry(key).or_insert(u32::try_from(row).unwrap_or(u32::MAX));
-        }
-        let order: BTreeMap<&[u8], i64> =
-            first.keys().zip(0_i64..).map(|(key, number)| (*key, number)).collect();
-        let number = |row: usize| match nothing(row) {
-            true => None,
-            false => order.get(keys.row(row).data()).copied(),
-        };
-        let numbers: Int64Array = (0..rows.num_rows()).map(number).collect();
-        let last = lookup.keeps.then_some(None);
-        let all: Int64Array = order.values().copied().map(Some).chain(last).collect();
-        let places: UInt32Array = first.values().copied().map(Some).collect();
-        let values = arrays.iter().map(|array| take(array, &places, None));
-        let values = values.collect::<Result<Vec<_>, _>>().context(Code::Internal, failed)?;
-        Ok(Some(Self { numbers: Arc::new(numbers), all: Arc::new(all), values }))
-    }
 }

@@ -1,7 +1,7 @@
 //! A statement is split at its aggregation: keys, values and conditions below it become a question, under the
 //! grant's bounds and at its cost. What stands above is kept as it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, StringArray};
@@ -13,16 +13,18 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use super::Asked;
 use super::alone::made_alone;
 use super::below::{Below, SETS, broken};
-use super::calls::Reader;
+use super::calls::{Call, Reader};
 use super::canonical::{quoted, sorted, text};
-use super::joins::{self, Combinations};
+use super::joins;
 use super::known::known;
 use super::measures::{Layout, told};
 use super::metadata::{self as protection, Protection};
+use super::patterns;
+use super::public::{self, KeyPart, Known};
 use super::total::{is_plain, kind, total};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::noise::question::{Bounding, Key, Question};
-use crate::pipeline::query::{Table, joined_name, public_name, refused, short};
+use crate::pipeline::query::{Beside, Lookup, Table, refused, short};
 use crate::policy::decimal::Decimal;
 use crate::policy::privacy::{Accounting, DpGrant, Loss};
 
@@ -44,12 +46,24 @@ pub(super) struct Split<'a> {
 }
 
 /// A key of groups.
-struct Group {
-    text: String,
-    expr: Expr,
-    public: Option<ArrayRef>,
-    /// A column that a join brings for it: of which join, how it is called, a value a row of its table.
-    more: Option<(usize, String, ArrayRef)>,
+pub(super) struct Group {
+    /// By which questions are compared.
+    pub(super) text: String,
+    /// What it is over the scan.
+    pub(super) expr: Expr,
+    /// All of its values, where they are public.
+    pub(super) public: Option<ArrayRef>,
+    /// The column of numbers that it is.
+    pub(super) more: Option<Beside>,
+}
+
+/// The keys of a statement.
+struct Keys {
+    groups: Vec<Group>,
+    /// By key of the aggregation: the text of its group, and what it is of that where it numbers public values.
+    parts: Vec<(String, Option<KeyPart>)>,
+    /// What rows are matched with beside the public tables of the statement.
+    lookups: Vec<Arc<Lookup>>,
 }
 
 /// What a key of the aggregation is.
@@ -57,16 +71,18 @@ struct Group {
 pub(super) struct Place {
     /// The question's key.
     pub(super) at: usize,
-    /// Where that numbers combinations of a public table's columns: the column's value of each.
-    values: Option<ArrayRef>,
+    /// Where that numbers groups of public values: what it is of them.
+    of: Option<KeyPart>,
 }
 
 impl Place {
     /// The aggregation's column, by that of the question; none where it is not one of its numbers.
     pub(super) fn column(&self, key: &ArrayRef) -> Option<ArrayRef> {
-        match &self.values {
+        match &self.of {
             None => Some(Arc::clone(key)),
-            Some(values) => take(values, key, Some(TakeOptions { check_bounds: true })).ok(),
+            Some(KeyPart { values, .. }) => {
+                take(values, key, Some(TakeOptions { check_bounds: true })).ok()
+            }
         }
     }
 }
@@ -95,7 +111,7 @@ impl Split<'_> {
                 each.push(key);
             }
         }
-        let (groups, parts) = self.groups(&each)?;
+        let Keys { groups, parts, lookups } = self.groups(&each, &conditions)?;
         if each.len() + calls.len() != schema.fields().len() {
             return Err(Error::new(
                 Code::Internal,
@@ -114,9 +130,9 @@ impl Split<'_> {
         let mut order: Vec<&Group> = groups.iter().collect();
         order.sort_by(|one, other| one.text.cmp(&other.text));
         order.dedup_by(|one, other| one.text == other.text);
-        let place = |(text, values): (String, Option<ArrayRef>)| {
+        let place = |(text, of): (String, Option<KeyPart>)| {
             let at = order.iter().position(|known| known.text == text)?;
-            Some(Place { at, values })
+            Some(Place { at, of })
         };
         let places: Option<Vec<Place>> = parts.into_iter().map(place).collect();
         let places = places.ok_or_else(|| Error::new(Code::Internal, "a key has no place"))?;
@@ -134,10 +150,12 @@ impl Split<'_> {
             order.iter().map(|group| group.text.as_str()).collect::<Vec<_>>().join(" "),
             layout.measures.iter().map(told).collect::<Vec<_>>().join(" "),
         );
+        let rows = self.rows(&conditions, &lookups, &order, &layout)?;
+        patterns::few(&rows)?;
         let question = Question {
             dataset: self.table.plan.dataset().to_owned(),
             canonical,
-            rows: self.rows(&conditions, &order, &layout)?,
+            rows,
             keys: order.iter().map(|group| Key { public: group.public.clone() }).collect(),
             values: layout.values.clone(),
             measures: layout.measures.clone(),
@@ -145,30 +163,30 @@ impl Split<'_> {
             loss: self.cost(public)?,
             accounting: self.accounting,
         };
-        let reads = self.reads(&question.rows)?;
+        let reads = self.reads(&question.rows, &lookups)?;
         made_alone(&self.table.plan, &reads)?;
-        let protection = Protection::new(&question, self.grant);
-        let fields = self.fields(schema, &order, &places, &layout, &protection);
+        let protection = Protection::new(&question, self.grant, self.table.plan.policy())?;
+        let fields = self.fields(schema, &order, &places, (&layout, &calls), &protection)?;
+        let said = layout.texts.iter().map(|text| said(text)).collect();
         let mut asked = Asked {
             question,
             schema: Arc::new(Schema::empty()),
             parameters: Arc::new(Schema::empty()),
             open: false,
             reads,
+            null_as: calls.iter().filter_map(Call::filled).flatten().map(owned).collect(),
             ordered: is_ordered(plan),
             plan: plan.clone(),
             keys: places,
             formulas: layout.formulas,
             fields,
+            said,
         };
         asked.schema = asked.described(&protection)?;
         Ok(asked)
     }
 
-    /// The keys of groups; and by key of the aggregation: the text of its group, and its values where that
-    /// numbers combinations.
-    #[expect(clippy::type_complexity, reason = "two lists")]
-    fn groups(&self, keys: &[&Expr]) -> Result<(Vec<Group>, Vec<(String, Option<ArrayRef>)>)> {
+    fn groups(&self, keys: &[&Expr], conditions: &[Expr]) -> Result<Keys> {
         let below = &self.below;
         let mut simple = Vec::new();
         for key in keys {
@@ -177,76 +195,23 @@ impl Split<'_> {
             }
             simple.push(below.simple(below.written_out(key)?)?);
         }
-        let public: Vec<_> = simple.iter().map(|key| self.public_column(key)).collect();
-        let mut groups = Vec::new();
-        let mut parts: Vec<Option<(String, Option<ArrayRef>)>> = vec![None; keys.len()];
-        for (at, join) in below.joins.iter().enumerate() {
-            let own = public.iter().flatten().filter(|(of, _)| *of == at);
-            let columns: BTreeSet<String> = own.map(|(_, column)| column.clone()).collect();
-            if columns.is_empty() {
-                continue;
-            }
-            let Some(Combinations { numbers, all, values }) = Combinations::of(join, &columns)?
-            else {
-                continue;
-            };
-            if all.is_empty() {
-                return Err(refused(&format!(
-                    "`{}` has no rows, so there are no groups by its columns",
-                    short(&join.public.name)
-                )));
-            }
-            let name = joined_name(&join.public.name, "\0group");
-            let named = columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(" ");
-            let text = format!("(public {} {named})", quoted(&join.public.name));
-            for (part, key) in parts.iter_mut().zip(&public) {
-                let column = key.as_ref().filter(|(of, _)| *of == at).map(|(_, column)| column);
-                let place = column.and_then(|column| columns.iter().position(|it| it == column));
-                let values = place.and_then(|place| values.get(place)).cloned();
-                if values.is_some() {
-                    *part = Some((text.clone(), values));
-                }
-            }
-            groups.push(Group {
-                text,
-                expr: below.column(&name),
-                public: Some(all),
-                more: Some((at, name, numbers)),
-            });
-        }
-        for (part, expr) in parts.iter_mut().zip(simple) {
-            if part.is_none() {
-                let group = self.group(expr)?;
-                *part = Some((group.text.clone(), None));
+        let Known { mut groups, parts: known, lists, lookups } =
+            public::found(below, self.grant, &simple, conditions)?;
+        let mut parts = Vec::new();
+        for (part, expr) in known.into_iter().zip(simple) {
+            if let Some(part) = part {
+                parts.push((part.text.clone(), Some(part)));
+            } else {
+                let group = self.group(expr, &lists)?;
+                parts.push((group.text.clone(), None));
                 groups.push(group);
             }
         }
-        Ok((groups, parts.into_iter().flatten().collect()))
-    }
-
-    /// The public table's column that a key is: its own, or one that is equal to it in every row.
-    fn public_column(&self, key: &Expr) -> Option<(usize, String)> {
-        let Expr::Column(column) = key else { return None };
-        let joins = || self.below.joins.iter().enumerate();
-        if let Some((table, name)) = public_name(&column.name) {
-            let (at, _) = joins().find(|(_, join)| join.public.name == table)?;
-            return Some((at, name.to_owned()));
-        }
-        if self.grant.keys.contains_key(&column.name) {
-            return None;
-        }
-        let own = kind(key, self.below.schema());
-        joins().filter(|(_, join)| !join.keeps).find_map(|(at, join)| {
-            let equal = |(name, _, _): &&(String, String, DataType)| *name == column.name;
-            let (_, public, _) = join.keys.iter().find(equal)?;
-            let schema = join.public.schema();
-            let theirs = schema.field_with_name(public).ok()?.data_type();
-            (*theirs == own).then(|| (at, public.clone()))
-        })
+        Ok(Keys { groups, parts, lookups })
     }
 
     /// A key of groups, and its public values where it has them.
-    fn group(&self, expr: Expr) -> Result<Group> {
+    fn group(&self, expr: Expr, lists: &BTreeMap<String, ArrayRef>) -> Result<Group> {
         let schema = self.below.schema();
         let text = text(&expr);
         let guarded = total(&expr, schema)?;
@@ -261,13 +226,14 @@ impl Split<'_> {
                 short(&self.grant.unit)
             )));
         }
-        let public = match &expr {
-            Expr::Column(column) => self.grant.keys.get(&column.name),
-            _ => None,
+        let (list, values) = match &expr {
+            Expr::Column(column) => (lists.get(&column.name), self.grant.keys.get(&column.name)),
+            _ => (None, None),
         };
-        let public = match public {
-            Some(values) => Some(public_values(values, &kind)?),
-            None => known(&expr, &kind),
+        let public = match (list, values) {
+            (Some(list), _) => Some(Arc::clone(list)),
+            (None, Some(values)) => Some(public_values(values, &kind)?),
+            (None, None) => known(&expr, &kind),
         };
         if public.is_none() && self.grant.query.delta.is_zero() {
             return Err(refused(&format!(
@@ -284,11 +250,17 @@ impl Split<'_> {
     }
 
     /// The plan that gives unit, keys and values of the rows that are asked of.
-    fn rows(&self, conditions: &[Expr], keys: &[&Group], layout: &Layout) -> Result<LogicalPlan> {
+    fn rows(
+        &self,
+        conditions: &[Expr],
+        lookups: &[Arc<Lookup>],
+        keys: &[&Group],
+        layout: &Layout,
+    ) -> Result<LogicalPlan> {
         let below = &self.below;
         let schema = below.schema();
-        let more = keys.iter().filter_map(|key| key.more.clone()).collect();
-        let mut plan = LogicalPlanBuilder::from(below.scan_with(more)?);
+        let beside = keys.iter().filter_map(|key| key.more.clone()).collect();
+        let mut plan = LogicalPlanBuilder::from(below.scan_with(lookups, beside)?);
         let total = |condition| total(condition, schema);
         let conditions = conditions.iter().map(total).collect::<Result<Vec<_>>>()?;
         if let Some(condition) = conditions.into_iter().reduce(Expr::and) {
@@ -343,7 +315,7 @@ impl Split<'_> {
         Ok(Loss { epsilon: self.loss.epsilon, delta })
     }
 
-    fn reads(&self, rows: &LogicalPlan) -> Result<Vec<String>> {
+    fn reads(&self, rows: &LogicalPlan, lookups: &[Arc<Lookup>]) -> Result<Vec<String>> {
         use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
         let mut names = BTreeSet::new();
         rows.apply(|node| {
@@ -354,7 +326,7 @@ impl Split<'_> {
         })
         .map_err(broken)?;
         // PRIVACY: what rows are joined by is read as well, though no expression names it.
-        let keys = self.below.joins.iter().flat_map(|join| &join.keys);
+        let keys = self.below.joins.iter().chain(lookups).flat_map(|join| &join.keys);
         names.extend(keys.map(|(own, ..)| own.clone()));
         let columns = self.table.plan.columns().iter().map(|column| &column.name);
         Ok(columns.filter(|name| names.contains(*name)).cloned().collect())
@@ -366,9 +338,9 @@ impl Split<'_> {
         schema: &DFSchemaRef,
         keys: &[&Group],
         places: &[Place],
-        layout: &Layout,
+        (layout, calls): (&Layout, &[Call]),
         protection: &Protection,
-    ) -> Vec<Field> {
+    ) -> Result<Vec<Field>> {
         let own = |expr: &Expr| match expr {
             Expr::Column(column) => {
                 let field = self.table.plan.schema().field_with_name(&column.name).ok()?;
@@ -376,18 +348,31 @@ impl Split<'_> {
             }
             _ => None,
         };
-        let keys = places.iter().map(|place| match &place.values {
-            Some(_) => Some(protection::public()),
+        let keys = places.iter().map(|place| match &place.of {
+            Some(KeyPart { column: Some(column), .. }) => own(column),
+            Some(KeyPart { column: None, .. }) => Some(protection::public()),
             None => keys.get(place.at).and_then(|group| own(&group.expr)),
         });
         let keys = keys.map(|own| own.unwrap_or_else(|| protection.general()));
-        let aggregates = layout.formulas.iter().map(|formula| protection.of(formula));
+        let aggregates = layout.formulas.iter().zip(calls);
+        let aggregates = aggregates.map(|(formula, call)| protection.of(formula, call.filled()));
+        let aggregates = aggregates.collect::<Result<Vec<_>>>()?;
         let metadata = keys.chain(aggregates);
         let field = |(field, metadata): (&Arc<Field>, _)| {
             Field::new(field.name(), field.data_type().clone(), true).with_metadata(metadata)
         };
-        schema.fields().iter().zip(metadata).map(field).collect()
+        Ok(schema.fields().iter().zip(metadata).map(field).collect())
     }
+}
+
+fn owned((column, value): (&String, &f64)) -> (String, f64) {
+    (column.clone(), *value)
+}
+
+/// A value in the words of the cost: a column's name as it is, anything else as the question tells it.
+fn said(text: &str) -> String {
+    let column = text.strip_prefix("column \"").and_then(|rest| rest.strip_suffix('"'));
+    column.filter(|name| !name.contains(['"', '\\'])).unwrap_or(text).to_owned()
 }
 
 fn key_name(at: usize) -> String {
@@ -395,7 +380,7 @@ fn key_name(at: usize) -> String {
 }
 
 /// Public values in the type of their column.
-fn public_values(values: &[String], kind: &DataType) -> Result<ArrayRef> {
+pub(super) fn public_values(values: &[String], kind: &DataType) -> Result<ArrayRef> {
     let texts = StringArray::from_iter_values(values);
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     let cast = arrow::compute::cast_with_options(&texts, kind, &strict);
