@@ -12,7 +12,7 @@ use super::noise::{
     PER_SITE, QUICK, VISITS, Visit, column, folder_of, privacy, site, spent, visits, write_visits,
 };
 use super::sql::Asker;
-use crate::site::{CANARY, Site, code, ticket, with_token};
+use crate::site::{CANARY, PATIENCE, Site, code, ticket, with_token};
 
 /// [`VISITS`] with a budget for 40 answers.
 fn rich() -> String {
@@ -180,7 +180,7 @@ async fn a_tick_is_not_seen_around() {
         });
         let mut stored = privacy(&again)["stored"] == true;
         while !stored {
-            assert!(begun.elapsed() < Duration::from_secs(30));
+            assert!(begun.elapsed() < PATIENCE, "no answer is kept");
             tokio::time::sleep(Duration::from_millis(20)).await;
             stored = privacy(&cern.info(&sql).await.unwrap())["stored"] == true;
         }
