@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -218,6 +218,34 @@ fn rows(out: &Path) -> RecordBatch {
     compute::concat_batches(&batches[0].schema(), &batches).unwrap()
 }
 
+/// Whether a run and the one that goes on from it were both killed amid their work, or one came to its end before.
+fn killed_twice(out: &Path, begin: impl Fn(&Path) -> Child) -> bool {
+    let mut done = 0;
+    for _ in 0..2 {
+        let (mut child, started) = (begin(out), Instant::now());
+        // A few of its hundred and fifty files are finished, then it is gone in the midst of another.
+        while finished(out) < done + 3 {
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success(), "{status}");
+                return false;
+            }
+            assert!(started.elapsed() < Duration::from_secs(300), "nothing is finished");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // SIGKILL: nothing of it runs any more.
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        assert!(status.success() || status.signal() == Some(9), "{status}");
+        let now = finished(out);
+        assert!(now > done, "{now}");
+        if status.success() || now >= 150 {
+            return false;
+        }
+        done = now;
+    }
+    true
+}
+
 // INVARIANT: a process that is killed amid its work leaves what the next one goes on from.
 #[test]
 fn a_process_that_is_killed_twice_leaves_the_rows_of_an_unbroken_run() {
@@ -236,22 +264,12 @@ fn a_process_that_is_killed_twice_leaves_the_rows_of_an_unbroken_run() {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
     };
     let (broken, whole) = (folder.path().join("broken"), folder.path().join("whole"));
-    let mut done = 0;
-    for _ in 0..2 {
-        let (mut child, started) = (begin(&broken), Instant::now());
-        // A few of its hundred and fifty files are finished, then it is gone in the midst of another.
-        while finished(&broken) < done + 3 {
-            assert!(child.try_wait().unwrap().is_none(), "it came to an end");
-            assert!(started.elapsed() < Duration::from_secs(60), "nothing is finished");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        // SIGKILL: nothing of it runs any more.
-        child.kill().unwrap();
-        assert_eq!(child.wait().unwrap().signal(), Some(9));
-        let now = finished(&broken);
-        assert!(now > done && now < 150, "{now}");
-        done = now;
-    }
+    // Where this test is not given a moment's time, the process may be at its end before it is killed: then anew.
+    let killed = (0..20).any(|_| {
+        let _ = std::fs::remove_dir_all(&broken);
+        killed_twice(&broken, begin)
+    });
+    assert!(killed, "it always came to its end");
     let told = |out: &Path| {
         let done = begin(out).wait_with_output().unwrap();
         assert!(done.status.success());

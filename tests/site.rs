@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
+use veilflight::audit::show::{Filter, lines};
 use veilflight::clock::{Clock, ManualClock, SystemClock};
 use veilflight::config::RawSettings;
 use veilflight::error::Result;
@@ -46,6 +47,9 @@ pub(crate) const CANARY: &str = "canary-0f3a";
 
 /// The master key of every server here, as a key file may have it; nobody uses it.
 pub(crate) const KEY: &str = "c4a1f09be3d25c7786b0e19d4f3a62588e0d7c1b95a6f2433dbe801c5f7a9264";
+
+/// How long is waited for what takes a moment: so long that only what never comes does not come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How many rows there are.
 pub(crate) const ROWS: usize = 10_000;
@@ -183,7 +187,7 @@ impl Site {
 
     fn endpoint(&self) -> Endpoint {
         let uri = self.uri.replace("grpc+tls", "https").replace("grpc+tcp", "http");
-        Endpoint::from_shared(uri).unwrap().timeout(Duration::from_secs(20))
+        Endpoint::from_shared(uri).unwrap().timeout(2 * PATIENCE)
     }
 
     /// Where the server listens, without the scheme.
@@ -194,13 +198,16 @@ impl Site {
     /// Has the server look at policies and certificates, and waits until `seen`.
     pub(crate) async fn look_until(&self, seen: impl Fn(&Flights) -> bool) {
         self.look.send(()).unwrap();
-        for _ in 0..500 {
-            if seen(&self.flights) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the server did not notice the change");
+        until("the server notices the change", || seen(&self.flights)).await;
+    }
+
+    /// Waits until a request has ended with this code, by the log.
+    pub(crate) async fn ended_with(&self, code: &str) {
+        let ended = || {
+            let lines = lines(self.store.as_ref(), &Filter::default()).unwrap();
+            lines.iter().any(|line| line.code.as_deref() == Some(code))
+        };
+        until(&format!("the log has {code}"), ended).await;
     }
 
     /// Stops the server in order.
@@ -208,6 +215,15 @@ impl Site {
         let _ = self.stop.send(());
         self.running.await.unwrap().unwrap();
         self.folder
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, mut there: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !there() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -158,6 +158,11 @@ impl Admission {
         self.streams.taken() + self.turns.taken()
     }
 
+    /// How many statements wait for a turn.
+    pub fn waiting(&self) -> usize {
+        self.turns.waiting()
+    }
+
     /// Whether nothing is open, and what was claimed and not used is given back.
     pub fn is_idle(&self) -> bool {
         self.open_streams() == 0 && self.meter.is_settled()

@@ -101,7 +101,6 @@ impl Places {
     }
 
     /// How many wait.
-    #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.lock().waiting.len()
     }

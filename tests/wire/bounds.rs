@@ -8,7 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
 
-use crate::site::{Site, code, folder, info, path, ticket, with_token, write_jobs};
+use crate::site::{
+    PATIENCE, Site, code, folder, info, path, ticket, until, with_token, write_jobs,
+};
 
 #[tokio::test]
 async fn a_partner_opens_so_many_streams_and_a_finished_one_makes_room() {
@@ -28,11 +30,8 @@ async fn a_partner_opens_so_many_streams_and_a_finished_one_makes_room() {
     let status = client.do_get(with_token(&token, ticket(&info, 2))).await.unwrap_err();
     assert_eq!((status.code(), code(&status)), (Code::ResourceExhausted, "L001"));
     streams.pop();
-    let waited = Instant::now();
-    while site.flights.admission.open_streams() > 1 {
-        assert!(waited.elapsed() < Duration::from_secs(10), "a dropped stream keeps its place");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("a dropped stream gives its place back", || site.flights.admission.open_streams() < 2)
+        .await;
     assert!(client.do_get(with_token(&token, ticket(&info, 2))).await.is_ok());
     drop(streams);
     site.stop().await;
@@ -50,7 +49,7 @@ async fn who_stops_reading_loses_the_stream_and_has_its_place_until_letting_go()
         client.do_get(with_token(&token, ticket(&info, 0))).await.unwrap().into_inner();
     stream.next().await.unwrap().unwrap();
     assert_eq!(site.flights.admission.open_streams(), 1);
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    site.ended_with("L003").await;
     // What was sent ahead still fills memory: a partner could stall streams without end otherwise.
     assert_eq!(site.flights.admission.open_streams(), 1);
     let mut last = None;
@@ -59,11 +58,8 @@ async fn who_stops_reading_loses_the_stream_and_has_its_place_until_letting_go()
     }
     let status = last.unwrap().unwrap_err();
     assert_eq!((status.code(), code(&status)), (Code::DeadlineExceeded, "L003"));
-    let waited = Instant::now();
-    while site.flights.admission.open_streams() > 0 {
-        assert!(waited.elapsed() < Duration::from_secs(10), "an ended stream keeps its place");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("an ended stream gives its place back", || site.flights.admission.open_streams() == 0)
+        .await;
     site.stop().await;
 }
 
@@ -71,24 +67,24 @@ async fn who_stops_reading_loses_the_stream_and_has_its_place_until_letting_go()
 async fn stopping_cuts_what_does_not_end_within_the_grace() {
     let folder = folder();
     write_jobs(folder.path(), 8_000_000);
-    let site = Site::start_with(folder, &[("shards_max", "1")]).await;
+    let settings = [("shards_max", "1"), ("message_bytes", "65536")];
+    let site = Site::start_with(folder, &settings).await;
     let token = site.partner("cern");
     let mut client = site.client().await;
     let info = info(&mut client, &token, "jobs").await.unwrap();
     let mut stream =
         client.do_get(with_token(&token, ticket(&info, 0))).await.unwrap().into_inner();
     stream.next().await.unwrap().unwrap();
-    let asked = Instant::now();
     let stopping = tokio::spawn(site.stop());
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    // Its thousand messages are read so slowly that they last for half a minute; the grace is a second.
     let mut last = None;
     while let Some(message) = stream.next().await {
         last = Some(message);
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
     let status = last.unwrap().unwrap_err();
     assert_eq!((status.code(), code(&status)), (Code::Unavailable, "L005"), "{status:?}");
     stopping.await.unwrap();
-    assert!(asked.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
@@ -124,7 +120,6 @@ async fn a_header_that_never_ends_is_cut_early() {
     ]);
     field.resize(16 << 10, b'a');
     let mut sent = 0;
-    let started = Instant::now();
     for number in 0..(1 << 16) {
         let kind = if number == 0 { 1 } else { 9 };
         let mut frame = vec![0x00, 0x40, 0x00, kind, 0, 0, 0, 0, 1];
@@ -135,7 +130,6 @@ async fn a_header_that_never_ends_is_cut_early() {
         sent += frame.len();
         assert!(sent < 64 << 20, "the server still listens after {sent} bytes");
     }
-    assert!(started.elapsed() < Duration::from_secs(20));
     reader.await.unwrap();
     let token = site.partner("cern");
     assert!(info(&mut site.client().await, &token, "jobs").await.is_ok());
@@ -157,12 +151,12 @@ async fn a_request_over_two_mebibytes_is_refused() {
 #[tokio::test]
 async fn who_connects_and_says_nothing_is_shown_out() {
     let site = Site::start_with(folder(), &[("handshake_seconds", "1")]).await;
-    let mut silent = TcpStream::connect(site.address()).await.unwrap();
     let started = Instant::now();
+    let mut silent = TcpStream::connect(site.address()).await.unwrap();
     let mut sink = Vec::new();
-    let ended = tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut sink)).await;
+    let ended = tokio::time::timeout(PATIENCE, silent.read_to_end(&mut sink)).await;
     assert!(ended.is_ok(), "the connection is still open");
-    assert!(started.elapsed() >= Duration::from_millis(900));
+    assert!(started.elapsed() >= Duration::from_secs(1), "not before its second is over");
     site.stop().await;
 }
 
@@ -173,8 +167,7 @@ async fn who_begins_to_speak_and_never_ends_is_shown_out() {
         let mut slow = TcpStream::connect(site.address()).await.unwrap();
         slow.write_all(said.as_bytes()).await.unwrap();
         let mut sink = Vec::new();
-        let ended =
-            tokio::time::timeout(Duration::from_secs(10), slow.read_to_end(&mut sink)).await;
+        let ended = tokio::time::timeout(PATIENCE, slow.read_to_end(&mut sink)).await;
         assert!(ended.is_ok(), "the connection is still open after {said:?}");
     }
     site.stop().await;
@@ -182,11 +175,11 @@ async fn who_begins_to_speak_and_never_ends_is_shown_out() {
 
 #[tokio::test]
 async fn a_connection_over_the_limit_waits_for_a_place() {
-    let settings = [("connections_max", "1"), ("handshake_seconds", "1")];
+    let settings = [("connections_max", "1"), ("handshake_seconds", "3")];
     let site = Site::start_with(folder(), &settings).await;
     let token = site.partner("cern");
     let silent = TcpStream::connect(site.address()).await.unwrap();
-    // The silent one is shown out after a second; then there is room.
+    // The silent one is shown out after three seconds; then there is room.
     let mut client = site.client().await;
     assert!(info(&mut client, &token, "jobs").await.is_ok());
     drop(silent);

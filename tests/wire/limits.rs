@@ -2,7 +2,6 @@
 //! past the limit has left.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
@@ -13,7 +12,8 @@ use veilflight::clock::{Clock, ManualClock, SystemClock};
 use veilflight::state::{Sqlite, Store};
 
 use crate::site::{
-    Client, JOBS, ROWS, Site, code, folder, info, ticket, with_token, write_jobs, write_policy,
+    Client, JOBS, ROWS, Site, code, folder, info, ticket, until, with_token, write_jobs,
+    write_policy,
 };
 
 const DAY_SECONDS: i64 = 86_400;
@@ -53,11 +53,7 @@ async fn pull(client: &mut Client, token: &str, endpoint: usize) -> (u64, u64, O
 
 /// What is counted, as `dataset rows`, once nothing is under way.
 async fn counted(site: &Site) -> Vec<(String, u64)> {
-    let waited = Instant::now();
-    while !site.flights.admission.is_idle() {
-        assert!(waited.elapsed() < Duration::from_secs(10), "a stream does not give back");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("every stream gives back", || site.flights.admission.is_idle()).await;
     let usage = site.store.usage(Some("cern"), site.clock.today()).unwrap();
     let name = |dataset: Option<String>| dataset.unwrap_or_else(|| "*".to_owned());
     usage.into_iter().map(|usage| (name(usage.dataset), usage.amount.rows)).collect()

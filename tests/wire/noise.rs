@@ -229,11 +229,12 @@ async fn the_same_question_gives_the_same_bytes_and_costs_once() {
         (count["veilflight.dp.epsilon"].as_str(), count["veilflight.dp.unit"].as_str()),
         ("0.5", "User")
     );
-    // Every public key, and counts near those of bounded rows: 100 persons a site, 4 of 6 rows each.
+    // Every public key, and counts near those of bounded rows: 99 persons a site, 4 of 6 rows each, and one more.
     let sites: BTreeSet<&str> = all["Site"].as_string::<i32>().iter().flatten().collect();
     assert_eq!(sites, BTreeSet::from(["A", "B", "C"]));
+    // Scale 16: further off than 336 = 7 * 48 with a chance of 7.4e-10 each, 2.2e-9 all three.
     for count in column(&all, "n") {
-        assert!((200..600).contains(count), "{count}");
+        assert!((60..=733).contains(count), "{count}");
     }
     let half_width = all["n_hw95"].as_primitive::<Float64Type>().value(0);
     let promised = privacy(&info)["mechanisms"][0]["half_width_95"].as_f64().unwrap();
@@ -499,10 +500,10 @@ async fn answers_leave_at_ticks_whether_they_are_new_stored_or_failures() {
         let stored = privacy(&info)["stored"] == true;
         let begun = Instant::now();
         cern.pull(&info).await.unwrap();
+        // Never before its first tick, stored or not. That it is at a tick, and which, `curator/tick.rs` tests without
+        // a clock: how long a loaded machine takes to send an answer is no measure of anything.
         let took = begun.elapsed().as_millis();
-        // What comes before and after a tick is planning and sending; both know no rows.
         assert!(took >= tick, "{took} ms, stored: {stored}");
-        assert!(took % tick < tick / 2, "{took} ms, stored: {stored}");
     }
     site.stop().await;
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tonic::Request;
 use tonic::transport::Endpoint;
 
-use crate::site::{Client, JOBS, code, folder, path, write_policy};
+use crate::site::{Client, JOBS, PATIENCE, code, folder, path, write_policy};
 
 /// 32 bytes that nobody uses.
 const KEY: &str = "8d1f0c2b7a4e5d6690b1c2d3e4f5a6b7c8d9eafb0c1d2e3f405162738495a6b1";
@@ -31,10 +31,15 @@ fn serve(folder: &Path, more: &[&str]) -> Command {
     command
 }
 
+/// What is said in a file.
+fn said(file: &Path) -> String {
+    std::fs::read_to_string(file).unwrap_or_default()
+}
+
 fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
     let started = Instant::now();
     while !there() {
-        assert!(started.elapsed() < Duration::from_secs(20), "{what} did not come");
+        assert!(started.elapsed() < PATIENCE, "{what} did not come");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -52,7 +57,10 @@ fn ended(child: Child) -> (Option<i32>, String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_says_where_it_listens_and_stops_in_order_when_asked() {
     let folder = folder();
-    let child = serve(folder.path(), &["--log-format", "json"]).spawn().unwrap();
+    let log = folder.path().join("log");
+    let stderr = std::fs::File::create(&log).unwrap();
+    let mut program = serve(folder.path(), &["--log-format", "json"]);
+    let child = program.stderr(stderr).spawn().unwrap();
     let ready = folder.path().join("ready");
     wait_for("the ready file", || ready.exists());
     let uri = std::fs::read_to_string(&ready).unwrap();
@@ -66,9 +74,11 @@ async fn it_says_where_it_listens_and_stops_in_order_when_asked() {
     write_policy(folder.path(), "broken.yaml", "version: 1\ndatasett: x\n");
     write_policy(folder.path(), "lab.yaml", &JOBS.replace("dataset: jobs", "dataset: lab"));
     signal(&child, "-HUP");
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    wait_for("the new policy", || said(&log).contains("a policy takes effect"));
+    wait_for("the broken policy", || said(&log).contains("a policy is refused"));
     signal(&child, "-TERM");
-    let (exit, stdout, stderr) = ended(child);
+    let (exit, stdout, _) = ended(child);
+    let stderr = said(&log);
     assert_eq!((exit, stdout.as_str()), (Some(0), ""), "{stderr}");
     assert!(!ready.exists());
     let lines: Vec<serde_json::Value> =

@@ -1,7 +1,5 @@
 //! Tickets that are forged, foreign, late or stale; and policies that change under way.
 
-use std::time::{Duration, Instant};
-
 use arrow_flight::{
     Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightEndpoint,
     RenewFlightEndpointRequest, Ticket,
@@ -15,7 +13,8 @@ use veilflight::keys::{KeyRing, Secret};
 use veilflight::wire::ticket::{Subject, Ticket as Plain, Tickets};
 
 use crate::site::{
-    Client, JOBS, ROWS, Site, code, folder, info, ticket, with_token, write_jobs, write_policy,
+    Client, JOBS, ROWS, Site, code, folder, info, ticket, until, with_token, write_jobs,
+    write_policy,
 };
 
 async fn get(client: &mut Client, token: &str, ticket: Ticket) -> Result<usize, Status> {
@@ -204,11 +203,7 @@ async fn cancelling_ends_a_stream_that_is_under_way() {
     let body = CancelFlightInfoRequest { info: Some(info) }.encode_to_vec();
     let action = Action::new("CancelFlightInfo", body);
     client.do_action(with_token(&token, action)).await.unwrap();
-    let waited = Instant::now();
-    while site.flights.admission.open_streams() > 0 {
-        assert!(waited.elapsed() < Duration::from_secs(10), "the work goes on");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the work ends", || site.flights.admission.open_streams() == 0).await;
     let messages = running.collect::<Vec<_>>().await;
     let last = messages.into_iter().find_map(Result::err).unwrap();
     assert_eq!((last.code(), code(&last)), (Code::Cancelled, "R003"));

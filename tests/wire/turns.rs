@@ -1,8 +1,8 @@
 //! Statements that wait for each other, and what their answers count for. That each limit of statements
 //! has its code is shown with clients, in `tests/python/test_sql_limits.py`.
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
 use arrow_flight::{FlightData, FlightDescriptor, Ticket};
@@ -10,10 +10,14 @@ use futures::{StreamExt, TryStreamExt};
 use prost::Message;
 use tempfile::TempDir;
 use tonic::{Status, Streaming};
+use veilflight::audit::Statement;
+use veilflight::audit::record::{Event, Record};
 use veilflight::clock::{Clock, SystemClock};
-use veilflight::state::Store;
+use veilflight::state::{AuditRow, Store};
 
-use crate::site::{Client, JOBS, Site, code, folder, ticket, with_token, write_jobs, write_policy};
+use crate::site::{
+    Client, JOBS, Site, code, folder, ticket, until, with_token, write_jobs, write_policy,
+};
 
 /// Sorted, so that it needs a turn, and too long to be sent unread.
 const LONG: &str = "SELECT Id, Id + 1, Id + 2 FROM jobs ORDER BY Id DESC";
@@ -60,11 +64,13 @@ async fn unread(client: &mut Client, token: &str) -> Streaming<FlightData> {
 }
 
 async fn idle(site: &Site) {
-    let waited = Instant::now();
-    while !site.flights.admission.is_idle() {
-        assert!(waited.elapsed() < Duration::from_secs(20), "a statement keeps its turn");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("every statement gives its turn back", || site.flights.admission.is_idle()).await;
+}
+
+/// Waits until so many statements wait for a turn.
+async fn waiting(site: &Site, count: usize) {
+    let what = format!("{count} statements wait");
+    until(&what, || site.flights.admission.waiting() == count).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,31 +80,40 @@ async fn a_partner_with_many_statements_delays_another_by_one_turn() {
     let (cern, lab) = (site.partner("cern"), site.partner("lab"));
     let mut client = site.client().await;
     let running = unread(&mut client, &cern).await;
-    let ended: Arc<Mutex<Vec<&str>>> = Arc::default();
-    let mut tasks = Vec::new();
-    let mut ask = |mut client: Client, token: String, name: &'static str| {
-        let ended = Arc::clone(&ended);
-        tasks.push(tokio::spawn(async move {
-            // The schema and one row.
+    let ask = |token: &str| {
+        let (mut client, token) = (client.clone(), token.to_owned());
+        // The schema and one row.
+        let asking = async move {
             assert_eq!(answered(&mut client, &token, COUNT).await.unwrap(), 2);
-            ended.lock().unwrap().push(name);
-        }));
+        };
+        tokio::spawn(asking)
     };
-    for _ in 0..10 {
-        ask(client.clone(), cern.clone(), "cern");
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    ask(client.clone(), lab, "lab");
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(ended.lock().unwrap().is_empty(), "nobody runs beside the one that runs");
+    let mut tasks: Vec<_> = (0..10).map(|_| ask(&cern)).collect();
+    waiting(&site, 10).await;
+    tasks.push(ask(&lab));
+    waiting(&site, 11).await;
+    assert!(tasks.iter().all(|task| !task.is_finished()), "nobody runs beside the one that runs");
     drop(running);
     for task in tasks {
         task.await.unwrap();
     }
-    let ended = ended.lock().unwrap().clone();
-    let place = ended.iter().position(|name| *name == "lab").unwrap();
-    assert!(place <= 2, "{ended:?}");
     idle(&site).await;
+    // The log has their ends in the order of their turns, whenever their clients heard of them.
+    let (asked, mut pulls, mut turns) = (Statement::new(COUNT, &[]), BTreeMap::new(), Vec::new());
+    let look = &mut |row: AuditRow| {
+        let record = Record::from_body(&row.body)?;
+        match record.event {
+            Event::Open(it) if it.method == "DoGet" && it.statement.as_ref() == Some(&asked) => {
+                pulls.insert(record.seq, it.partner);
+            }
+            Event::Close(close) => turns.extend(pulls.remove(&close.opened)),
+            _ => {}
+        }
+        Ok(())
+    };
+    site.store.audit_read(look).unwrap();
+    assert_eq!(turns.len(), 11, "{turns:?}");
+    assert!(turns.iter().position(|name| name == "lab").unwrap() <= 2, "{turns:?}");
     site.stop().await;
 }
 
@@ -122,8 +137,7 @@ async fn a_grant_for_rows_that_ends_while_a_statement_waits_gives_no_rows() {
         let (mut client, cern) = (client.clone(), cern.clone());
         async move { answered(&mut client, &cern, LONG).await }
     });
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(!asking.is_finished(), "it waits");
+    waiting(&site, 1).await;
     site.clock.advance_seconds(24 * 60 * 60);
     drop(running);
     assert_eq!(code(&asking.await.unwrap().unwrap_err()), "T004");
@@ -146,7 +160,7 @@ async fn a_client_that_leaves_while_it_waits_leaves_the_line() {
         let (mut client, token) = (client.clone(), token.clone());
         async move { answered(&mut client, &token, COUNT).await }
     });
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    self::waiting(&site, 1).await;
     let refused = answered(&mut client, &token, COUNT).await.unwrap_err();
     assert_eq!(code(&refused), "L008");
     // What is answered row by row needs no turn.

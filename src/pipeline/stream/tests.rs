@@ -1,7 +1,9 @@
 //! One stream that goes wrong: what the log then says, and who keeps the place.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -40,13 +42,15 @@ grants:
 struct Fragile {
     asked: AtomicUsize,
     asked_max: usize,
-    /// How long it takes to answer.
-    pause: Duration,
+    /// Nothing is answered before whoever holds the other end lets go of it.
+    gate: Option<Mutex<Receiver<()>>>,
 }
 
 impl TokenMap for Fragile {
     fn numbers(&self, _scope: &str, values: &[&str]) -> Result<Vec<u64>> {
-        std::thread::sleep(self.pause);
+        if let Some(gate) = &self.gate {
+            let _ = gate.lock().unwrap().recv();
+        }
         assert!(self.asked.fetch_add(1, Ordering::Relaxed) < self.asked_max, "as was to be shown");
         Ok((1..).take(values.len()).collect())
     }
@@ -67,10 +71,15 @@ struct World {
 impl World {
     /// Two row groups of 4000 rows with a user each.
     fn new(asked_max: usize, idle: Duration) -> Self {
-        Self::slow(asked_max, idle, Duration::ZERO, Duration::from_secs(60))
+        Self::gated(asked_max, idle, None, Duration::from_secs(60))
     }
 
-    fn slow(asked_max: usize, idle: Duration, pause: Duration, keep_alive: Duration) -> Self {
+    fn gated(
+        asked_max: usize,
+        idle: Duration,
+        gate: Option<Mutex<Receiver<()>>>,
+        keep_alive: Duration,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join("jobs.parquet"));
         let clock = Arc::new(SystemClock);
@@ -78,7 +87,7 @@ impl World {
             Arc::new(Sqlite::in_memory(Arc::<SystemClock>::clone(&clock)).unwrap());
         let ring = Arc::new(KeyRing::new(vec![(1, Secret::new([0x5a; 32]))]).unwrap());
         let log = Log::new(Arc::clone(&store), clock, Arc::clone(&ring));
-        let tokens = Arc::new(Fragile { asked: AtomicUsize::new(0), asked_max, pause });
+        let tokens = Arc::new(Fragile { asked: AtomicUsize::new(0), asked_max, gate });
         let limits = Limits { message_bytes: 4096, message_bytes_max: 1 << 20, idle, keep_alive };
         let pipeline = Arc::new(Pipeline::new(ring, tokens, limits));
         let admission = admission(Arc::clone(&store));
@@ -112,7 +121,7 @@ impl World {
     /// The code and rows of the record that closes the stream, once there is one.
     async fn closed(&self) -> (Option<String>, Option<u64>) {
         let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(10) {
+        while started.elapsed() < Duration::from_secs(120) {
             let mut closed = None;
             self.store
                 .audit_read(&mut |row| {
@@ -201,12 +210,16 @@ async fn the_log_names_the_column_that_a_value_does_not_fit() {
 
 #[tokio::test]
 async fn a_stream_whose_worker_learns_for_long_is_kept_alive_and_loses_nothing() {
-    let (pause, every) = (Duration::from_millis(200), Duration::from_millis(20));
-    let world = World::slow(usize::MAX, Duration::from_secs(60), pause, every);
-    let messages: Vec<_> = world.open().map(|message| message.unwrap().rows()).collect().await;
-    let empty = messages.iter().take_while(|rows| **rows == 0).count();
-    assert!(empty >= 3, "{empty} empty messages before the first rows");
-    assert_eq!(messages.iter().sum::<u64>(), 8_000);
+    let (open, gate) = channel();
+    let (gate, every) = (Some(Mutex::new(gate)), Duration::from_millis(20));
+    let world = World::gated(usize::MAX, Duration::from_secs(60), gate, every);
+    let mut stream = world.open().map(|message| message.unwrap().rows());
+    // As long as it learns there are empty messages, and nothing else.
+    for _ in 0..3 {
+        assert_eq!(stream.next().await, Some(0));
+    }
+    drop(open);
+    assert_eq!(stream.collect::<Vec<_>>().await.into_iter().sum::<u64>(), 8_000);
     // The log counts what holds rows.
     assert_eq!(world.closed().await, (None, Some(8_000)));
     let quick = World::new(usize::MAX, Duration::from_secs(60));
@@ -216,13 +229,14 @@ async fn a_stream_whose_worker_learns_for_long_is_kept_alive_and_loses_nothing()
 
 #[tokio::test]
 async fn a_stream_waits_as_long_as_its_partner_reads_another() {
-    let idle = Duration::from_secs(1);
+    // Read eight times within the limit, so that nothing but a stop of three seconds passes it.
+    let idle = Duration::from_secs(4);
     let world = World::new(usize::MAX, idle);
     let (mut read, unread) = (world.open(), world.open());
     let started = Instant::now();
     let mut rows = 0;
-    while started.elapsed() < idle * 3 {
-        tokio::time::sleep(idle / 5).await;
+    while started.elapsed() < idle * 2 {
+        tokio::time::sleep(idle / 8).await;
         rows += read.next().await.unwrap().unwrap().rows();
     }
     assert!(rows < 8000, "all was read before the limit could pass");
@@ -236,7 +250,7 @@ async fn a_stream_waits_as_long_as_its_partner_reads_another() {
 
 #[tokio::test]
 async fn a_statement_does_not_keep_its_turn_because_its_partner_reads_elsewhere() {
-    let world = World::new(usize::MAX, Duration::from_secs(1));
+    let world = World::new(usize::MAX, Duration::from_secs(4));
     let reservation = world.admission.reserve_query(&partner("cern"), &[]).await.unwrap();
     let unread = world.open_with(world.policy(POLICY), reservation);
     let reading = async {
@@ -259,7 +273,7 @@ async fn a_statement_does_not_keep_its_turn_because_its_partner_reads_elsewhere(
         }
     };
     let code = tokio::select! {
-        code = tokio::time::timeout(Duration::from_secs(30), ended) => code.unwrap(),
+        code = tokio::time::timeout(Duration::from_secs(120), ended) => code.unwrap(),
         () = reading => unreachable!("reading does not end"),
     };
     assert_eq!(code, Code::StreamIdle.as_str());

@@ -1,7 +1,5 @@
 //! Tickets of statements: whose they are, until when, renewed and cancelled.
 
-use std::time::{Duration, Instant};
-
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionCancelQueryResult, Any, CommandGetTables, ProstMessageExt,
 };
@@ -14,7 +12,7 @@ use tonic::Code;
 use veilflight::wire::ticket::{Subject, Tickets};
 
 use super::{Asker, runs, statement, told};
-use crate::site::{JOBS, ROWS, Site, ticket, with_token, write_jobs, write_policy};
+use crate::site::{JOBS, ROWS, Site, ticket, until, with_token, write_jobs, write_policy};
 
 #[tokio::test]
 async fn a_ticket_of_a_statement_is_its_partners_until_it_expires_or_anything_changes() {
@@ -108,11 +106,7 @@ async fn cancelling_ends_a_statement_that_is_worked_at() {
             arrow_flight::CancelFlightInfoResult::decode(results[0].as_slice()).unwrap().status
         };
         assert_eq!(results, 1, "cancelled");
-        let waited = Instant::now();
-        while site.flights.admission.open_streams() > 0 {
-            assert!(waited.elapsed() < Duration::from_secs(5), "the work goes on");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("the work ends", || site.flights.admission.open_streams() == 0).await;
         let last = stream.collect::<Vec<_>>().await.into_iter().find_map(Result::err).unwrap();
         assert_eq!(told(&last), (Code::Cancelled, "R003"));
         let again = cern.get(ticket(&info, 0)).await.unwrap_err();

@@ -97,7 +97,7 @@ impl World {
 
     /// Waits until no statement holds a place: its threads may take a while to be free.
     async fn places_are_free(&self) {
-        for _ in 0..2000 {
+        for _ in 0..12_000 {
             if self.admission.open_streams() == 0 {
                 return;
             }
