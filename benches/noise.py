@@ -1,12 +1,13 @@
 """How exact and how fast noisy aggregates are, beside smartnoise-sql, Tumult Analytics and no privacy at all.
 
 One machine, one run: COUNT, SUM and AVG by Site over a million jobs, at an epsilon of 1 a user for the
-whole statement, public sites, the same bounds for all. Each peer runs in an environment of its own and
-only its call is timed, without loading Python or data; ours is timed as a partner meets it, from the
-statement to the last byte, on a server that waits for no tick, with an epsilon that differs by a millionth
-each time so that nothing is answered from what is kept. "Without privacy" is the same statement on the
-same server under a grant of rows. Errors are those of 40 sites against what the file holds, all runs
-together. Says plainly which bar is met, and never fails because of a figure.
+whole statement, public sites, the same bounds for all; a null (there is none) counts as nought, as it
+does where a peer divides a sum by a count of rows. Each peer runs in an environment of its own and only
+its call is timed, without loading Python or data; ours is timed as a partner meets it, from the statement
+to the last byte, on a server that waits for no tick, with an epsilon that differs by a millionth each
+time so that nothing is answered from what is kept. "Without privacy" is the same statement on the same
+server under a grant of rows. Errors are those of 40 sites against what the file holds, all runs together.
+Says plainly which bar is met, and never fails because of a figure.
 """
 
 import argparse
@@ -114,7 +115,7 @@ def custodian_of(path: Path) -> Custodian:
     for name, (groups, rows) in BOUNDS.items():
         granted[f"jobs_{name}"] = (
             f"{{partner: noisy, access: dp, epsilon: 20, delta: 1e-6, groups_max: {groups}, "
-            f"rows_max: {rows}, bounds: {{{VALUE}: [0, {HIGH}]}}, "
+            f"rows_max: {rows}, bounds: {{{VALUE}: {{low: 0, high: {HIGH}, null_as: 0}}}}, "
             f"keys: {{Site: [{', '.join(SITES)}]}}, query: {{epsilon: 1, delta: 1e-9}}}}"
         )
     for dataset, grant in granted.items():

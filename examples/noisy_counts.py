@@ -138,7 +138,7 @@ def tell(counts: dict[str, int], noisy: list[Noisy]) -> None:
             cells.append(f"{one.counts[name]:>10,} ± {one.half_width:<5,.0f}{' ' if within else '*'} ")
         print(f"{name:<{width}}{count:>9,}" + "".join(cells))
     told = ", ".join(f"{held} at {head}" for held, head in zip(inside, heads))
-    print(f"Of {len(counts)} intervals of 95 %, these hold the exact count: {told}.")
+    print(f"Of {len(counts)} intervals of 95 %, these hold the exact count: {told}. A * marks the others.")
 
 
 def plot(table: Table, counts: dict[str, int], noisy: list[Noisy], out: Path) -> None:

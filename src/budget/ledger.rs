@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::accounting::{Limit, Sum, rho_of};
 use crate::audit::book;
 use crate::clock::Clock;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Hint, Result};
 use crate::keys::KeyRing;
 use crate::policy::Policy;
 use crate::policy::privacy::{Accounting, DpGrant, Loss, accounting};
@@ -225,7 +225,7 @@ impl Spent {
     ///
     /// # Errors
     /// [`Code::State`] when it cannot be written; then nothing may leave.
-    pub fn keep(self, answer: &[u8]) -> Result<()> {
+    pub fn keep(&self, answer: &[u8]) -> Result<()> {
         self.under_way.ledger.store.privacy_keep(self.entry, answer)
     }
 }
@@ -278,27 +278,29 @@ impl Limits {
         };
         if !with(&self.own, &state.own) {
             let left = self.own.largest(&read(&state.own));
-            return Err(Error::new(
+            let error = Error::new(
                 Code::PrivacyBudget,
                 format!(
                     "`{partner}` asks for epsilon {} and delta {} of `{dataset}`, and a statement may cost \
                      epsilon {} and delta {}",
                     loss.epsilon, loss.delta, left.epsilon, left.delta
                 ),
-            ));
+            );
+            return Err(error.hinting(too_dear(loss, left)));
         }
         if let Some(all) = &self.all
             && !with(all, &state.all)
         {
             let left = all.largest(&read(&state.all));
-            return Err(Error::new(
+            let error = Error::new(
                 Code::PrivacyCap,
                 format!(
                     "`{partner}` asks for epsilon {} and delta {} of `{dataset}`, and of the cap over all \
                      partners a statement may cost epsilon {} and delta {}",
                     loss.epsilon, loss.delta, left.epsilon, left.delta
                 ),
-            ));
+            );
+            return Err(error.hinting(too_dear(loss, left)));
         }
         Ok(())
     }
@@ -324,6 +326,26 @@ impl Limits {
         }
         Balance { total: self.total, spent, left, statement_max, spent_all }
     }
+}
+
+/// What the partner hears of a loss that is more than is left: the same numbers that their own balance tells.
+fn too_dear(loss: Loss, left: Loss) -> Hint {
+    let Loss { epsilon, delta } = loss;
+    Hint::new(&if left.epsilon.is_zero() {
+        "nothing is left; what was answered before is answered again for free".to_owned()
+    } else if epsilon > left.epsilon {
+        format!(
+            "it costs epsilon {epsilon}, and a statement may cost {} now: say less, by the option `epsilon` of a \
+             session or the header `veilflight-epsilon`",
+            left.epsilon
+        )
+    } else {
+        format!(
+            "it costs delta {delta}, and a statement may cost {} now: group by columns with public values, which \
+             needs none",
+            left.delta
+        )
+    })
 }
 
 /// Refuses pure accounting over what was spent with rhos: a Gaussian has no epsilon without a delta. The

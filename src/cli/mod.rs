@@ -10,6 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 mod audit;
 mod budget;
 mod completions;
+mod examples;
 mod export;
 mod hand;
 mod ingest;
@@ -123,7 +124,7 @@ enum Verb {
 
 /// The command line as a value, for completions and manuals.
 fn command() -> clap::Command {
-    Root::command()
+    examples::with_examples(Root::command())
 }
 
 /// Runs the command line and says how it ended. Answers go to `out`, everything else to `err`.

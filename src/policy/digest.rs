@@ -69,6 +69,10 @@ pub(super) fn digest(policy: &Policy) -> String {
         for number in [numbers.units, numbers.rows, numbers.largest] {
             writer.option(number.map(|number| number.to_string()).as_deref());
         }
+        if let Some(rows) = numbers.smallest_group {
+            writer.text("smallest_group");
+            writer.text(&rows.to_string());
+        }
     }
     if !policy.key_files.is_empty() {
         writer.text("keys");
@@ -157,6 +161,14 @@ fn grant(grant: &Grant) -> String {
             for (column, values) in &dp.keys {
                 writer.text(column);
                 writer.texts(values);
+            }
+            if !dp.null_as.is_empty() {
+                writer.text("null_as");
+                writer.count(dp.null_as.len());
+                for (column, value) in &dp.null_as {
+                    writer.text(column);
+                    writer.number(*value);
+                }
             }
         }
     }

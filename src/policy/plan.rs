@@ -137,7 +137,18 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
             format!("`{}` grants aggregates and names no `unit`", policy.dataset),
         ));
     }
-    let (columns, schema) = columns(policy, raw)?;
+    // Nothing is paid for answers that could count nobody.
+    if let Access::Dp(dp) = &grant.access
+        && let Ok(field) = raw.field_with_name(&dp.unit)
+        && !transform::unit::fits(&canonical(field.data_type()))
+    {
+        let what = format!("the unit `{}` is of a type that tells nobody apart", dp.unit);
+        return Err(drift(policy, what));
+    }
+    let (columns, mut schema) = columns(policy, raw)?;
+    if matches!(grant.access, Access::Dp(_)) {
+        schema = any_may_be_null(&schema);
+    }
     Ok(Plan {
         policy: Arc::clone(policy),
         partner: partner.to_owned(),
@@ -146,6 +157,16 @@ pub fn plan(policy: &Arc<Policy>, partner: &str, raw: &Schema, today: NaiveDate)
         columns,
         schema,
     })
+}
+
+/// The schema with nulls in every column.
+///
+/// PRIVACY: some writers of parquet call a column `REQUIRED` where it happens to hold no null. Then one person's row
+/// decides it, and neither what partners are shown without noise nor what is made of a statement may depend on that.
+fn any_may_be_null(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter();
+    let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// What [`Plan::allowance`] will be, before the data are looked at.
@@ -373,12 +394,16 @@ mod tests {
     use super::*;
 
     fn planned(unit: &str, grants: &str) -> Result<Plan> {
+        planned_of(DataType::Utf8, unit, grants)
+    }
+
+    fn planned_of(kind: DataType, unit: &str, grants: &str) -> Result<Plan> {
         let text = format!(
             "version: 1\ndataset: jobs\nsource: {{parquet: data}}\n{unit}\ncolumns: {{a: keep}}\ngrants: [{grants}]\n"
         );
         let loaded = load_bytes(Path::new("jobs.yaml"), text.as_bytes())
             .map_err(|report| Error::new(Code::Policy, format!("{report:?}")))?;
-        let raw = Schema::new(vec![Field::new("a", DataType::Utf8, true)]);
+        let raw = Schema::new(vec![Field::new("a", kind, true)]);
         let today = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
         plan(&Arc::new(loaded.policy), "cern", &raw, today)
     }
@@ -408,6 +433,16 @@ mod tests {
         let noise = noise.replace("groups_max", "dangerous_aggregates_and_dp: true, groups_max");
         for both in [format!("{noise}, {AGGREGATES}"), format!("{AGGREGATES}, {noise}")] {
             assert_eq!(*planned("unit: a", &both).unwrap().access(), aggregates);
+        }
+    }
+
+    #[test]
+    fn a_unit_that_tells_nobody_apart_is_refused_before_anything_is_paid() {
+        let noise = "{partner: cern, access: dp, epsilon: 1.0, groups_max: 1, rows_max: 1}";
+        let of = |kind| planned_of(kind, "unit: a", noise).map(drop).map_err(|error| error.code());
+        assert_eq!(of(DataType::Int64), Ok(()));
+        for kind in [DataType::Float64, DataType::Boolean, DataType::Decimal128(9, 2)] {
+            assert_eq!(of(kind), Err(Code::SchemaDrift));
         }
     }
 

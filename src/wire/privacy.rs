@@ -18,7 +18,11 @@ const CLIPPED: &str = "how much of the data is left out by groups_max, rows_max 
 /// A grant's bounds of contributions and of values, and how large the data is where the policy declares it.
 pub(super) fn granted(policy: &Policy, grant: &DpGrant) -> Map<String, Value> {
     let bounds = grant.bounds.iter().map(|(column, bounds)| {
-        (column.clone(), json!({ "low": bounds.low, "high": bounds.high, "step": bounds.step }))
+        let null_as = grant.null_as.get(column);
+        let told = json!({
+            "low": bounds.low, "high": bounds.high, "step": bounds.step, "null_as": null_as,
+        });
+        (column.clone(), told)
     });
     let keys: Vec<&String> = grant.keys.keys().collect();
     let told = json!({
@@ -30,6 +34,7 @@ pub(super) fn granted(policy: &Policy, grant: &DpGrant) -> Map<String, Value> {
         "statement": loss(grant.query),
         "public_numbers": policy.public_numbers.map(|numbers| json!({
             "units": numbers.units, "rows": numbers.rows, "largest": numbers.largest,
+            "smallest_group": numbers.smallest_group,
         })),
     });
     object(told)
@@ -67,6 +72,8 @@ pub(super) fn cost(inquiry: &Inquiry) -> Result<Value> {
         "groups_max": grant.groups_max,
         "rows_max": grant.rows_max,
         "mechanisms": mechanisms,
+        "null_as": expected.null_as,
+        "means_from_rows": expected.means_from,
         "threshold": expected.threshold.map(whole),
         "clipped": CLIPPED,
         "clipped_expected": expected.clipped.as_ref().map(clipped),

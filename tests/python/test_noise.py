@@ -158,6 +158,42 @@ def test_a_cost_is_told_before_and_nothing_is_spent(world: World) -> None:
     assert about["privacy"]["public_keys"] == ["Site"]
 
 
+def test_a_schema_tells_how_large_noise_will_be_and_nothing_is_spent(
+    world: World, cern: adbc.Connection
+) -> None:
+    before = spent(world, "cern")
+    with cern.cursor() as cursor:
+        schema = cursor.adbc_execute_schema(
+            'SELECT "Queue", count(*) AS n, median("Hours") AS m FROM visits GROUP BY "Queue"'
+        )
+    told = {name: schema.field(name).metadata for name in ("n", "m")}
+    assert float(told["n"][b"veilflight.dp.half_width_95"]) > 1
+    assert float(told["m"][b"veilflight.dp.rows_off_95"]) > 1
+    assert int(told["m"][b"veilflight.dp.threshold"]) > 1
+    assert spent(world, "cern") == before
+    answer = ask(cern, PER_SITE)
+    for name in ("n", "h"):
+        width = float(answer.schema.field(name).metadata[b"veilflight.dp.half_width_95"])
+        assert answer[f"{name}_hw95"].to_pylist() == [pytest.approx(width)] * 4, name
+
+
+def test_half_widths_follow_into_other_units(world: World, cern: adbc.Connection) -> None:
+    first, before = ask(cern, PER_SITE), spent(world, "cern")
+    scaled = ask(
+        cern,
+        'SELECT "Site", count(*) * 100 AS n, sum("Hours") / 24 AS h, round(avg("Hours") * 60) AS m '
+        'FROM visits GROUP BY "Site"',
+    )
+    assert scaled.schema.names == first.schema.names
+    assert spent(world, "cern") == before, "the same question"
+    for old, new in zip(first.to_pylist(), scaled.to_pylist(), strict=True):
+        assert new["n_hw95"] == pytest.approx(100 * old["n_hw95"])
+        assert new["h_hw95"] == pytest.approx(old["h_hw95"] / 24 + 1), "whole numbers are cut"
+        assert (new["m_hw95"] is None) == (old["m_hw95"] is None)
+        if old["m_hw95"] is not None:
+            assert new["m_hw95"] == pytest.approx(60 * old["m_hw95"] + 1)
+
+
 def test_epsilon_is_an_option_of_the_session_and_of_a_call(world: World) -> None:
     sql = 'SELECT count(*) AS n FROM visits WHERE "Hours" > 7'
     with connected(world.custodian, world.server, **{"veilflight-epsilon": "0.25"}) as connection:
@@ -197,7 +233,7 @@ def test_a_spent_budget_answers_what_it_answered(world: World) -> None:
         told = refused(
             lambda: ask(connection, 'SELECT count(*) AS n FROM visits WHERE "Hours" > 2')
         )
-        assert told.code == "L012"
+        assert told.code == "L012" and "Hint: nothing is left" in told.text
         assert ask(connection, "SELECT count(*) AS n FROM visits").equals(first)
     assert spent(world, "nersc") == 1.0
 
@@ -264,6 +300,16 @@ def test_a_public_table_is_joined_and_read_alone_for_nothing(
     for row in told:
         # Three groups at most, ten rows each: who has more than ten in `eu` has some left out, and nobody has.
         assert abs(row["n"] - counts[row["region"]]) <= 5 * row["n_hw95"], row
+    # What is computed of public values is public, and what they exclude is not answered.
+    upper = ask(
+        cern,
+        "SELECT upper(region) AS r, count(*) AS n FROM visits v "
+        "JOIN visits.sites s ON v.\"Site\" = s.site "
+        "WHERE region <> 'sky' GROUP BY upper(region) ORDER BY r",
+    ).to_pylist()
+    assert [row["r"] for row in upper] == ["EU", "US"]
+    for row in upper:
+        assert abs(row["n"] - counts[row["r"].lower()]) <= 5 * row["n_hw95"], row
 
 
 def test_quantiles_lie_in_their_bounds_and_near_the_middle(cern: adbc.Connection) -> None:

@@ -66,6 +66,11 @@ pub(super) fn visits() -> Vec<Visit> {
 
 /// Writes visits as a parquet file in several row groups.
 pub(super) fn write_visits(path: &Path, visits: &[Visit]) {
+    write_visits_as(path, visits, |_| true);
+}
+
+/// The same as writers do that say of each column whether there are nulls in it.
+pub(super) fn write_visits_as(path: &Path, visits: &[Visit], nullable: fn(&ArrayRef) -> bool) {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..visits.len() as i64));
     let users: ArrayRef = Arc::new(StringArray::from_iter(visits.iter().map(|it| it.0.clone())));
     let sites: ArrayRef = Arc::new(StringArray::from_iter_values(visits.iter().map(|it| it.1)));
@@ -74,10 +79,12 @@ pub(super) fn write_visits(path: &Path, visits: &[Visit]) {
     let hours: ArrayRef = Arc::new(Int64Array::from_iter(visits.iter().map(|it| it.3)));
     let columns =
         [("Id", ids), ("User", users), ("Site", sites), ("Queue", queues), ("Hours", hours)];
-    let batch = RecordBatch::try_from_iter_with_nullable(
-        columns.into_iter().map(|(name, column)| (name, column, true)),
-    )
-    .unwrap();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| {
+            let nullable = nullable(&column);
+            (name, column, nullable)
+        }))
+        .unwrap();
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(visits.len().div_ceil(4).max(1)))
         .build();

@@ -2,15 +2,17 @@
 //! few are in, conditions and orders on true values, sums that are too large.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type};
+use futures::TryStreamExt;
 
 use super::noise::{
     PER_SITE, QUICK, VISITS, Visit, column, folder_of, privacy, site, spent, visits, write_visits,
 };
 use super::sql::Asker;
-use crate::site::{CANARY, Site, code};
+use crate::site::{CANARY, Site, code, ticket, with_token};
 
 /// [`VISITS`] with a budget for 40 answers.
 fn rich() -> String {
@@ -134,6 +136,50 @@ async fn values_beyond_all_bounds_change_an_answer_by_what_a_person_may() {
     // Few rows, much noise: a number, or null where the noisy count is not above zero; never an error.
     let answer = answer.unwrap();
     assert_eq!(answer["h"].as_primitive::<Float64Type>().len(), 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tick_is_not_seen_around() {
+    // Answers are ready after some milliseconds, and nothing shows that before the first tick.
+    let settings = [("noise_tick_ms", "2500"), ("queries_partner_max", "1")];
+    let site = Site::start_with(folder_of(&rich()), &settings).await;
+    let mut cern = Asker::new(&site, "cern").await;
+    for hangs_up in [false, true] {
+        let sql = format!("SELECT count(*) AS n FROM visits WHERE Id > -{}", u8::from(hangs_up));
+        let info = cern.info(&sql).await.unwrap();
+        let begun = Instant::now();
+        let request = with_token(&cern.token, ticket(&info, 0));
+        let answer = cern.client.do_get(request).await.unwrap().into_inner();
+        let answer = if hangs_up {
+            drop(answer);
+            None
+        } else {
+            Some(tokio::spawn(answer.try_collect::<Vec<_>>()))
+        };
+        // The same question is told to be under way, or free, or waits for the turn; and the turn itself.
+        let again = cern.info(&sql).await.unwrap();
+        let other = cern.info("SELECT count(*) AS n FROM visits WHERE Id > 7").await.unwrap();
+        let token = cern.token.clone();
+        let mut second = Asker::with(&site, &token, &[]).await;
+        let turn = tokio::spawn(async move {
+            let _ = second.pull(&other).await;
+            Instant::now()
+        });
+        let mut stored = privacy(&again)["stored"] == true;
+        while !stored {
+            assert!(begun.elapsed() < Duration::from_secs(30));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            stored = privacy(&cern.info(&sql).await.unwrap())["stored"] == true;
+        }
+        assert!(begun.elapsed() >= Duration::from_millis(2_400), "{:?}", begun.elapsed());
+        if let Some(answer) = answer {
+            answer.await.unwrap().unwrap();
+        }
+        // The other answer had its turn after the first, and then a tick of its own; once it is stored, a tick.
+        let done = turn.await.unwrap() - begun;
+        assert!(done >= Duration::from_millis(4_800), "hangs up: {hangs_up}, {done:?}");
+    }
     site.stop().await;
 }
 

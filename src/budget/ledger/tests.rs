@@ -71,7 +71,9 @@ fn ten_tenths_are_exactly_one_and_the_eleventh_is_refused() {
     assert_eq!((balance.left, balance.statement_max), (Loss::default(), Loss::default()));
     let least = loss("0.000000000000000000000000000001", "0");
     for more in [loss("0.1", "0"), least] {
-        assert_eq!(refused(ledger.spend(&cern, "more", "", more)), Code::PrivacyBudget);
+        let error = ledger.spend(&cern, "more", "", more).err().expect("it is refused");
+        assert_eq!(error.code(), Code::PrivacyBudget);
+        assert!(error.hint().unwrap().as_str().starts_with("nothing is left"));
     }
     assert_eq!(ledger.balance(&cern).unwrap(), balance);
     // Another partner and another dataset have budgets of their own.
@@ -86,6 +88,19 @@ fn a_delta_is_counted_like_an_epsilon() {
     let cern = account("cern", loss("1", "1e-8"), None);
     ledger.spend(&cern, "0", "", loss("0.1", "1e-8")).unwrap();
     assert_eq!(refused(ledger.spend(&cern, "1", "", loss("0.1", "1e-30"))), Code::PrivacyBudget);
+    // What the partner hears says what is left, and what to do about it.
+    let heard = |more| {
+        let error = ledger.spend(&cern, "1", "", more).err().expect("it is refused");
+        error.hint().map(|hint| hint.as_str().to_owned()).unwrap_or_default()
+    };
+    assert!(
+        heard(loss("0.1", "1e-30"))
+            .contains("a statement may cost 0 now: group by columns with public")
+    );
+    assert!(
+        heard(loss("0.95", "0"))
+            .starts_with("it costs epsilon 0.95, and a statement may cost 0.9 now")
+    );
     ledger.spend(&cern, "1", "", loss("0.1", "0")).unwrap();
     assert_eq!(ledger.balance(&cern).unwrap().left, loss("0.8", "0"));
 }

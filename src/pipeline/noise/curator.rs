@@ -122,7 +122,7 @@ impl Curator {
         let schema = Arc::clone(&asked.schema);
         let expected = {
             let policy = view.plan.policy();
-            expect::expected(&asked.question, policy, granted(&view.plan)?)?
+            expect::expected(&asked, policy, granted(&view.plan)?)?
         };
         Ok(Inquiry(Arc::new(Looked {
             view,
@@ -151,7 +151,7 @@ impl Curator {
     /// are read.
     ///
     /// A partner who hangs up while the answer is made does not stop it: what they paid for is stored, and there
-    /// when they ask again. Their turn is held until it is made, so hanging up gives no more turns than waiting.
+    /// when they ask again. Their turn is held until the tick, so hanging up gives no more turns than waiting.
     ///
     /// The entry closes when the stream ends, fails or is dropped. Must be called on a tokio runtime.
     ///
@@ -315,33 +315,34 @@ impl Sitting {
     }
 
     async fn sit(&self, outlet: &mut Outlet) -> Result<()> {
-        let answer = match self.stored().await? {
+        let (answer, spent) = match self.stored().await? {
             Some(answer) => {
                 outlet.note_payment(Payment::stored());
-                Ok(answer)
+                (Ok((answer, Vec::new())), None)
             }
             None => {
-                let spent = self.spend().await?;
+                let spent = Arc::new(self.spend().await?);
                 tracing::debug!(spent = ?self.tick.gone(), "a loss was made durable");
                 outlet.note_payment(Payment::of(spent.loss(), spent.entry()));
                 self.tell(&spent);
-                let made = AssertUnwindSafe(self.make(spent, outlet)).catch_unwind().await;
-                // PRIVACY: whatever went wrong once rows were read is told in one code, at a tick: that memory,
-                // time or a disk did not suffice may depend on the rows.
-                let made = made.unwrap_or_else(|_| panicked());
-                made.map_err(|error| Error::new(Code::AnswerFailed, error.chain()))
+                let made = AssertUnwindSafe(self.make(Arc::clone(&spent), outlet));
+                (made.catch_unwind().await.unwrap_or_else(|_| panicked()), Some(spent))
             }
         };
-        {
-            let gone = outlet.gone();
-            tokio::pin!(gone);
-            tokio::select! {
-                biased;
-                error = &mut gone => return Err(error),
-                () = self.tick.wait() => {}
+        // PRIVACY: until the tick nothing shows that the work is done: no answer, no error, no answer that is
+        // stored, no question that can be asked again, no turn that is free. So nobody is spared the wait.
+        self.tick.wait().await;
+        let answer = match (answer, spent) {
+            (Ok((answer, bytes)), Some(spent)) => {
+                // INVARIANT: what leaves is kept before.
+                in_the_background(move || spent.keep(&bytes)).await.map(|()| answer)
             }
-        }
-        self.deliver(&answer?, outlet).await
+            (answer, _) => answer.map(|(answer, _)| answer),
+        };
+        // PRIVACY: whatever went wrong once rows were read is told in one code: that memory, time or a disk did
+        // not suffice may depend on the rows.
+        let answer = answer.map_err(|error| Error::new(Code::AnswerFailed, error.chain()))?;
+        self.deliver(&answer, outlet).await
     }
 
     /// Tells the operator.
@@ -371,8 +372,8 @@ impl Sitting {
         .await
     }
 
-    /// Reads the rows, adds the noise, and keeps the answer.
-    async fn make(&self, spent: Spent, outlet: &Outlet) -> Result<Answer> {
+    /// Reads the rows and adds the noise: the answer, and the bytes that are kept of it.
+    async fn make(&self, spent: Arc<Spent>, outlet: &Outlet) -> Result<(Answer, Vec<u8>)> {
         let tick = self.tick;
         let (curator, looked) = (Arc::clone(&self.curator), Arc::clone(&self.inquiry.0));
         let state = looked.state.clone();
@@ -390,11 +391,9 @@ impl Sitting {
             let noisy =
                 mechanism::measure(&looked.asked.question, exact, &spent, &curator.generator)?;
             let answer = looked.asked.answer(&noisy)?;
-            let noised = tick.gone();
-            // INVARIANT: what leaves is kept before.
-            spent.keep(&kept::write(&answer)?)?;
-            tracing::debug!(?bounded, ?noised, kept = ?tick.gone(), "an answer was made");
-            Ok(answer)
+            let bytes = kept::write(&answer)?;
+            tracing::debug!(?bounded, noised = ?tick.gone(), "an answer was made");
+            Ok((answer, bytes))
         })
         .await
     }

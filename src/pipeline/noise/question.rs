@@ -4,6 +4,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use dashu::rational::RBig;
 use datafusion::logical_expr::LogicalPlan;
 
+use crate::error::Result;
 use crate::policy::privacy::{Accounting, Bounds, Loss};
 
 /// What a statement asks, as measurements.
@@ -103,15 +104,83 @@ pub(super) struct Bounding {
 /// The exact answers: what `bound` gives and `mechanism` alone reads.
 ///
 /// PRIVACY: no `Debug`, `Display` or `Serialize`; it goes into `mechanism` and nowhere else.
-pub(super) struct Exact {
-    /// A row a group, a column a key. Where all keys are public: every combination, in the order of the
-    /// policy, the last key fastest. Otherwise the groups that have rows, sorted by their keys (the order of
-    /// the data must not show), and, where some keys are public, only groups of public values.
+pub(super) enum Exact {
+    /// Where all keys are public: every combination, in the order of the policy, the last key fastest.
+    All(Counts),
+    /// Otherwise the groups that some unit contributes to, and, where some keys are public, only groups of
+    /// public values.
+    Hidden(Box<dyn Hidden>),
+}
+
+/// Groups, and what was measured of them.
+pub(super) struct Counts {
+    /// A row a group, a column a key.
     pub(super) keys: Vec<ArrayRef>,
     /// How many groups there are.
     pub(super) groups: usize,
     /// By measure, then by group.
     pub(super) measured: Vec<Measured>,
+}
+
+/// What stands for the key of a group whose keys are not all public: a keyed hash of it.
+pub(super) type GroupId = [u64; 2];
+
+/// Groups of keys that are not public, of which there may be more than memory holds: some at a time.
+///
+/// PRIVACY: their keys are looked up last, and only those of groups that are asked for: those that show.
+pub(super) trait Hidden: Send {
+    /// The next groups; none when there are no more. Each group comes once.
+    ///
+    /// # Errors
+    /// [`Code::QueryMemory`](crate::error::Code::QueryMemory) where the folder for spilled data has no room,
+    /// here and below.
+    fn next(&mut self) -> Result<Option<Part>>;
+
+    /// The keys of some groups, a column a key, sorted (the order of the data must not show); and of each row
+    /// of them which of the groups it is.
+    fn keys(self: Box<Self>, groups: &[GroupId]) -> Result<(Vec<ArrayRef>, Vec<usize>)>;
+}
+
+/// Some groups without their keys.
+pub(super) struct Part {
+    /// What stands for their keys.
+    pub(super) groups: Vec<GroupId>,
+    /// By measure, then by group.
+    pub(super) measured: Vec<Measured>,
+}
+
+#[cfg(test)]
+impl Exact {
+    /// All groups with their keys, which nobody but a test may see.
+    pub(super) fn whole(self) -> Result<Counts> {
+        let mut hidden = match self {
+            Self::All(counts) => return Ok(counts),
+            Self::Hidden(hidden) => hidden,
+        };
+        let (mut groups, mut all) = (Vec::new(), Vec::<Measured>::new());
+        while let Some(part) = hidden.next()? {
+            groups.extend(part.groups);
+            if all.is_empty() {
+                all = part.measured;
+                continue;
+            }
+            for both in all.iter_mut().zip(part.measured) {
+                match both {
+                    (Measured::Numbers(all), Measured::Numbers(some)) => all.extend(some),
+                    (Measured::Cells(all), Measured::Cells(some)) => all.extend(some),
+                    _ => panic!("parts of several shapes"),
+                }
+            }
+        }
+        let (keys, order) = hidden.keys(&groups)?;
+        let measured = all.into_iter().map(|measured| match measured {
+            Measured::Numbers(all) => Measured::Numbers(order.iter().map(|at| all[*at]).collect()),
+            Measured::Cells(all) => {
+                Measured::Cells(order.iter().map(|at| all[*at].clone()).collect())
+            }
+        });
+        Ok(Counts { keys, groups: order.len(), measured: measured.collect() })
+    }
 }
 
 /// One measurement of all groups.
@@ -127,7 +196,7 @@ pub(super) enum Measured {
 /// INVARIANT: made in `mechanism` alone, which needs the proof that its loss was spent.
 #[derive(Debug, Clone)]
 pub(super) struct Noisy {
-    /// A row a group, a column a key, in the order of [`Exact::keys`].
+    /// A row a group, a column a key, in the order of [`Counts::keys`].
     pub(super) keys: Vec<ArrayRef>,
     /// How many groups there are.
     pub(super) groups: usize,

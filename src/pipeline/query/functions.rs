@@ -1,7 +1,7 @@
-//! Which functions partners may call: the engine's functions that compute from their arguments alone, by
-//! name, and one of ours ([`environments`]). A function that is in neither list here does not exist for a statement. Calls nothing itself.
+//! Which functions partners may call: the engine's functions that compute from their arguments alone, by name
+//! (`lists`), and one of ours ([`environments`]). Calls nothing itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 
@@ -14,269 +14,29 @@ use super::{environments, gathered, hint};
 use crate::diagnostic::did_you_mean;
 use crate::error::{Code, Error, Result};
 
+mod lists;
+#[cfg(test)]
+mod tests;
+
+use lists::{
+    AGGREGATE, ANY, DATETIME, INSTEAD, NESTED, NUMERIC, REFUSED, SPELLED, SPELLINGS, STRING, WINDOW,
+};
+
 /// Functions of the values of one row.
-const SCALAR: &[&str] = &[
-    // Any type.
-    "arrow_typeof",
-    "coalesce",
-    "get_field",
-    "greatest",
-    "least",
-    "named_struct",
-    "nullif",
-    "nvl",
-    "nvl2",
-    "struct",
-    // Numbers.
-    "abs",
-    "acos",
-    "acosh",
-    "asin",
-    "asinh",
-    "atan",
-    "atan2",
-    "atanh",
-    "cbrt",
-    "ceil",
-    "cos",
-    "cosh",
-    "cot",
-    "degrees",
-    "exp",
-    "factorial",
-    "floor",
-    "gcd",
-    "isnan",
-    "iszero",
-    "lcm",
-    "ln",
-    "log",
-    "log10",
-    "log2",
-    "nanvl",
-    "pi",
-    "power",
-    "radians",
-    "round",
-    "signum",
-    "sin",
-    "sinh",
-    "sqrt",
-    "tan",
-    "tanh",
-    "trunc",
-    // Texts and bytes.
-    "ascii",
-    "bit_length",
-    "btrim",
-    "character_length",
-    "chr",
-    "concat",
-    "concat_ws",
-    "contains",
-    "decode",
-    "encode",
-    "ends_with",
-    environments::NAME,
-    "find_in_set",
-    "initcap",
-    "left",
-    "levenshtein",
-    "lower",
-    "ltrim",
-    "octet_length",
-    "overlay",
-    "regexp_count",
-    "regexp_instr",
-    "regexp_like",
-    "regexp_match",
-    "regexp_replace",
-    "replace",
-    "reverse",
-    "right",
-    "rtrim",
-    "split_part",
-    "starts_with",
-    "strpos",
-    "substr",
-    "substr_index",
-    "to_hex",
-    "translate",
-    "upper",
-    // Dates and times. The first three tell the time at which the statement was asked, and nothing else.
-    "now",
-    "current_date",
-    "current_time",
-    "date_bin",
-    "date_part",
-    "date_trunc",
-    "from_unixtime",
-    "make_date",
-    "make_time",
-    "to_char",
-    "to_date",
-    "to_local_time",
-    "to_time",
-    "to_timestamp",
-    "to_timestamp_micros",
-    "to_timestamp_millis",
-    "to_timestamp_nanos",
-    "to_timestamp_seconds",
-    "to_unixtime",
-    // Lists, structs and maps.
-    "array_add",
-    "array_any_value",
-    "array_append",
-    "array_avg",
-    "array_compact",
-    "array_concat",
-    "array_dims",
-    "array_distance",
-    "array_distinct",
-    "array_element",
-    "array_except",
-    "array_has",
-    "array_has_all",
-    "array_has_any",
-    "array_intersect",
-    "array_length",
-    "array_max",
-    "array_min",
-    "array_ndims",
-    "array_normalize",
-    "array_pop_back",
-    "array_pop_front",
-    "array_position",
-    "array_positions",
-    "array_prepend",
-    "array_product",
-    "array_remove",
-    "array_remove_all",
-    "array_remove_n",
-    "array_replace",
-    "array_replace_all",
-    "array_replace_n",
-    "array_reverse",
-    "array_scale",
-    "array_slice",
-    "array_sort",
-    "array_subtract",
-    "array_sum",
-    "array_to_string",
-    "array_union",
-    "arrays_zip",
-    "cardinality",
-    "cosine_distance",
-    "empty",
-    "flatten",
-    "inner_product",
-    "make_array",
-    "map",
-    "map_entries",
-    "map_extract",
-    "map_keys",
-    "map_values",
-    "string_to_array",
-];
+const SCALAR: &[&[&str]] = &[ANY, NUMERIC, STRING, DATETIME, NESTED];
 
-/// Functions of the rows of a group. Each may stand over a window too.
-const AGGREGATE: &[&str] = &[
-    "any_value",
-    "approx_distinct",
-    "approx_median",
-    "approx_percentile_cont",
-    "approx_percentile_cont_with_weight",
-    "array_agg",
-    "avg",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "bool_and",
-    "bool_or",
-    "corr",
-    "count",
-    "covar_pop",
-    "covar_samp",
-    "first_value",
-    "grouping",
-    "last_value",
-    "max",
-    "median",
-    "min",
-    "nth_value",
-    "percentile_cont",
-    "regr_avgx",
-    "regr_avgy",
-    "regr_count",
-    "regr_intercept",
-    "regr_r2",
-    "regr_slope",
-    "regr_sxx",
-    "regr_sxy",
-    "regr_syy",
-    "stddev",
-    "stddev_pop",
-    "string_agg",
-    "sum",
-    "var",
-    "var_pop",
-];
-
-/// Functions of a row and its neighbours.
-const WINDOW: &[&str] = &[
-    "cume_dist",
-    "dense_rank",
-    "first_value",
-    "lag",
-    "last_value",
-    "lead",
-    "nth_value",
-    "ntile",
-    "percent_rank",
-    "rank",
-    "row_number",
-];
-
-/// What the parser and the planner make of other functions by themselves.
-const SPELLINGS: &[&str] = &["make_map", "unnest", "unnest_outer"];
-
-/// Functions that the engine has and that are not offered, each with the reason.
-pub(super) const REFUSED: &[(&str, &str)] = &[
-    ("array_repeat", GROWS),
-    ("array_resize", GROWS),
-    ("generate_series", GROWS),
-    ("gen_series", GROWS),
-    ("lpad", GROWS),
-    ("range", GROWS),
-    ("repeat", GROWS),
-    ("rpad", GROWS),
-    ("random", CHANGES),
-    ("uuid", CHANGES),
-    ("file_row_index", ORIGIN),
-    ("input_file_name", ORIGIN),
-    ("version", ORIGIN),
-    ("arrow_field", METADATA),
-    ("arrow_metadata", METADATA),
-    ("with_metadata", METADATA),
-    ("arrow_cast", CAST),
-    ("arrow_try_cast", CAST),
-    ("cast_to_type", CAST),
-    ("try_cast_to_type", CAST),
-    ("array_any_match", LAMBDA),
-    ("array_filter", LAMBDA),
-    ("array_first", LAMBDA),
-    ("array_transform", LAMBDA),
-    ("union_extract", UNION),
-    ("union_tag", UNION),
-];
-
-const GROWS: &str = "it makes values of any size";
-const CHANGES: &str = "it gives another answer each time";
-const ORIGIN: &str = "it tells of files or of the server";
-const METADATA: &str = "a column's metadata are those of the schema";
-const CAST: &str = "write `CAST(... AS ...)`";
-const LAMBDA: &str = "it takes a function, and none can be written here";
-const UNION: &str = "there are no unions";
+/// What a function is about, as far as Flight SQL sorts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// Numbers.
+    Numbers,
+    /// Texts and bytes.
+    Texts,
+    /// Dates and times.
+    Times,
+    /// All else: aggregates, windows, lists, conditions.
+    Others,
+}
 
 /// The functions that may be called, under all their names.
 #[derive(Debug)]
@@ -311,10 +71,15 @@ impl Functions {
                 gathered::NAME => gathered::counted(&function),
                 _ => function,
             };
-            keep(&mut all.aggregate, AGGREGATE, function.name(), function.aliases(), &function);
+            keep(&mut all.aggregate, &[AGGREGATE], function.name(), function.aliases(), &function);
+        }
+        for (name, known) in SPELLED {
+            if let Some(function) = all.aggregate.get(*known).cloned() {
+                all.aggregate.insert((*name).to_owned(), function);
+            }
         }
         for function in SessionStateDefaults::default_window_functions() {
-            keep(&mut all.window, WINDOW, function.name(), function.aliases(), &function);
+            keep(&mut all.window, &[WINDOW], function.name(), function.aliases(), &function);
         }
         all
     }
@@ -343,6 +108,13 @@ impl Functions {
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.scalar.keys().chain(self.aggregate.keys()).chain(self.window.keys());
         names.map(String::as_str).chain(SPELLINGS.iter().copied())
+    }
+
+    fn about(&self, name: &str) -> About {
+        let name = self.scalar.get(name).map_or(name, |function| function.name());
+        let sorted = [(NUMERIC, About::Numbers), (STRING, About::Texts), (DATETIME, About::Times)];
+        let found = sorted.into_iter().find(|(list, _)| list.contains(&name));
+        found.map_or(About::Others, |(_, about)| about)
     }
 
     /// All scalar functions, each once, for a session.
@@ -375,12 +147,12 @@ impl Functions {
 
 fn keep<T>(
     all: &mut BTreeMap<String, Arc<T>>,
-    allowed: &[&str],
+    allowed: &[&[&str]],
     name: &str,
     aliases: &[String],
     function: &Arc<T>,
 ) {
-    if !allowed.contains(&name) {
+    if !allowed.iter().any(|list| list.contains(&name)) {
         return;
     }
     for name in std::iter::once(name).chain(aliases.iter().map(String::as_str)) {
@@ -388,9 +160,10 @@ fn keep<T>(
     }
 }
 
-/// All functions that a statement may call, under all their names; a name may come twice.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    allowed().names()
+/// The functions of one kind that a statement may call, under all their names, in order.
+pub fn names(about: About) -> Vec<&'static str> {
+    let all: BTreeSet<&str> = allowed().names().collect();
+    all.into_iter().filter(|name| allowed().about(name) == about).collect()
 }
 
 /// Refuses a query that calls anything else.
@@ -437,109 +210,10 @@ fn refusal(name: &str) -> Option<Error> {
         return Some(hint::error(Code::SqlRefused, &text));
     }
     let mut text = format!("there is no function `{}`", hint::short(name));
-    if let Some(near) = did_you_mean(name, allowed().names()) {
+    if let Some((_, instead)) = INSTEAD.iter().find(|(other, _)| *other == name) {
+        text.push_str(&format!("; write {instead}"));
+    } else if let Some(near) = did_you_mean(name, allowed().names()) {
         text.push_str(&format!("; did you mean `{near}`?"));
     }
     Some(hint::error(Code::SqlInvalid, &text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pipeline::query::Statement;
-
-    fn asked(sql: &str) -> Result<()> {
-        check(Statement::parse(sql)?.query())
-    }
-
-    #[test]
-    fn every_function_of_the_engine_is_allowed_or_refused_with_a_reason() {
-        let scalar = SessionStateDefaults::default_scalar_functions();
-        const NONE: &[&str] = &[];
-        let higher = SessionStateDefaults::default_higher_order_functions();
-        let aggregate = SessionStateDefaults::default_aggregate_functions();
-        let window = SessionStateDefaults::default_window_functions();
-        let offered: Vec<(&str, &[&str])> = scalar
-            .iter()
-            .map(|function| (function.name(), SCALAR))
-            .chain([(environments::NAME, SCALAR)])
-            .chain(higher.iter().map(|function| (function.name(), NONE)))
-            .chain(aggregate.iter().map(|function| (function.name(), AGGREGATE)))
-            .chain(window.iter().map(|function| (function.name(), WINDOW)))
-            .collect();
-        assert!(offered.len() > 200, "{}", offered.len());
-        let refused = |name: &str| REFUSED.iter().any(|(refused, _)| *refused == name);
-        let neither: Vec<_> = offered
-            .iter()
-            .filter(|(name, allowed)| !allowed.contains(name) && !refused(name))
-            .map(|(name, _)| *name)
-            .collect();
-        assert!(neither.is_empty(), "decide about {neither:?}");
-        let both: Vec<_> = REFUSED
-            .iter()
-            .filter(|(name, _)| allowed().names().any(|allowed| allowed == *name))
-            .collect();
-        assert!(both.is_empty(), "{both:?}");
-        let all = [SCALAR, AGGREGATE, WINDOW].concat();
-        let gone: Vec<_> =
-            all.iter().filter(|name| !offered.iter().any(|(known, _)| known == *name)).collect();
-        assert!(gone.is_empty(), "the engine has no {gone:?}");
-    }
-
-    #[test]
-    fn no_allowed_function_answers_differently_for_equal_arguments() {
-        use datafusion::logical_expr::Volatility;
-        for function in allowed().all_scalar() {
-            let volatility = function.signature().volatility;
-            assert_ne!(volatility, Volatility::Volatile, "{}", function.name());
-            if volatility == Volatility::Stable {
-                let stable = [
-                    "now",
-                    "current_date",
-                    "current_time",
-                    "to_timestamp",
-                    "to_timestamp_micros",
-                    "to_timestamp_millis",
-                    "to_timestamp_nanos",
-                    "to_timestamp_seconds",
-                ];
-                assert!(stable.contains(&function.name()), "{}", function.name());
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_refused_is_refused_under_every_name_and_spelling() {
-        for name in ["random", "RANDOM", "\"random\"", "input_file_name", "rpad", "version", "uuid"]
-        {
-            let error = asked(&format!("SELECT {name}() FROM jobs")).unwrap_err();
-            assert_eq!(error.code(), Code::SqlRefused, "{name}");
-        }
-        for (name, _) in REFUSED {
-            for over in ["", " OVER ()"] {
-                let error = asked(&format!("SELECT {name}(1){over} FROM jobs")).unwrap_err();
-                assert_eq!(error.code(), Code::SqlRefused, "{name}");
-            }
-        }
-        let nested = "WITH a AS (SELECT 1 WHERE EXISTS (SELECT repeat('a', 9))) SELECT * FROM a";
-        assert_eq!(asked(nested).unwrap_err().code(), Code::SqlRefused);
-    }
-
-    #[test]
-    fn an_unknown_function_gets_the_nearest_one() {
-        let error = asked("SELECT cuont(*) FROM jobs").unwrap_err();
-        assert_eq!(error.code(), Code::SqlInvalid);
-        assert_eq!(
-            error.hint().unwrap().as_str(),
-            "there is no function `cuont`; did you mean `count`?"
-        );
-        let error = asked("SELECT pg_catalog.version() FROM jobs").unwrap_err();
-        assert_eq!(error.hint().unwrap().as_str(), "there is no function `pg_catalog.version`");
-    }
-
-    #[test]
-    fn aliases_are_allowed_with_their_function() {
-        asked("SELECT mean(a), length(b), ifnull(a, b), date_format(c, '%Y'), COUNT(*) FROM jobs")
-            .unwrap();
-    }
 }

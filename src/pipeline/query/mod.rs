@@ -27,6 +27,7 @@ mod hint;
 mod information;
 mod joined;
 mod listing;
+mod logic;
 mod logical;
 mod memory;
 mod names;
@@ -45,7 +46,7 @@ mod view;
 
 pub use engine::Engine;
 pub use faults::{Fault, check_views, faults};
-pub use functions::names as function_names;
+pub use functions::{About, names as function_names};
 pub use information::Described;
 #[cfg(test)]
 pub(in crate::pipeline) use memory::Memory;
@@ -62,6 +63,7 @@ pub(in crate::pipeline) use joined::{
     Beside, Joined, Lookup, Numbers, Part, joined_name, public_name,
 };
 pub(in crate::pipeline) use listing::Listing;
+pub(in crate::pipeline) use logic::Logic;
 pub(in crate::pipeline) use logical::{Table, UNIT_COLUMN};
 pub(in crate::pipeline) use public::Public;
 #[cfg(test)]

@@ -226,6 +226,11 @@ fn limits(limits: Limits) -> Option<String> {
     Some(if parts.is_empty() { last } else { format!("{} and {last}", parts.join(", ")) })
 }
 
+/// Whether a grant says of a column as what its nulls count.
+fn gives_nulls_a_meaning(grant: &Grant) -> bool {
+    matches!(&grant.access, Access::Dp(dp) if !dp.null_as.is_empty())
+}
+
 /// What holds for the table as a whole.
 fn general(policy: &Policy, noisy: bool) -> Vec<String> {
     let mut sentences = Vec::new();
@@ -243,6 +248,10 @@ fn general(policy: &Policy, noisy: bool) -> Vec<String> {
     });
     sentences.push(
         match policy.nulls {
+            Nulls::Keep | Nulls::Token if noisy && policy.grants.iter().any(gives_nulls_a_meaning) => {
+                "A missing value counts as a grant says, in columns that it names; in others it is no value: it is \
+                 neither summed nor averaged. A row without its unit is not counted."
+            }
             Nulls::Keep | Nulls::Token if noisy => {
                 "A missing value is no value: it is neither summed nor averaged; a row without its unit is not \
                  counted."

@@ -27,6 +27,17 @@ pub(in crate::policy) fn changes(old: &DpGrant, new: &DpGrant) -> Vec<Found> {
     if (old.groups_max, old.rows_max, &old.bounds) != (new.groups_max, new.rows_max, &new.bounds) {
         found.push((Change::Moves, "other bounds: other noise for the same budget".to_owned()));
     }
+    let columns =
+        || old.null_as.keys().chain(new.null_as.keys().filter(|k| !old.null_as.contains_key(*k)));
+    for column in columns() {
+        let told = |value: Option<&f64>| value.map_or("no value".to_owned(), f64::to_string);
+        let (old, new) = (old.null_as.get(column), new.null_as.get(column));
+        if old != new {
+            let reason =
+                format!("null of `{column}` counted as {}, counts as {}", told(old), told(new));
+            found.push((Change::Moves, reason));
+        }
+    }
     let columns = || old.keys.keys().chain(new.keys.keys().filter(|k| !old.keys.contains_key(*k)));
     for column in columns() {
         let reason = match (old.keys.get(column), new.keys.get(column)) {

@@ -43,6 +43,14 @@ pub(in crate::policy) fn promised(policy: &Policy, dp: &DpGrant) -> String {
             bounds.join(", ")
         ));
     }
+    if !dp.null_as.is_empty() {
+        let each = |(column, value): (&String, &f64)| format!("`{column}` as {value}");
+        let columns: Vec<String> = dp.null_as.iter().map(each).collect();
+        words.push_str(&format!(
+            " Where a value is missing (null or NaN) that is measured, it counts as one: {}.",
+            columns.join(", ")
+        ));
+    }
     if !dp.keys.is_empty() {
         let columns: Vec<&String> = dp.keys.keys().collect();
         words.push_str(&format!(" The values of {} that are listed are public.", listed(&columns)));
@@ -85,6 +93,7 @@ pub(in crate::policy) fn sentences(policy: &Policy) -> Vec<String> {
             (numbers.units, format!("of {unit}")),
             (numbers.rows, "rows".to_owned()),
             (numbers.largest, "rows of one at most".to_owned()),
+            (numbers.smallest_group, "rows of the smallest group".to_owned()),
         ]
         .into_iter()
         .filter_map(|(number, what)| Some(format!("{} {what}", number?)))
@@ -144,7 +153,8 @@ pub fn spoken(dp: &DpGrant, column: &Column) -> (String, String) {
     }
     match dp.bounds.get(name) {
         Some(Bounds { low, high, step }) => may.push(format!(
-            "summed, averaged and cut by quantiles, each value taken from {low} to {high} in steps of {step}"
+            "summed, averaged and cut by quantiles, each value taken from {low} to {high} in steps of {step}{}",
+            dp.null_as.get(name).map_or(String::new(), |value| format!(", null and NaN as {value}"))
         )),
         None => may.push("counted where it is not null; not summed, since it has no bounds".to_owned()),
     }

@@ -1,11 +1,12 @@
 //! Warnings about differentially private grants: what a policy may promise and its author should look at
 //! again. Estimates come from the policy's own numbers, never from data.
 
+use arrow::array::{Array as _, StringArray};
 use arrow::datatypes::{DataType, Schema};
 
 use super::outlook::{Outlook, number, percent, rows_off};
 use super::spread::real;
-use super::{DpGrant, DpPlaces, Loss, accounting, is_learned};
+use super::{DpGrant, DpPlaces, Loss, accounting, fails_on_values, is_learned};
 use crate::diagnostic::Span;
 use crate::pipeline::transform::column::canonical;
 use crate::pipeline::transform::elements;
@@ -35,6 +36,7 @@ pub(in crate::policy) fn lint(problems: &mut Problems, loaded: &Loaded) {
         weak(problems, policy, dp, places);
         noisy(problems, policy, dp, places);
         expected(problems, policy, dp, places);
+        means(problems, policy, dp, places);
         bounds(problems, policy, dp, places);
         if let Some(privacy) = policy.privacy
             && (privacy.cap.epsilon < dp.total.epsilon || privacy.cap.delta < dp.total.delta)
@@ -213,6 +215,47 @@ fn expected(problems: &mut Problems, policy: &Policy, dp: &DpGrant, places: &DpP
     }
 }
 
+/// Means that are mostly noise in the smallest group that the policy's public numbers know of.
+fn means(problems: &mut Problems, policy: &Policy, dp: &DpGrant, places: &DpPlaces) {
+    let seen = Outlook::new(policy, dp);
+    let Some(smallest) = seen.smallest_group() else { return };
+    let Some((column, groups)) = seen.keys().max_by(|(_, one), (_, other)| one.total_cmp(other))
+    else {
+        return;
+    };
+    let each = dp.bounds.keys().map(|value| (value, seen.means_from(groups, value)));
+    let Some((value, from)) = each.max_by(|(_, one), (_, other)| one.total_cmp(other)) else {
+        return;
+    };
+    if from <= smallest {
+        return;
+    }
+    // Noise falls as epsilon grows.
+    let epsilon = dp.query.epsilon.approximate() * from / smallest;
+    let mut ways = Vec::new();
+    if epsilon <= dp.total.epsilon.approximate() {
+        ways.push(format!("`query: {{epsilon: {:.2}}}` or more", (epsilon * 100.0).ceil() / 100.0));
+    }
+    if !dp.null_as.contains_key(value) {
+        ways.push(format!(
+            "`null_as` in the bounds of `{value}`, where a null has a meaning: one measure less"
+        ));
+    }
+    ways.push("a smaller `rows_max`, or keys without that group".to_owned());
+    problems
+        .add(
+            Problem::PrivacyOff,
+            places.epsilon,
+            format!(
+                "a mean of `{value}` by `{column}` is mostly noise in the smallest group ({} rows): beside a count \
+                 it is divided by a count that is off by up to {}, and is null where that comes out at zero or less",
+                number(smallest),
+                number(from.ceil())
+            ),
+        )
+        .help(ways.join("; "));
+}
+
 fn bounds(problems: &mut Problems, policy: &Policy, dp: &DpGrant, places: &DpPlaces) {
     for (column, bounds) in &dp.bounds {
         let Some(span) = places.bounds.get(column).copied() else { continue };
@@ -296,28 +339,51 @@ fn learned(problems: &mut Problems, loaded: &Loaded) {
     if granted(loaded).next().is_none() {
         return;
     }
-    let columns = loaded.policy.columns.iter().zip(&loaded.places.names);
-    let found: Vec<(&str, Span)> = columns
-        .filter(|(column, _)| leaves(&column.rule) && is_learned(column))
-        .map(|(column, span)| (column.name.as_str(), *span))
-        .collect();
-    let Some((_, first)) = found.first() else { return };
-    let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
-    problems
-        .add(
-            Problem::PrivacyColumn,
-            *first,
-            format!(
-                "differentially private answers cannot speak of {}: what leaves depends on other people's rows",
-                listed(&names)
-            ),
-        )
-        .help("the unit may be such a column; others need a rule that looks at the value alone, or a policy of their own");
+    let reasons: [(fn(&Column) -> bool, &str, &str); 2] = [
+        (
+            is_learned,
+            "what leaves depends on other people's rows",
+            "the unit may be such a column; others need a rule that looks at the value alone, or a policy of their own",
+        ),
+        (
+            fails_on_values,
+            "an error tells that a value is there",
+            "the unit may be such a column; of others write `null` for `error`, or drop them",
+        ),
+    ];
+    for (holds, reason, help) in reasons {
+        let columns = loaded.policy.columns.iter().zip(&loaded.places.names);
+        let found: Vec<(&str, Span)> = columns
+            .filter(|(column, _)| leaves(&column.rule) && holds(column))
+            .map(|(column, span)| (column.name.as_str(), *span))
+            .collect();
+        let Some((_, first)) = found.first() else { continue };
+        let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
+        let what =
+            format!("differentially private answers cannot speak of {}: {reason}", listed(&names));
+        problems.add(Problem::PrivacyColumn, *first, what).help(help);
+    }
 }
 
 /// What does not fit between grants and the columns of the data.
 pub(in crate::policy) fn fit(problems: &mut Problems, loaded: &Loaded, raw: &Schema) {
     for (_, dp, places) in granted(loaded) {
+        let unit = raw.field_with_name(&dp.unit).ok();
+        if let Some(kind) = unit.map(|field| canonical(field.data_type()))
+            && !crate::pipeline::transform::unit::fits(&kind)
+        {
+            let kind = super::super::check::type_name(&kind);
+            problems
+                .add(
+                    Problem::TypeMisfit,
+                    places.groups_max,
+                    format!(
+                        "persons cannot be told apart by the unit `{}`: it holds {kind}",
+                        dp.unit
+                    ),
+                )
+                .help("units are texts, bytes or whole numbers");
+        }
         for (name, bounds) in &dp.bounds {
             let column = loaded.policy.columns.iter().find(|column| column.name == *name);
             let (Some(column), Some(span)) = (column, places.bounds.get(name)) else { continue };
@@ -357,7 +423,32 @@ pub(in crate::policy) fn fit(problems: &mut Problems, loaded: &Loaded, raw: &Sch
                     .help("noise grows with the bounds; write what nearly all values keep");
             }
         }
+        for (name, values) in &dp.keys {
+            let column = loaded.policy.columns.iter().find(|column| column.name == *name);
+            let (Some(column), Some(span)) = (column, places.keys.get(name)) else { continue };
+            let Some(output) = output(column, raw) else { continue };
+            let Some(value) = misfit(values, &output) else { continue };
+            problems
+                .add(
+                    Problem::TypeMisfit,
+                    *span,
+                    format!(
+                        "`{value}` is no value of `{name}`, which leaves as {}",
+                        super::super::check::type_name(&output)
+                    ),
+                )
+                .help("write the public values as they stand in the data that leave");
+        }
     }
+}
+
+/// The first of these texts that is no value of a type.
+fn misfit<'a>(values: &'a [String], data_type: &DataType) -> Option<&'a str> {
+    let texts = StringArray::from_iter_values(values);
+    let Ok(cast) = arrow::compute::cast(&texts, data_type) else {
+        return values.first().map(String::as_str);
+    };
+    values.iter().enumerate().find(|(at, _)| cast.is_null(*at)).map(|(_, value)| value.as_str())
 }
 
 fn output(column: &Column, raw: &Schema) -> Option<DataType> {

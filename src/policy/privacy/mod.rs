@@ -24,7 +24,7 @@ pub use numbers::PublicNumbers;
 pub(super) use numbers::{numbers, numbers_changes, of_one_unit};
 pub use outlook::{model, off, outlook, rows_off};
 pub(super) use resolve::{Beside, grant, privacy};
-pub use resolve::{DpPlaces, KEYS_MAX, accounting, is_learned};
+pub use resolve::{DpPlaces, KEYS_MAX, accounting, fails_on_values, is_learned};
 pub(super) use schema::{bounds, delta, epsilon, keys, numbers_schema, query, schema};
 pub use spread::Spread;
 
@@ -82,6 +82,9 @@ pub struct DpGrant {
     pub rows_max: u64,
     /// Clipping bounds by column.
     pub bounds: BTreeMap<String, Bounds>,
+    /// Columns of which a null or NaN that is measured counts as a value, and as which: one between the column's
+    /// bounds, and a multiple of its step.
+    pub null_as: BTreeMap<String, f64>,
     /// The public values of columns: groups by such a column are these, in this order, also where no row has
     /// them. Texts; compared with the column's values as SQL shows them.
     pub keys: BTreeMap<String, Vec<String>>,

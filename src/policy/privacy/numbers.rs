@@ -19,6 +19,8 @@ pub struct PublicNumbers {
     pub rows: Option<u64>,
     /// How many rows the heaviest unit has.
     pub largest: Option<u64>,
+    /// How many rows the smallest group has of those by one column with public values.
+    pub smallest_group: Option<u64>,
 }
 
 /// The numbers of a policy, where they can be those of one table.
@@ -28,12 +30,20 @@ pub(in crate::policy) fn numbers(problems: &mut Problems, raw: &RawNumbers) -> P
         units: count(&raw.units),
         rows: count(&raw.rows),
         largest: count(&raw.largest),
+        smallest_group: count(&raw.smallest_group),
     };
     let span = |written: &Option<Spanned<i64>>| written.as_ref().map_or(raw.span, |it| it.span);
     let mut refuse = |span: Span, message: &str, help: &str| {
         problems.add(Problem::OutOfRange, span, message).help(help);
     };
-    let PublicNumbers { units, rows, largest } = found;
+    let PublicNumbers { units, rows, largest, smallest_group } = found;
+    if smallest_group > rows && rows.is_some() {
+        refuse(
+            span(&raw.smallest_group),
+            "`smallest_group` has more rows than there are",
+            "it is the number of rows of the smallest group by a column with `keys`",
+        );
+    }
     if let (Some(units), Some(rows)) = (units, rows)
         && rows < units
     {
@@ -98,6 +108,7 @@ pub(in crate::policy) fn numbers_changes(
         ("units", old.units, new.units),
         ("rows", old.rows, new.rows),
         ("largest", old.largest, new.largest),
+        ("smallest_group", old.smallest_group, new.smallest_group),
     ]
     .into_iter()
     .filter(|(_, old, new)| old != new)

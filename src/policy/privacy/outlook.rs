@@ -68,6 +68,23 @@ impl<'a> Outlook<'a> {
         off(self.accounting, epsilon, self.groups(groups), rows_max)
     }
 
+    /// Under how many rows a mean of a column is mostly noise, by so many groups, where a statement asks for a count of
+    /// rows and that mean: there the count that it is divided by is off by as much as it is.
+    pub(super) fn means_from(&self, groups: f64, column: &str) -> f64 {
+        // Rows and a sum; and the rows with a value, where a null has no meaning.
+        let measures: f64 = if self.dp.null_as.contains_key(column) { 2.0 } else { 3.0 };
+        let parts = match self.accounting {
+            Accounting::Pure => measures,
+            Accounting::Zcdp => measures.sqrt(),
+        };
+        parts * self.count_off(groups, real(self.dp.rows_max))
+    }
+
+    /// How many rows the smallest group by one public key has, where that is known.
+    pub(super) fn smallest_group(&self) -> Option<f64> {
+        self.numbers?.smallest_group.map(real)
+    }
+
     /// How many rows one of so many groups has on average, where that is known.
     pub(super) fn average(&self, groups: f64) -> Option<f64> {
         self.spread.as_ref()?;
@@ -91,11 +108,11 @@ pub fn outlook(policy: &Policy, dp: &DpGrant) -> Vec<String> {
             lines.push(format!("estimated {}", model(&numbers, &dp.unit, spread)));
             let share = |groups: f64| percent(seen.clipped(groups).unwrap_or_default());
             lines.push(format!(
-                "left out: {} of all rows without groups ({rows_max} rows of one `{}`), at least {} with \
+                "left out: {} of all rows without groups ({rows_max} rows of one `{}`), {} with \
                  groups ({} of {rows_max} rows each)",
                 share(1.0),
                 dp.unit,
-                share(groups_max),
+                at_least(share(groups_max)),
                 dp.groups_max
             ));
         }
@@ -127,12 +144,25 @@ pub fn outlook(policy: &Policy, dp: &DpGrant) -> Vec<String> {
                 )
             });
             lines.push(told(&format!("SUM of `{value}` {by}"), off, whole));
+            lines.push(format!(
+                "AVG of `{value}` beside COUNT(*) {by}: mostly noise in groups under {} rows",
+                number(seen.means_from(groups, value).ceil())
+            ));
         }
     }
     lines.push(format!(
-        "each 95 times of 100, where a statement asks for that alone and costs epsilon {epsilon}"
+        "each 95 times of 100, where a statement asks for that (but AVG) alone and costs epsilon {epsilon}"
     ));
     lines
+}
+
+/// A share that is a lower bound, for people.
+fn at_least(share: String) -> String {
+    if share.starts_with(|first: char| first.is_ascii_digit()) {
+        format!("at least {share}")
+    } else {
+        share
+    }
 }
 
 /// A share for people.

@@ -81,6 +81,7 @@ pub(in crate::policy) fn grant(
     }
     let unit = unit(problems, raw, span, beside);
     let bounds = all_bounds(problems, &raw.bounds, beside);
+    let null_as = null_as(problems, &raw.bounds, &bounds);
     let mut files = Vec::new();
     let keys = all_keys(problems, &raw.keys, beside, &mut files);
     let (loss, query) = losses(problems, raw, span, beside.accounting)?;
@@ -100,6 +101,7 @@ pub(in crate::policy) fn grant(
         groups_max: number(&raw.groups_max)?,
         rows_max: number(&raw.rows_max)?,
         bounds,
+        null_as,
         keys,
     };
     Some((grant, places, files))
@@ -258,6 +260,44 @@ fn bounds(problems: &mut Problems, raw: &RawBounds) -> Option<Bounds> {
     Some(Bounds { low, high, step })
 }
 
+/// The values that nulls count as: such that could stand in their column.
+fn null_as(
+    problems: &mut Problems,
+    raw: &[RawBounds],
+    all: &BTreeMap<String, Bounds>,
+) -> BTreeMap<String, f64> {
+    let mut found = BTreeMap::new();
+    for RawBounds { column, null_as, .. } in raw {
+        let (Some(written), Some(bounds)) = (null_as, all.get(&column.value)) else { continue };
+        let (what, value, Bounds { low, high, step }) = (&column.value, written.value, *bounds);
+        if !(low..=high).contains(&value) {
+            problems
+                .add(
+                    Problem::OutOfRange,
+                    written.span,
+                    format!("`null_as` of `{what}` is {value}, which is not from {low} to {high}"),
+                )
+                .help("a null counts as a value that the column may have");
+            continue;
+        }
+        let steps = value / step;
+        if (steps - steps.round()).abs() > 1e-6 {
+            problems
+                .add(
+                    Problem::OutOfRange,
+                    written.span,
+                    format!(
+                        "`null_as` of `{what}` is {value}, which is no multiple of the step {step}"
+                    ),
+                )
+                .help("values are rounded to multiples of the step, and this one would be too");
+            continue;
+        }
+        found.insert(what.clone(), value);
+    }
+    found
+}
+
 /// 2^53: up to it floating-point numbers hold all whole numbers.
 const STEPS_MAX: f64 = 9_007_199_254_740_992.0;
 
@@ -345,6 +385,13 @@ pub fn is_learned(column: &Column) -> bool {
     transform.learns_column()
         || !transform.learns_from(args).is_empty()
         || transform.spec().name() == "pseudonym.token"
+}
+
+/// Whether a value that a column's rule does not take ends what reads it, with an error: then noise promises
+/// nothing, since the error is there or is not.
+pub fn fails_on_values(column: &Column) -> bool {
+    let Rule { transform, args } = &column.rule;
+    transform.spec().params.iter().any(|param| args.text(param.name) == Some("error"))
 }
 
 /// How losses of a dataset add up.

@@ -49,6 +49,7 @@ pub(in crate::policy) fn numbers_schema() -> Value {
         number("How many units have rows."),
         number("How many rows there are."),
         number("How many rows the unit has that has the most."),
+        number("How many rows the smallest group by one column with `keys` has."),
     ];
     json!({
         "type": "object", "additionalProperties": false,
@@ -74,7 +75,8 @@ pub(in crate::policy) fn bounds() -> Value {
         "type": "number", "exclusiveMinimum": 0,
         "description": "Values are rounded to multiples of it.",
     });
-    let own = [number("The least value."), number("The greatest value."), step];
+    let null_as = number("What a null or NaN of the column counts as where it is measured.");
+    let own = [number("The least value."), number("The greatest value."), step, null_as];
     json!({
         "type": "object",
         "additionalProperties": {

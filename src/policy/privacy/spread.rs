@@ -126,7 +126,8 @@ mod tests {
     use super::*;
 
     fn of(units: u64, rows: u64, largest: Option<u64>) -> Spread {
-        let numbers = PublicNumbers { units: Some(units), rows: Some(rows), largest };
+        let numbers =
+            PublicNumbers { units: Some(units), rows: Some(rows), largest, smallest_group: None };
         Spread::of(&numbers).unwrap()
     }
 
@@ -192,14 +193,22 @@ mod tests {
 
     #[test]
     fn without_units_or_rows_nothing_is_estimated() {
-        let numbers = PublicNumbers { units: None, rows: Some(10), largest: Some(2) };
+        let numbers =
+            PublicNumbers { units: None, rows: Some(10), largest: Some(2), smallest_group: None };
         assert_eq!(Spread::of(&numbers), None);
-        let numbers = PublicNumbers { units: Some(3), rows: None, largest: Some(2) };
+        let numbers =
+            PublicNumbers { units: Some(3), rows: None, largest: Some(2), smallest_group: None };
         assert_eq!(Spread::of(&numbers), None);
         // Numbers of no table: more rows than all units can have, fewer than they must.
-        let numbers = PublicNumbers { units: Some(3), rows: Some(10), largest: Some(2) };
+        let numbers = PublicNumbers {
+            units: Some(3),
+            rows: Some(10),
+            largest: Some(2),
+            smallest_group: None,
+        };
         assert_eq!(Spread::of(&numbers), None);
-        let numbers = PublicNumbers { units: Some(30), rows: Some(10), largest: None };
+        let numbers =
+            PublicNumbers { units: Some(30), rows: Some(10), largest: None, smallest_group: None };
         assert_eq!(Spread::of(&numbers), None);
     }
 }

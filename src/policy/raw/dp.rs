@@ -15,13 +15,13 @@ pub(in crate::policy) const DP_KEYS: &[&str] =
 /// Keys of `query`.
 pub(in crate::policy) const LOSS_KEYS: &[&str] = &["epsilon", "delta"];
 /// Keys of bounds that are a map.
-pub(in crate::policy) const BOUNDS_KEYS: &[&str] = &["low", "high", "step"];
+pub(in crate::policy) const BOUNDS_KEYS: &[&str] = &["low", "high", "step", "null_as"];
 /// Keys of public values that stand in a file.
 pub(in crate::policy) const VALUES_KEYS: &[&str] = &["file"];
 /// Keys of `privacy`.
 pub(in crate::policy) const PRIVACY_KEYS: &[&str] = &["epsilon", "delta", "accounting"];
 /// Keys of `public_numbers`.
-pub(in crate::policy) const NUMBERS_KEYS: &[&str] = &["units", "rows", "largest"];
+pub(in crate::policy) const NUMBERS_KEYS: &[&str] = &["units", "rows", "largest", "smallest_group"];
 /// The largest public number that is taken.
 pub(in crate::policy) const NUMBERS_MAX: i64 = 1_000_000_000_000_000;
 /// The words of `accounting`.
@@ -74,6 +74,8 @@ pub(in crate::policy) struct RawBounds {
     pub(in crate::policy) high: f64,
     /// The step, where it is written.
     pub(in crate::policy) step: Option<f64>,
+    /// What a null counts as, where it is written.
+    pub(in crate::policy) null_as: Option<Spanned<f64>>,
 }
 
 /// Public values of a column as written.
@@ -120,6 +122,8 @@ pub(in crate::policy) struct RawNumbers {
     pub(in crate::policy) rows: Option<Spanned<i64>>,
     /// Rows of the heaviest unit.
     pub(in crate::policy) largest: Option<Spanned<i64>>,
+    /// Rows of the smallest group of a public key.
+    pub(in crate::policy) smallest_group: Option<Spanned<i64>>,
 }
 
 /// Reads the key `public_numbers`.
@@ -129,7 +133,8 @@ pub(super) fn numbers(problems: &mut Problems, node: &Node) -> Option<RawNumbers
         read::integer(problems, fields.maybe(key)?, &format!("`{key}`"), 1, NUMBERS_MAX)
     };
     let (units, rows, largest) = (number("units"), number("rows"), number("largest"));
-    Some(RawNumbers { span: node.span, units, rows, largest })
+    let smallest_group = number("smallest_group");
+    Some(RawNumbers { span: node.span, units, rows, largest, smallest_group })
 }
 
 /// Reads what belongs to `access: dp`.
@@ -242,20 +247,28 @@ fn all_bounds(problems: &mut Problems, node: &Node) -> Vec<RawBounds> {
         let what = format!("the bounds of `{}`", entry.key);
         let column = Spanned::new(entry.key.clone(), entry.key_span);
         let span = entry.value.span;
-        let Some((low, high, step)) = bounds(problems, &entry.value, &what) else { continue };
+        let Some((low, high, more)) = bounds(problems, &entry.value, &what) else { continue };
+        let More { step, null_as } = more;
         if low >= high {
             problems
                 .add(Problem::OutOfRange, span, format!("{what} are not in order"))
                 .help("the first must be less than the second");
             continue;
         }
-        all.push(RawBounds { column, span, low, high, step });
+        all.push(RawBounds { column, span, low, high, step, null_as });
     }
     all
 }
 
-/// `[low, high]`, or a map that may say the step too.
-fn bounds(problems: &mut Problems, node: &Node, what: &str) -> Option<(f64, f64, Option<f64>)> {
+/// What bounds may say besides.
+#[derive(Default)]
+struct More {
+    step: Option<f64>,
+    null_as: Option<Spanned<f64>>,
+}
+
+/// `[low, high]`, or a map that may say more.
+fn bounds(problems: &mut Problems, node: &Node, what: &str) -> Option<(f64, f64, More)> {
     let number = |problems: &mut Problems, node: &Node, what: &str| {
         read::number(problems, node, what, f64::MIN, f64::MAX).map(|number| number.value)
     };
@@ -276,12 +289,25 @@ fn bounds(problems: &mut Problems, node: &Node, what: &str) -> Option<(f64, f64,
                 Some(step)
             }
         };
-        return Some((low?, high?, step));
+        let null_as = match fields.maybe("null_as") {
+            None => None,
+            Some(node) => Some(read::number(problems, node, "`null_as`", f64::MIN, f64::MAX)?),
+        };
+        return Some((low?, high?, More { step, null_as }));
+    }
+    if !matches!(node.content, Content::List(_)) {
+        let _: Option<()> = read::wrong(
+            problems,
+            node,
+            what,
+            "two numbers, as in [0, 864000], or {low: 0, high: 1, step: 0.001}",
+        );
+        return None;
     }
     match read::list(problems, node, what)? {
         [low, high] => {
             let (low, high) = (number(problems, low, what), number(problems, high, what));
-            Some((low?, high?, None))
+            Some((low?, high?, More::default()))
         }
         _ => {
             problems

@@ -49,6 +49,7 @@ fn the_digest_sees_meaning_and_not_writing() {
         format!("{SMALL}public_numbers: {{rows: 7}}\n"),
         format!("{SMALL}public_numbers: {{largest: 7}}\n"),
         format!("{SMALL}public_numbers: {{largest: 8}}\n"),
+        format!("{SMALL}public_numbers: {{largest: 8, smallest_group: 2}}\n"),
     ];
     let mut digests: Vec<String> = different.iter().map(|text| digest(text)).collect();
     digests.push(digest(SMALL));
@@ -91,6 +92,8 @@ fn the_digest_sees_all_of_a_differentially_private_grant() {
         bounds.clone(),
         bounds.replace('1', "2"),
         bounds.replace("[0, 1]", "{low: 0, high: 1, step: 0.5}"),
+        bounds.replace("[0, 1]", "{low: 0, high: 1, null_as: 0}"),
+        bounds.replace("[0, 1]", "{low: 0, high: 1, null_as: 1}"),
         format!("{GRANT}, keys: {{a: [A]}}"),
         format!("{GRANT}, keys: {{a: [A, B]}}"),
         format!("{GRANT}, keys: {{a: [B, A]}}"),

@@ -15,9 +15,13 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder}
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use super::joins::{self, WithPublic};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Hint, Result};
 use crate::pipeline::query::{Beside, Joined, Lookup, Public, Table, UNIT_COLUMN, refused};
 use crate::policy::privacy::{Bounds, DpGrant};
+
+/// How many operations an expression may stand for. A `CASE` has them done for some rows and not for others, so
+/// the time that they take tells of these.
+const OPERATIONS_MAX: usize = 2_000;
 
 /// The rows that an aggregation is of.
 pub(super) struct Below {
@@ -108,7 +112,10 @@ impl Below {
     /// [`Code::SqlInvalid`] where a value of the statement's own cannot be computed.
     pub(super) fn simple(&self, expr: Expr) -> Result<Expr> {
         self.simplifier.simplify(expr).map_err(|error| {
+            let hint = "a value that the statement writes does not fit what it is compared or computed with: \
+                        information_schema.columns has the types";
             Error::new(Code::SqlInvalid, "a value of the statement cannot be computed")
+                .hinting(Hint::new(hint))
                 .because(error)
         })
     }
@@ -242,7 +249,23 @@ pub(super) fn written_out(expr: &Expr, schema: &DFSchemaRef, columns: &[Expr]) -
     if lost {
         return Err(Error::new(Code::Internal, "a column is not one of its input's"));
     }
+    if operations(&replaced)? > OPERATIONS_MAX {
+        return Err(refused(&format!(
+            "an expression stands for more than {OPERATIONS_MAX} operations once its columns are written out: compute in fewer steps"
+        )));
+    }
     Ok(replaced)
+}
+
+/// How many operations and functions there are in an expression.
+fn operations(expr: &Expr) -> Result<usize> {
+    let mut count = 0_usize;
+    let walked = expr.apply(|part| {
+        count += usize::from(!matches!(part, Expr::Column(_) | Expr::Literal(..)));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.map_err(broken)?;
+    Ok(count)
 }
 
 /// Refuses an expression that looks at more than one row.

@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Expr, when};
 
 use super::below::{Below, broken};
 use super::canonical::text;
+use super::nulls::{Filled, always, filled};
 use super::total::{kind, total};
 use super::values::bounds;
 use crate::error::Result;
@@ -19,8 +20,8 @@ use crate::policy::privacy::{Bounds, DpGrant};
 pub(super) enum Call {
     /// How many units.
     Units,
-    /// How many rows.
-    Rows,
+    /// How many rows, and as which values columns were counted that may have none.
+    Rows(Filled),
     /// How many rows have the value.
     Count(Number),
     /// The sum.
@@ -44,12 +45,20 @@ impl Call {
     /// The value that it is of.
     pub(super) const fn number(&self) -> Option<&Number> {
         match self {
-            Self::Units | Self::Rows => None,
+            Self::Units | Self::Rows(_) => None,
             Self::Count(number)
             | Self::Sum(number)
             | Self::Average(number)
             | Self::Spread { number, .. }
             | Self::Quantile(number, _) => Some(number),
+        }
+    }
+
+    /// As which values columns count in it that may have none.
+    pub(super) fn filled(&self) -> Option<&Filled> {
+        match self {
+            Self::Rows(filled) => Some(filled),
+            other => other.number().map(|number| &number.filled),
         }
     }
 }
@@ -63,6 +72,10 @@ pub(super) struct Number {
     pub(super) expr: Expr,
     /// Where it lies.
     pub(super) bounds: Bounds,
+    /// Whether it is there in every row, so that counting it is counting rows.
+    pub(super) always: bool,
+    /// As which values columns count in it that may have none.
+    pub(super) filled: Filled,
 }
 
 /// What calls are read with.
@@ -172,36 +185,44 @@ impl Reader<'_> {
         let schema = self.below.schema();
         let argument = widened(self.below.simple(argument)?, schema);
         total(&argument, schema)?;
+        let numeric = kind(&argument, schema).is_numeric()
+            && bounds(&argument, &self.below.bounds, "count").is_ok();
         if is_null(&argument) {
             return Err(refused("`COUNT` of null is zero: nothing is asked"));
         }
-        let condition = match &argument {
-            Expr::Literal(..) => None,
-            _ if kind(&argument, schema).is_numeric()
-                && bounds(&argument, &self.below.bounds, "count").is_ok() =>
-            {
+        let (measured, filled) = self.filled(argument.clone())?;
+        let condition = match &measured {
+            // Where there is a value in every row, rows are counted.
+            measured if always(measured, schema) => None,
+            _ if numeric => {
                 return self.number("count", &argument, filter.as_ref()).map(Call::Count);
             }
-            _ if kind(&argument, schema).is_floating() => {
+            _ if kind(&measured, schema).is_floating() => {
                 // NaN is no value, here as everywhere.
-                let nan = datafusion::functions::expr_fn::isnan(argument.clone());
-                Some(argument.is_not_null().and(nan.is_not_true()))
+                let nan = datafusion::functions::expr_fn::isnan(measured.clone());
+                Some(measured.is_not_null().and(nan.is_not_true()))
             }
-            _ => Some(argument.is_not_null()),
+            _ => Some(measured.is_not_null()),
         };
         let Some(condition) = condition.into_iter().chain(filter).reduce(Expr::and) else {
-            return Ok(Call::Rows);
+            return Ok(Call::Rows(filled));
         };
         let condition = self.below.simple(condition)?;
         if condition == Expr::Literal(ScalarValue::Boolean(Some(true)), None) {
-            return Ok(Call::Rows);
+            return Ok(Call::Rows(filled));
         }
         let text = format!("(one {})", text(&condition));
         let condition = total(&condition, schema)?;
         let one = Expr::Literal(ScalarValue::Int64(Some(1)), None);
         let expr = when(condition, one).end().map_err(broken)?;
         let bounds = Bounds { low: 0.0, high: 1.0, step: 1.0 };
-        Ok(Call::Count(Number { text, expr, bounds }))
+        Ok(Call::Count(Number { text, expr, bounds, always: false, filled }))
+    }
+
+    /// A measured expression with values for what is missing.
+    fn filled(&self, argument: Expr) -> Result<(Expr, Filled)> {
+        let (expr, filled) = filled(argument, &self.grant.null_as, self.below.schema())?;
+        Ok((self.below.simple(expr)?, filled))
     }
 
     /// A number with bounds, of all rows or of those of `FILTER`.
@@ -216,6 +237,8 @@ impl Reader<'_> {
             );
             return Err(refused(&text));
         }
+        let filled;
+        (expr, filled) = self.filled(expr)?;
         if let Some(filter) = filter {
             let case = when(filter.clone(), expr).end().map_err(broken)?;
             expr = self.below.simple(case)?;
@@ -223,7 +246,8 @@ impl Reader<'_> {
         let text = text(&expr);
         let guarded = total(&expr, schema)?;
         let bounds = bounds(&expr, &self.below.bounds, what)?;
-        Ok(Number { text, expr: guarded, bounds })
+        let always = always(&expr, schema);
+        Ok(Number { text, expr: guarded, bounds, always, filled })
     }
 
     /// The part of the rows that a quantile cuts off, as a fraction.

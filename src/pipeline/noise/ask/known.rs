@@ -11,12 +11,14 @@ use datafusion::logical_expr::expr::Case;
 const PARTS: &[(&str, i32, i32)] =
     &[("quarter", 1, 4), ("month", 1, 12), ("dow", 0, 6), ("hour", 0, 23), ("minute", 0, 59)];
 
-/// All values of an expression of this type, null last; none where its words do not tell them.
+/// All values of an expression of this type, null last where it can be; none where its words do not tell them.
 ///
 /// PRIVACY: nothing but the expression and its type is looked at.
 pub(super) fn known(expr: &Expr, kind: &DataType) -> Option<ArrayRef> {
     let mut values = values(expr, kind)?;
-    values.push(ScalarValue::try_from(kind).ok()?);
+    if !is_whole(expr) {
+        values.push(ScalarValue::try_from(kind).ok()?);
+    }
     let mut each: Vec<ScalarValue> = Vec::new();
     for value in values {
         let value = value.cast_to(kind).ok()?;
@@ -27,6 +29,17 @@ pub(super) fn known(expr: &Expr, kind: &DataType) -> Option<ArrayRef> {
     // Null is last, also where a branch says it.
     each.sort_by_key(ScalarValue::is_null);
     ScalarValue::iter_to_array(each).ok()
+}
+
+/// Whether each row has a value: every branch of a CASE is one that is written, and there is an ELSE.
+fn is_whole(expr: &Expr) -> bool {
+    let written = |branch: &Expr| written(branch).is_some_and(|value| !value.is_null());
+    match expr {
+        Expr::Case(Case { when_then_expr, else_expr: Some(rest), .. }) => {
+            written(rest) && when_then_expr.iter().all(|(_, then)| written(then))
+        }
+        _ => false,
+    }
 }
 
 fn values(expr: &Expr, kind: &DataType) -> Option<Vec<ScalarValue>> {

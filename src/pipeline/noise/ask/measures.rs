@@ -76,6 +76,14 @@ impl Formula {
         }
     }
 
+    /// The count that it is divided by.
+    pub(super) const fn divisor(&self) -> Option<usize> {
+        match *self {
+            Self::Average { count, .. } | Self::Spread { count, .. } => Some(count),
+            Self::Whole(_) | Self::Sum { .. } | Self::Point { .. } => None,
+        }
+    }
+
     /// The bounds of what it is of; none of rows and units.
     pub(super) const fn bounds(&self) -> Option<Bounds> {
         match self {
@@ -114,7 +122,8 @@ enum Needs {
 impl Layout {
     /// What is measured for calls, and units where groups must pass a threshold.
     ///
-    /// A sum whose values are counted anyway (for a mean, a spread or a count of them) is computed from the
+    /// A value that is there in every row is counted by the rows. A sum whose values are counted anyway (for a mean,
+    /// a spread or a count of them) is computed from the
     /// distances to the middle of the bounds: that costs nothing more, and its noise is never larger, since
     /// the square of the farthest value is at least that of the middle and of half the width together.
     pub(super) fn of(calls: &[Call], units: bool) -> Result<Self> {
@@ -126,9 +135,10 @@ impl Layout {
         let counted = |number: &Number| {
             calls.iter().any(|call| match call {
                 Call::Count(other) | Call::Average(other) | Call::Spread { number: other, .. } => {
-                    other.text == number.text
+                    other.text == number.text || (other.always && number.always)
                 }
-                _ => false,
+                Call::Rows(_) => number.always,
+                Call::Units | Call::Sum(_) | Call::Quantile(..) => false,
             })
         };
         let needs: Vec<Needs> = calls
@@ -170,27 +180,30 @@ impl Layout {
 }
 
 fn needed(call: &Call, value: usize, counted: bool) -> Needs {
+    let count = match call.number() {
+        Some(number) if !number.always => Measure::Count(value),
+        _ => Measure::Rows,
+    };
     match call {
         Call::Units => Needs::One(Measure::Units),
-        Call::Rows => Needs::One(Measure::Rows),
-        Call::Count(_) => Needs::One(Measure::Count(value)),
+        Call::Rows(_) | Call::Count(_) => Needs::One(count),
         Call::Sum(number) if counted => {
             let center = middle(number.bounds);
             let sum = Measure::Sum { value, center };
-            Needs::Sum(sum, Some((center, Measure::Count(value))), number.bounds)
+            Needs::Sum(sum, Some((center, count)), number.bounds)
         }
         Call::Sum(number) => Needs::Sum(Measure::Sum { value, center: 0 }, None, number.bounds),
         Call::Average(number) => {
             let center = middle(number.bounds);
             let sum = Measure::Sum { value, center };
-            Needs::Average(sum, Measure::Count(value), center, number.bounds)
+            Needs::Average(sum, count, center, number.bounds)
         }
         Call::Spread { number, sample, root } => {
             let center = middle(number.bounds);
             Needs::Spread(
                 Measure::Squares { value, center },
                 Measure::Sum { value, center },
-                Measure::Count(value),
+                count,
                 *sample,
                 *root,
                 number.bounds,

@@ -2,11 +2,13 @@
 //! nothing and adds no noise.
 //!
 //! A statement is split at its one aggregation. Below it (`below`, `total`, `functions`) stand
-//! expressions that cannot fail, written out over the columns of the dataset and of public tables that it is
-//! joined with (`joins`); groups of public values are listed (`public`, `worlds`, `known`); its functions become
-//! measures (`calls`, `values`, `measures`); what identifies the question is in `canonical`. The answer is stored as it
+//! expressions that cannot fail, with their patterns compiled (`patterns`), written out over the columns of the
+//! dataset and of public tables that it is joined with (`joins`); groups of public values are listed (`public`,
+//! `listed`, `worlds`, `known`); its functions become measures
+//! (`calls`, `values`, `nulls`, `measures`); what identifies the question is in `canonical`. The answer is stored as it
 //! was measured (`stored`); columns are computed from it (`columns`), and the plan above runs over them (`upper`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, new_empty_array};
@@ -30,9 +32,13 @@ mod columns;
 mod functions;
 mod joins;
 mod known;
+mod listed;
 mod measures;
 mod metadata;
+mod nulls;
+mod patterns;
 mod public;
+mod scaled;
 mod split;
 mod stored;
 mod total;
@@ -60,6 +66,8 @@ pub(super) struct Asked {
     pub(super) open: bool,
     /// The dataset's columns that are read, by name.
     pub(super) reads: Vec<String>,
+    /// Columns whose nulls count as a value in what is measured, and as which.
+    pub(super) null_as: BTreeMap<String, f64>,
     /// Whether the order of the answer's rows was asked for.
     pub(super) ordered: bool,
     /// The statement's plan from its aggregation up.
@@ -70,6 +78,8 @@ pub(super) struct Asked {
     formulas: Vec<Formula>,
     /// The columns of the aggregation, with metadata.
     fields: Vec<Field>,
+    /// What the question's values are, in words.
+    pub(super) said: Vec<String>,
 }
 
 /// Splits a statement over the one dataset `table`, asked under `grant`. What a statement costs is `epsilon`
@@ -106,6 +116,11 @@ pub(super) fn question(
 }
 
 impl Asked {
+    /// The measures that means and spreads are divided by.
+    pub(super) fn divisors(&self) -> impl Iterator<Item = usize> {
+        self.formulas.iter().filter_map(Formula::divisor)
+    }
+
     /// The answer in the form that is stored: the same for whoever asks the same question.
     ///
     /// # Errors

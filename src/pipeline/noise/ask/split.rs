@@ -13,12 +13,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use super::Asked;
 use super::alone::made_alone;
 use super::below::{Below, SETS, broken};
-use super::calls::Reader;
+use super::calls::{Call, Reader};
 use super::canonical::{quoted, sorted, text};
 use super::joins;
 use super::known::known;
 use super::measures::{Layout, told};
 use super::metadata::{self as protection, Protection};
+use super::patterns;
 use super::public::{self, KeyPart, Known};
 use super::total::{is_plain, kind, total};
 use crate::error::{Code, Error, Result};
@@ -149,10 +150,12 @@ impl Split<'_> {
             order.iter().map(|group| group.text.as_str()).collect::<Vec<_>>().join(" "),
             layout.measures.iter().map(told).collect::<Vec<_>>().join(" "),
         );
+        let rows = self.rows(&conditions, &lookups, &order, &layout)?;
+        patterns::few(&rows)?;
         let question = Question {
             dataset: self.table.plan.dataset().to_owned(),
             canonical,
-            rows: self.rows(&conditions, &lookups, &order, &layout)?,
+            rows,
             keys: order.iter().map(|group| Key { public: group.public.clone() }).collect(),
             values: layout.values.clone(),
             measures: layout.measures.clone(),
@@ -162,19 +165,22 @@ impl Split<'_> {
         };
         let reads = self.reads(&question.rows, &lookups)?;
         made_alone(&self.table.plan, &reads)?;
-        let protection = Protection::new(&question, self.grant);
-        let fields = self.fields(schema, &order, &places, &layout, &protection);
+        let protection = Protection::new(&question, self.grant, self.table.plan.policy())?;
+        let fields = self.fields(schema, &order, &places, (&layout, &calls), &protection)?;
+        let said = layout.texts.iter().map(|text| said(text)).collect();
         let mut asked = Asked {
             question,
             schema: Arc::new(Schema::empty()),
             parameters: Arc::new(Schema::empty()),
             open: false,
             reads,
+            null_as: calls.iter().filter_map(Call::filled).flatten().map(owned).collect(),
             ordered: is_ordered(plan),
             plan: plan.clone(),
             keys: places,
             formulas: layout.formulas,
             fields,
+            said,
         };
         asked.schema = asked.described(&protection)?;
         Ok(asked)
@@ -332,9 +338,9 @@ impl Split<'_> {
         schema: &DFSchemaRef,
         keys: &[&Group],
         places: &[Place],
-        layout: &Layout,
+        (layout, calls): (&Layout, &[Call]),
         protection: &Protection,
-    ) -> Vec<Field> {
+    ) -> Result<Vec<Field>> {
         let own = |expr: &Expr| match expr {
             Expr::Column(column) => {
                 let field = self.table.plan.schema().field_with_name(&column.name).ok()?;
@@ -348,13 +354,25 @@ impl Split<'_> {
             None => keys.get(place.at).and_then(|group| own(&group.expr)),
         });
         let keys = keys.map(|own| own.unwrap_or_else(|| protection.general()));
-        let aggregates = layout.formulas.iter().map(|formula| protection.of(formula));
+        let aggregates = layout.formulas.iter().zip(calls);
+        let aggregates = aggregates.map(|(formula, call)| protection.of(formula, call.filled()));
+        let aggregates = aggregates.collect::<Result<Vec<_>>>()?;
         let metadata = keys.chain(aggregates);
         let field = |(field, metadata): (&Arc<Field>, _)| {
             Field::new(field.name(), field.data_type().clone(), true).with_metadata(metadata)
         };
-        schema.fields().iter().zip(metadata).map(field).collect()
+        Ok(schema.fields().iter().zip(metadata).map(field).collect())
     }
+}
+
+fn owned((column, value): (&String, &f64)) -> (String, f64) {
+    (column.clone(), *value)
+}
+
+/// A value in the words of the cost: a column's name as it is, anything else as the question tells it.
+fn said(text: &str) -> String {
+    let column = text.strip_prefix("column \"").and_then(|rest| rest.strip_suffix('"'));
+    column.filter(|name| !name.contains(['"', '\\'])).unwrap_or(text).to_owned()
 }
 
 fn key_name(at: usize) -> String {

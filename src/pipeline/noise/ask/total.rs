@@ -4,28 +4,30 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::expr::{Case, InList, ScalarFunction};
-use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, Operator, Volatility};
+use datafusion::logical_expr::expr::{Case, ScalarFunction};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, Volatility};
 
 use super::below::broken;
 use super::functions;
 use super::joins::shown;
+use super::patterns::compiled;
 use crate::error::Result;
 pub(super) use crate::pipeline::query::is_literal;
-use crate::pipeline::query::{UNIT_COLUMN, guarded, refused, widens};
+use crate::pipeline::query::{Logic, UNIT_COLUMN, guarded, refused, widens};
 
 /// Checks an expression over the dataset's columns, and gives it with the guards that it needs: times that no
-/// calendar has are null before anything is computed of them.
+/// calendar has are null before anything is computed of them, and patterns are compiled.
 ///
 /// # Errors
 /// [`Code::NoisyOnly`](crate::error::Code::NoisyOnly), with what to write instead.
 pub(super) fn total(expr: &Expr, schema: &DFSchema) -> Result<Expr> {
     check(expr, schema)?;
-    guarded(expr.clone(), schema).map_err(broken)?.ok_or_else(|| {
+    let guarded = guarded(expr.clone(), schema).map_err(broken)?.ok_or_else(|| {
         refused(
             "times and roots are computed of one another too often: write fewer of them in one expression",
         )
-    })
+    });
+    compiled(guarded?)
 }
 
 /// The type of an expression that was checked; null where there is none.
@@ -35,6 +37,16 @@ pub(super) fn kind(expr: &Expr, schema: &DFSchema) -> DataType {
 
 fn check(expr: &Expr, schema: &DFSchema) -> Result<()> {
     let all = |parts: &[&Expr]| parts.iter().try_for_each(|part| check(part, schema));
+    if let Some(logic) = Logic::of(expr) {
+        all(&logic.parts())?;
+        return match logic {
+            Logic::Of(_) | Logic::Null(_) => Ok(()),
+            Logic::Compared(one, others) => {
+                others.into_iter().try_for_each(|other| alike(one, other, schema))
+            }
+            Logic::Like(_, text) => pattern(text),
+        };
+    }
     match expr {
         Expr::Alias(alias) => check(&alias.expr, schema),
         Expr::Column(column) => {
@@ -53,15 +65,6 @@ fn check(expr: &Expr, schema: &DFSchema) -> Result<()> {
             Err(refused(&text))
         }
         Expr::Literal(..) | Expr::Placeholder(_) => Ok(()),
-        Expr::Not(inner)
-        | Expr::IsNull(inner)
-        | Expr::IsNotNull(inner)
-        | Expr::IsTrue(inner)
-        | Expr::IsFalse(inner)
-        | Expr::IsUnknown(inner)
-        | Expr::IsNotTrue(inner)
-        | Expr::IsNotFalse(inner)
-        | Expr::IsNotUnknown(inner) => check(inner, schema),
         Expr::Negative(inner) => {
             check(inner, schema)?;
             number(inner, schema)
@@ -69,22 +72,6 @@ fn check(expr: &Expr, schema: &DFSchema) -> Result<()> {
         Expr::BinaryExpr(binary) => {
             all(&[&binary.left, &binary.right])?;
             operator(binary, schema)
-        }
-        Expr::Between(Between { expr, low, high, .. }) => {
-            all(&[expr, low, high])?;
-            alike(expr, low, schema)?;
-            alike(expr, high, schema)
-        }
-        Expr::InList(InList { expr, list, .. }) => {
-            check(expr, schema)?;
-            list.iter().try_for_each(|value| {
-                check(value, schema)?;
-                alike(expr, value, schema)
-            })
-        }
-        Expr::Like(like) => {
-            all(&[&like.expr, &like.pattern])?;
-            pattern(&like.pattern)
         }
         Expr::Case(Case { expr, when_then_expr, else_expr }) => {
             for (when, then) in when_then_expr {
@@ -130,15 +117,6 @@ fn not_told(name: &str) -> crate::error::Error {
 fn operator(binary: &BinaryExpr, schema: &DFSchema) -> Result<()> {
     let BinaryExpr { left, op, right } = binary;
     match op {
-        Operator::And | Operator::Or => Ok(()),
-        Operator::Eq
-        | Operator::NotEq
-        | Operator::Lt
-        | Operator::LtEq
-        | Operator::Gt
-        | Operator::GtEq
-        | Operator::IsDistinctFrom
-        | Operator::IsNotDistinctFrom => alike(left, right, schema),
         Operator::RegexMatch
         | Operator::RegexIMatch
         | Operator::RegexNotMatch
@@ -213,7 +191,7 @@ fn number(expr: &Expr, schema: &DFSchema) -> Result<()> {
         ))
     } else {
         Err(refused(
-            "times and texts are not computed with below an aggregation: compare the column with a value, as in `t > now() - INTERVAL '1 day'`",
+            "times and texts are not computed with below an aggregation: compare the column with a value, as in `t > now() - INTERVAL '1 day'`, and take durations from a column of numbers",
         ))
     }
 }

@@ -1,5 +1,6 @@
 //! What a statement does with its groups: the part of its plan above the aggregation, put over a noisy answer.
-//! Aggregates that leave as they are take their half-widths with them to the end of the columns.
+//! Aggregates that leave as they are, or times and plus constants (`scaled`), take their half-widths with them to
+//! the end of the columns.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,10 +10,11 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{Column, DFSchemaRef};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{
-    Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias,
+    Aggregate, Distinct, Expr, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias,
 };
 
 use super::below::{DISTINCT, broken, row_by_row, shape};
+use super::scaled;
 use crate::error::{Code, Context, Error, Result};
 use crate::pipeline::query::{bare, refused};
 
@@ -39,6 +41,11 @@ pub(super) fn aggregation(plan: &LogicalPlan) -> Result<&Aggregate> {
             return Err(refused(
                 "rows are not answered: ask for COUNT, SUM, AVG, VAR, STDDEV, MEDIAN or quantiles, by groups",
             ));
+        }
+        // `UNION` without `ALL` is both, and asked for the first.
+        LogicalPlan::Distinct(Distinct::All(input)) => {
+            let union = matches!(input.as_ref(), LogicalPlan::Union(_));
+            return Err(refused(if union { shape(input) } else { DISTINCT }));
         }
         LogicalPlan::Distinct(_) => return Err(refused(DISTINCT)),
         other => return Err(refused(shape(other))),
@@ -96,19 +103,27 @@ fn carried(plan: &LogicalPlan, filled: &Filled) -> Result<(LogicalPlan, Vec<Opti
         LogicalPlan::Projection(projection) => {
             let (input, widths) = inner(&projection.input)?;
             let names = projection.input.schema();
-            let width = |expr: &Expr| match bare(expr) {
-                Expr::Column(column) => {
-                    widths.get(names.maybe_index_of_column(column)?).cloned().flatten()
-                }
-                _ => None,
+            let of = |column: &Column| {
+                widths.get(names.maybe_index_of_column(column)?).cloned().flatten()
             };
-            let mine: Vec<Option<Column>> = projection.expr.iter().map(width).collect();
-            let mut exprs = projection.expr.clone();
+            let (mut exprs, mut mine) = (projection.expr.clone(), Vec::new());
             let mut seen = BTreeSet::new();
-            for width in mine.iter().flatten() {
-                if seen.insert(width) {
-                    exprs.push(Expr::Column(width.clone()));
-                }
+            for (at, expr) in projection.expr.iter().enumerate() {
+                let width = match scaled::width(bare(expr), names, &of) {
+                    Some(Expr::Column(width)) => {
+                        if seen.insert(width.clone()) {
+                            exprs.push(Expr::Column(width.clone()));
+                        }
+                        Some(width)
+                    }
+                    Some(computed) => {
+                        let name = format!("{WIDTH}{}\u{0}{at}", depth(plan));
+                        exprs.push(computed.alias(&name));
+                        Some(Column::new_unqualified(name))
+                    }
+                    None => None,
+                };
+                mine.push(width);
             }
             let projection = Projection::try_new(exprs, Arc::new(input)).map_err(broken)?;
             Ok((LogicalPlan::Projection(projection), mine))
@@ -132,6 +147,12 @@ fn carried(plan: &LogicalPlan, filled: &Filled) -> Result<(LogicalPlan, Vec<Opti
         }
         other => Err(refused(shape(other))),
     }
+}
+
+/// How many nodes stand below a node of one input each: no two of a plan have as many.
+fn depth(plan: &LogicalPlan) -> usize {
+    let inputs = plan.inputs();
+    inputs.first().map_or(0, |input| depth(input).saturating_add(1))
 }
 
 /// The noisy columns under the names that the aggregation gave them.

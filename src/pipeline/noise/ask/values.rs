@@ -75,7 +75,7 @@ fn unbounded(what: &str, cause: &Cause, of: &BTreeMap<String, Bounds>) -> crate:
             shown(name)
         )),
         Cause::Shape => refused(&format!(
-            "`{what}` is of columns with bounds ({bounded}), of CASE, LEAST, GREATEST, COALESCE, +, -, * of them, and / by a number"
+            "`{what}` is of columns with bounds ({bounded}), of CASE, LEAST, GREATEST, COALESCE, NANVL, +, -, * of them, and / by a number"
         )),
     }
 }
@@ -119,7 +119,7 @@ fn range(expr: &Expr, of: &BTreeMap<String, Bounds>) -> Result<Range, Cause> {
             }
         }
         Expr::ScalarFunction(ScalarFunction { func, args }) => match func.name() {
-            "coalesce" | "nvl" => either(args.iter(), of),
+            "coalesce" | "nvl" | "nanvl" => either(args.iter(), of),
             "nullif" => args.first().map_or(Err(Cause::Shape), one),
             "nvl2" => either(args.iter().skip(1), of),
             "least" => each(args, of, |one, other| Range {

@@ -32,6 +32,11 @@ impl Blocks {
         self.words.capacity() * size_of::<u64>() + free * size_of::<u32>()
     }
 
+    /// For how many rows there are blocks.
+    pub(super) fn rows_held(&self) -> usize {
+        self.words.len() / self.stride
+    }
+
     /// The rows of a block that has so many.
     pub(super) fn rows(&self, block: u32, rows: u32) -> &[u64] {
         let start = block as usize * self.stride;

@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use super::blocks::Blocks;
 use super::keyed::Order;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::noise::question::Bounding;
+use crate::pipeline::noise::question::{Bounding, GroupId};
 
 /// Where the values stand in a record, behind the unit and the group.
 pub(super) const VALUES_AT: usize = 2;
@@ -20,6 +20,8 @@ pub(super) const VALUES_AT: usize = 2;
 pub(super) struct Rule {
     /// Words of a record.
     pub(super) width: usize,
+    /// Words of a record as it is written: with two for a group that has no number of its own.
+    pub(super) written: usize,
     /// Values of a row.
     pub(super) values: usize,
     /// The most rows of a unit in a group.
@@ -33,8 +35,10 @@ impl Rule {
     pub(super) fn new(bounding: &Bounding, values: usize, groups: Option<usize>) -> Self {
         let most = |bound: u64| usize::try_from(bound).unwrap_or(usize::MAX);
         let may_pass = groups.is_none_or(|groups| groups > most(bounding.groups));
+        let width = VALUES_AT + values.max(1);
         let rule = Self {
-            width: VALUES_AT + values.max(1),
+            width,
+            written: width + usize::from(groups.is_none()),
             values,
             rows: most(bounding.rows),
             groups: may_pass.then(|| most(bounding.groups)),
@@ -45,38 +49,53 @@ impl Rule {
         }
         rule
     }
+
+    /// The most groups of a unit, and the most rows of each.
+    pub(super) fn most(&self) -> (usize, usize) {
+        (self.groups.unwrap_or(usize::MAX), self.rows)
+    }
+
+    /// The same with other bounds.
+    pub(super) const fn with(&self, groups: usize, rows: usize) -> Self {
+        let groups = if groups == usize::MAX { None } else { Some(groups) };
+        Self { rows, groups, ..*self }
+    }
 }
 
-/// What the order of rows and groups needs: the key, and the groups' keys as numbers.
+/// What the order of rows and groups needs: the key, and what stands for the groups' keys, by number.
 #[derive(Clone, Copy)]
 pub(super) struct Keyed<'a> {
     pub(super) order: &'a Order,
-    pub(super) contents: &'a [u64],
+    pub(super) ids: &'a [GroupId],
 }
 
 impl Keyed<'_> {
-    fn content(&self, group: u32) -> Result<u64> {
-        let content = self.contents.get(group as usize).copied();
-        content.ok_or_else(|| Error::new(Code::Internal, "a group without content"))
+    fn id(&self, group: u32) -> Result<GroupId> {
+        let id = self.ids.get(group as usize).copied();
+        id.ok_or_else(|| Error::new(Code::Internal, "a group that stands for no key"))
     }
 
     /// The hash by which rows of a unit in a group are chosen.
     #[inline(always)]
-    fn row(&self, unit: u64, group: u32, values: &[u64]) -> Result<u64> {
-        let mut state = self.order.rows(unit, self.content(group)?);
+    pub(super) fn row(&self, unit: u64, group: u32, values: &[u64]) -> Result<u64> {
+        let mut state = self.order.rows(unit, self.id(group)?[0]);
         values.iter().for_each(|value| state.absorb(*value));
         Ok(state.finish(0))
     }
 
+    /// The hash by which groups of a unit are chosen.
+    pub(super) fn group(&self, unit: u64, group: u32) -> Result<u64> {
+        Ok(self.order.group(unit, self.id(group)?[0]))
+    }
+
     /// The place of a group among those of a unit.
     fn place(&self, unit: u64, group: u32, slot: u32) -> Result<Place> {
-        let content = self.content(group)?;
-        // Two groups with the same place have the same content, once in 2^64 pairs.
-        Ok((self.order.group(unit, content), content, slot))
+        Ok((self.group(unit, group)?, self.id(group)?, slot))
     }
 }
 
-type Place = (u64, u64, u32);
+/// Where a group stands among those of a unit; the slot decides nothing, as no two groups have one id.
+type Place = (u64, GroupId, u32);
 
 /// The rows of one unit in one group. All that most rows are looked at with, in half a line of the cache.
 struct Slot {
@@ -158,6 +177,12 @@ impl Choice {
         self.slots.len()
     }
 
+    /// Whether there may be no numbers for much more.
+    pub(super) fn is_full(&self) -> bool {
+        const FULL: usize = u32::MAX as usize / 2;
+        self.slots.len() > FULL || self.blocks.rows_held() > FULL
+    }
+
     /// How many records are kept.
     pub(super) const fn kept(&self) -> usize {
         self.kept
@@ -183,7 +208,7 @@ impl Choice {
     /// Takes a row with its values, as many as the rule says; more than none.
     ///
     /// # Errors
-    /// [`Code::Internal`] for more rows than can be numbered, or for a group without content.
+    /// [`Code::Internal`] for more rows than can be numbered, or for a group that stands for no key.
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "slots and ranks are numbered here")]
     pub(super) fn offer(
@@ -265,20 +290,17 @@ impl Choice {
         open.map(found).filter(|(_, rows, _)| *rows > 0)
     }
 
-    /// Hands over what is kept, as records, and holds nothing any more.
-    pub(super) fn drain(&mut self, mut record: impl FnMut(&[u64])) {
-        let mut words = Vec::with_capacity(self.rule.width);
+    /// Hands over what is kept, row by row: the unit, the group and the values; where there is no value, how many
+    /// rows there are. Holds nothing any more.
+    pub(super) fn drain(&mut self, mut row: impl FnMut(u64, u32, &[u64])) {
         for slot in self.slots.iter().filter(|slot| slot.fate != Fate::Shut) {
             if self.rule.values == 0 {
-                record(&[slot.unit, u64::from(slot.group), slot.last]);
+                row(slot.unit, slot.group, &[slot.last]);
                 continue;
             }
             let rows = self.blocks.rows(slot.block, slot.rows);
             for values in rows.chunks_exact(self.rule.values + 1).filter_map(|row| row.get(1..)) {
-                words.clear();
-                words.extend([slot.unit, u64::from(slot.group)]);
-                words.extend_from_slice(values);
-                record(&words);
+                row(slot.unit, slot.group, values);
             }
         }
         *self = Self::new(self.rule);
@@ -403,7 +425,7 @@ impl Choice {
 /// Puts the last of so many entries into a table that is by their hashes, and is made larger when it is half
 /// full.
 #[expect(clippy::indexing_slicing, reason = "places are made here and lie in a table made here")]
-fn put(table: &mut Vec<u32>, entries: usize, hash: impl Fn(usize) -> usize) {
+pub(super) fn put(table: &mut Vec<u32>, entries: usize, hash: impl Fn(usize) -> usize) {
     const LEAST: usize = 1 << 8;
     let fresh = if entries * 2 > table.len() {
         let wanted = (table.len() * 4).max(LEAST);

@@ -3,19 +3,20 @@
 //! is short, what is held goes into parts, and from there to files. Sums nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, UInt64Array};
 use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::MemoryReservation;
 
+use super::alone;
 use super::choice::{Choice, Keyed, Rule};
 use super::groups::NOBODYS;
 use super::keyed::Order;
-use super::parts::{LEVEL_MAX, Part, Parts, Source};
+use super::parts::{LEVEL_MAX, Part, Parts, Source, of_unit};
+use super::roster::Roster;
 use super::steps::NONE;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::query::inward;
 
 /// So many groups of units are looked up fast; more are held where most rows are of groups that are there.
 const SLOTS_FEW: usize = if cfg!(test) { 1 << 7 } else { 1 << 13 };
@@ -23,7 +24,7 @@ const SLOTS_FEW: usize = if cfg!(test) { 1 << 7 } else { 1 << 13 };
 /// So many times the rows that showed that choosing brings little go by before it is tried again.
 const GO_BY: usize = 8;
 
-/// So few records are held in any case.
+/// So few groups of units are held in any case, with so few records.
 const RECORDS_MIN: usize = 1 << 8;
 
 /// What the whole of a question's work shares.
@@ -42,21 +43,34 @@ pub(super) struct Shared {
 impl Shared {
     /// # Errors
     /// [`Code::Cancelled`] when nobody waits any more.
-    fn go_on(&self) -> Result<()> {
+    pub(super) fn go_on(&self) -> Result<()> {
         if self.over.load(Ordering::Relaxed) {
             return Err(Error::new(Code::Cancelled, "nobody waits for the answer any more"));
         }
         Ok(())
     }
 
-    const fn keyed<'a>(&'a self, contents: &'a [u64]) -> Keyed<'a> {
-        Keyed { order: &self.order, contents }
+    pub(super) fn keyed<'a>(&'a self, roster: &'a Roster) -> Keyed<'a> {
+        Keyed { order: &self.order, ids: roster.ids() }
     }
+}
+
+/// What is kept of units, to be summed.
+pub(super) struct Kept<'a> {
+    pub(super) choice: &'a Choice,
+    /// Whose numbers the choice's groups have.
+    pub(super) roster: &'a Roster,
+    /// Whether these are more rows of a unit and a group of which some came before.
+    pub(super) goes_on: bool,
 }
 
 /// Rows that one task takes.
 pub(super) struct Gatherer {
     choice: Choice,
+    /// The numbers of groups. Whoever pushes rows with numbers gives them.
+    pub(super) roster: Roster,
+    /// Whether groups get their numbers here, and lose them when nothing has them any more.
+    numbers: bool,
     parts: Parts,
     memory: MemoryReservation,
     /// Rows that were chosen among since the choice was empty.
@@ -69,15 +83,16 @@ pub(super) struct Gatherer {
 
 impl Gatherer {
     /// For the rows of a stream; `memory` is for what is held of them.
-    pub(super) fn new(rule: Rule, memory: MemoryReservation) -> Self {
+    pub(super) fn new(rule: Rule, roster: Roster, memory: MemoryReservation) -> Self {
         let (choice, parts) = (Choice::new(rule), Parts::new(0));
-        Self { choice, parts, memory, seen: 0, slots_max: SLOTS_FEW, go_by: 0 }
+        let (seen, slots_max, go_by) = (0, SLOTS_FEW, 0);
+        Self { choice, roster, numbers: false, parts, memory, seen, slots_max, go_by }
     }
 
     /// For the records of some parts, of which as many are held as memory has room for.
-    fn among(level: u32, rule: Rule, memory: MemoryReservation) -> Self {
+    fn among(level: u32, rule: Rule, roster: Roster, memory: MemoryReservation) -> Self {
         let parts = Parts::new(level);
-        Self { parts, slots_max: usize::MAX, ..Self::new(rule, memory) }
+        Self { parts, numbers: true, slots_max: usize::MAX, ..Self::new(rule, roster, memory) }
     }
 
     /// Takes the rows of a batch: those of a unit and a group.
@@ -89,7 +104,6 @@ impl Gatherer {
         units: &UInt64Array,
         groups: &[u32],
         values: &[Vec<i64>],
-        contents: &[u64],
         shared: &Shared,
     ) -> Result<()> {
         let nulls = units.nulls();
@@ -101,39 +115,41 @@ impl Gatherer {
         let at = |steps: &Vec<i64>, row: usize| {
             steps.get(row).map_or(NONE, |steps| *steps).cast_unsigned()
         };
-        let keyed = shared.keyed(contents);
         // Most statements speak of no value, of one or of two: rows of a length that is known.
         match values {
-            [] => self.take_equal(rows.map(|(_, (unit, group))| (*unit, *group)), keyed),
-            [a] => self.take(rows.map(|(row, (unit, group))| (*unit, *group, [at(a, row)])), keyed),
+            [] => self.take_equal(rows.map(|(_, (unit, group))| (*unit, *group)), shared),
+            [a] => {
+                self.take(rows.map(|(row, (unit, group))| (*unit, *group, [at(a, row)])), shared)
+            }
             [a, b] => {
                 let rows =
                     rows.map(|(row, (unit, group))| (*unit, *group, [at(a, row), at(b, row)]));
-                self.take(rows, keyed)
+                self.take(rows, shared)
             }
             more => {
-                let mut record = Vec::new();
+                let (mut values, mut record) = (Vec::new(), Vec::new());
                 rows.into_iter().try_for_each(|(row, (unit, group))| {
-                    record.clear();
-                    record.extend([*unit, u64::from(*group)]);
-                    record.extend(more.iter().map(|steps| at(steps, row)));
+                    values.clear();
+                    values.extend(more.iter().map(|steps| at(steps, row)));
                     if self.go_by > 0 {
-                        self.parts.push(&record);
+                        self.roster.write(*unit, *group, &values, &mut record);
+                        self.parts.push(of_unit(*unit), &record);
                         return Ok(());
                     }
-                    self.choice.offer(*unit, *group, record.get(2..).unwrap_or_default(), keyed)
+                    self.choice.offer(*unit, *group, &values, shared.keyed(&self.roster))
                 })
             }
         }?;
         self.count(units.len());
-        self.make_room(contents, shared)
+        self.make_room(shared)
     }
 
     fn take<const VALUES: usize>(
         &mut self,
         mut rows: impl Iterator<Item = (u64, u32, [u64; VALUES])>,
-        keyed: Keyed<'_>,
+        shared: &Shared,
     ) -> Result<()> {
+        let keyed = shared.keyed(&self.roster);
         if self.go_by == 0 {
             return rows.try_for_each(|(unit, group, values)| {
                 self.choice.offer(unit, group, &values, keyed)
@@ -141,10 +157,8 @@ impl Gatherer {
         }
         let mut record = Vec::new();
         rows.for_each(|(unit, group, values)| {
-            record.clear();
-            record.extend([unit, u64::from(group)]);
-            record.extend(values);
-            self.parts.push(&record);
+            self.roster.write(unit, group, &values, &mut record);
+            self.parts.push(of_unit(unit), &record);
         });
         Ok(())
     }
@@ -152,13 +166,18 @@ impl Gatherer {
     fn take_equal(
         &mut self,
         mut rows: impl Iterator<Item = (u64, u32)>,
-        keyed: Keyed<'_>,
+        shared: &Shared,
     ) -> Result<()> {
+        let keyed = shared.keyed(&self.roster);
         if self.go_by == 0 {
             return rows
                 .try_for_each(|(unit, group)| self.choice.offer_equal(unit, group, 1, keyed));
         }
-        rows.for_each(|(unit, group)| self.parts.push(&[unit, u64::from(group), 1]));
+        let mut record = Vec::new();
+        rows.for_each(|(unit, group)| {
+            self.roster.write(unit, group, &[1], &mut record);
+            self.parts.push(of_unit(unit), &record);
+        });
         Ok(())
     }
 
@@ -181,29 +200,36 @@ impl Gatherer {
     }
 
     /// Puts what is held into parts.
-    fn flush(&mut self) {
-        let parts = &mut self.parts;
-        self.choice.drain(|record| parts.push(record));
+    pub(super) fn flush(&mut self) {
+        let Self { parts, roster, .. } = self;
+        let mut record = Vec::new();
+        self.choice.drain(|unit, group, values| {
+            roster.write(unit, group, values, &mut record);
+            parts.push(of_unit(unit), &record);
+        });
+        if self.numbers {
+            roster.clear();
+        }
         self.seen = 0;
     }
 
     fn bytes(&self, rule: &Rule) -> usize {
-        self.choice.bytes() + self.parts.bytes(rule)
+        self.choice.bytes() + self.roster.bytes() + self.parts.bytes(rule)
     }
 
-    fn make_room(&mut self, contents: &[u64], shared: &Shared) -> Result<()> {
+    pub(super) fn make_room(&mut self, shared: &Shared) -> Result<()> {
         let rule = &shared.rule;
         let before = self.bytes(rule);
-        if self.memory.try_resize(before).is_ok() {
+        if !self.choice.is_full() && self.memory.try_resize(before).is_ok() {
             return Ok(());
         }
         shared.go_on()?;
-        if self.parts.is_empty() && self.choice.kept() <= RECORDS_MIN {
+        if self.parts.is_empty() && self.choice.slots().max(self.choice.kept()) <= RECORDS_MIN {
             self.memory.resize(before);
             return Ok(());
         }
         self.flush();
-        self.parts.settle(*rule, shared.keyed(contents))?;
+        self.parts.settle(*rule, &self.roster, shared)?;
         let after = self.bytes(rule);
         // Looking costs no more than what comes until the next time.
         if after > before / 4 * 3 || self.memory.try_resize(after).is_err() {
@@ -227,64 +253,44 @@ impl Gatherer {
 /// parts of parts.
 ///
 /// # Errors
-/// [`Code::QueryMemory`] where memory has no room for what one unit contributes.
+/// [`Code::QueryMemory`] where the folder has no room.
 pub(super) fn resolve(
     sources: Vec<Source>,
     level: u32,
     memory: &MemoryReservation,
-    contents: &[u64],
+    roster: &Roster,
     shared: &Shared,
-    found: &mut dyn FnMut(&Choice),
+    found: &mut dyn FnMut(Kept<'_>) -> Result<()>,
 ) -> Result<()> {
     shared.go_on()?;
     if sources.iter().all(|source| source.words() == 0) {
         return Ok(());
     }
     if level >= LEVEL_MAX {
-        return resolve_one(sources, contents, shared, found);
+        return alone::resolve(sources, shared, roster, found);
     }
-    let mut gatherer = Gatherer::among(level + 1, shared.rule, memory.new_empty());
+    let rule = shared.rule;
+    let mut gatherer = Gatherer::among(level + 1, rule, roster.fresh(), memory.new_empty());
     let (mut first, mut is_one) = (None, true);
-    for source in sources {
-        source.read(&shared.rule, |records| {
+    for mut source in sources {
+        source.read(rule.written, |words| {
             shared.go_on()?;
-            let mut units = records.iter().step_by(shared.rule.width);
+            let records = gatherer.roster.read(words, &rule)?;
+            let mut units = records.iter().step_by(rule.width);
             is_one = is_one && units.all(|unit| *unit == *first.get_or_insert(*unit));
-            gatherer.choice.offer_records(records, shared.keyed(contents))?;
-            gatherer.make_room(contents, shared)
+            gatherer.choice.offer_records(records, shared.keyed(&gatherer.roster))?;
+            gatherer.make_room(shared)
         })?;
     }
     if gatherer.parts.is_empty() {
-        found(&gatherer.choice);
-        return Ok(());
+        let (choice, roster) = (&gatherer.choice, &gatherer.roster);
+        return found(Kept { choice, roster, goes_on: false });
     }
     let parts = gatherer.into_parts()?.into_iter();
-    let mut sources = parts.map(|(part, held)| Source::new(part, held, None));
+    let mut sources = parts.map(|(part, held)| Source::new(part, held));
     if is_one {
         // It is in one part of each further level too.
-        return resolve_one(sources.collect(), contents, shared, found);
+        return alone::resolve(sources.collect(), shared, roster, found);
     }
-    sources.try_for_each(|source| resolve(vec![source], level + 1, memory, contents, shared, found))
-}
-
-/// What one unit contributes, which is looked at whole, by one thread at a time.
-fn resolve_one(
-    sources: Vec<Source>,
-    contents: &[u64],
-    shared: &Shared,
-    found: &mut dyn FnMut(&Choice),
-) -> Result<()> {
-    let alone = shared.alone.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut choice = Choice::new(shared.rule);
-    let mut look = |records: &[u64]| {
-        shared.go_on()?;
-        choice.offer_records(records, shared.keyed(contents))?;
-        alone.try_resize(choice.bytes()).map_err(|error| inward(&error))
-    };
-    let looked = sources.into_iter().try_for_each(|source| source.read(&shared.rule, &mut look));
-    if looked.is_ok() {
-        found(&choice);
-    }
-    alone.free();
-    looked
+    sources.try_for_each(|source| resolve(vec![source], level + 1, memory, roster, shared, found))
 }

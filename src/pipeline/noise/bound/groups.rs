@@ -1,22 +1,24 @@
 //! Groups as numbers. Where all keys are public, a group's number is its place among all combinations;
-//! otherwise groups are numbered as they come. Rows of values that are not public have no group.
+//! otherwise groups are numbered as they come, and forgotten when there are many. Rows of values that are not
+//! public have no group. Knows no unit and holds nothing of other tasks.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, UInt64Array};
 use arrow::compute::{cast, filter, take};
 use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Int64Type, Schema};
-use arrow::row::{RowConverter, SortField};
+use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::error::Result as EngineResult;
-use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::EmitTo;
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
 use super::keyed::Order;
 use super::recent::Recent;
+use super::roster::Roster;
+use super::texts::Texts;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::noise::question::Key;
+use crate::pipeline::noise::question::{GroupId, Key};
 use crate::pipeline::query::inward;
 
 /// The number of no group.
@@ -25,8 +27,16 @@ pub(super) const NOBODYS: u32 = u32::MAX;
 /// The numbers below which a list of whole numbers is looked up by place.
 const DENSE_MAX: i64 = 1 << 21;
 
-/// How many values that are not public are remembered before they are forgotten.
+/// How many values that are not public are remembered before they are forgotten, and how many bytes.
 const STRANGERS_MAX: usize = 1 << 16;
+const STRANGERS_BYTES: usize = 1 << 22;
+
+/// So many groups are remembered before they are forgotten, and so much in any case.
+const KNOWN_MAX: usize = 1 << 22;
+pub(super) const KNOWN_BYTES: usize = 1 << 17;
+
+/// So many keys are made bytes at once.
+const TEXTS_AT_ONCE: usize = 1 << 10;
 
 /// All groups of a question whose keys are all public, or none where a key is not.
 pub(super) struct Public {
@@ -34,8 +44,8 @@ pub(super) struct Public {
     pub(super) keys: Vec<ArrayRef>,
     /// How many combinations.
     pub(super) groups: usize,
-    /// Their keys as numbers.
-    pub(super) contents: Vec<u64>,
+    /// What stands for their keys.
+    pub(super) ids: Arc<Vec<GroupId>>,
 }
 
 impl Public {
@@ -61,12 +71,13 @@ impl Public {
             let places: UInt64Array = places.collect();
             columns.push(take(list, &places, None).map_err(|error| broken(error.into()))?);
         }
-        let contents = if columns.is_empty() {
-            vec![order.content(&[])]
+        let ids = if columns.is_empty() {
+            vec![order.group_id(&[])]
         } else {
-            Contents::new(&columns)?.of(&columns, order)?
+            let kinds: Vec<_> = columns.iter().map(|column| column.data_type().clone()).collect();
+            Contents::new(&kinds)?.ids(&columns, order)?
         };
-        Ok(Some(Self { keys: columns, groups, contents }))
+        Ok(Some(Self { keys: columns, groups, ids: Arc::new(ids) }))
     }
 }
 
@@ -74,7 +85,7 @@ impl Public {
 pub(super) struct Groups {
     /// The public values of each key, or nothing where it is not public.
     lists: Vec<Option<List>>,
-    /// Where a key is not public: all keys of the groups that came.
+    /// Where a key is not public: keys of groups that came.
     known: Option<Known>,
     scratch: Vec<usize>,
 }
@@ -93,16 +104,16 @@ impl Groups {
         Ok(Self { lists, known, scratch: Vec::new() })
     }
 
-    /// The number of each row's group. `memory` holds what is remembered for it.
+    /// The number of each row's group in the roster.
     ///
     /// # Errors
-    /// [`Code::QueryMemory`] where there are more groups than memory holds.
+    /// What the engine says.
     pub(super) fn number(
         &mut self,
         keys: &[ArrayRef],
         rows: usize,
         order: &Order,
-        memory: &MemoryReservation,
+        roster: &mut Roster,
         out: &mut Vec<u32>,
     ) -> Result<()> {
         out.clear();
@@ -116,34 +127,66 @@ impl Groups {
         let Some(known) = &mut self.known else { return Ok(()) };
         let there: Vec<bool> = out.iter().map(|group| *group != NOBODYS).collect();
         if there.iter().all(|there| *there) {
-            known.number(&keys, order, &mut self.scratch)?;
+            known.number(&keys, order, roster, &mut self.scratch)?;
         } else {
             let mask = BooleanArray::from(there);
             let some = keys.iter().map(|key| filter(key, &mask)).collect::<Result<Vec<_>, _>>();
-            known.number(&some.map_err(|error| broken(error.into()))?, order, &mut self.scratch)?;
+            let some = some.map_err(|error| broken(error.into()))?;
+            known.number(&some, order, roster, &mut self.scratch)?;
         }
         let mut numbers = self.scratch.iter();
         for place in out.iter_mut().filter(|place| **place != NOBODYS) {
             let number = numbers.next().and_then(|number| u32::try_from(*number).ok());
-            *place = number.filter(|number| *number != NOBODYS).ok_or_else(too_many)?;
+            let number = number.filter(|number| *number != NOBODYS);
+            *place = number.ok_or_else(|| Error::new(Code::Internal, "a group has no number"))?;
         }
-        memory.try_resize(known.bytes()).map_err(|error| inward(&error))
+        Ok(())
     }
 
-    /// The keys of groups by number, as numbers; none where all keys are public.
-    pub(super) fn contents(&self) -> &[u64] {
-        self.known.as_ref().map_or(&[], |known| known.contents.as_slice())
+    /// What is remembered of groups, in bytes; and whether more than that should be forgotten in any case.
+    pub(super) fn held(&self) -> (usize, bool) {
+        self.known
+            .as_ref()
+            .map_or((0, false), |known| (known.values.size(), known.values.len() > KNOWN_MAX))
     }
 
-    /// The keys of the groups that came, by number; none where all keys are public.
+    /// Forgets all groups that came. Keys of those that some record is about go where they may be looked up.
+    /// `room` is asked between, with how many bytes of keys are still held.
     ///
     /// # Errors
-    /// What the engine says.
-    pub(super) fn into_keys(self) -> Result<Vec<ArrayRef>> {
-        match self.known {
-            Some(mut known) => known.values.emit(EmitTo::All).map_err(broken),
-            None => Ok(Vec::new()),
+    /// What the engine says, and `room`.
+    pub(super) fn forget(
+        &mut self,
+        roster: &mut Roster,
+        texts: &mut Texts,
+        mut room: impl FnMut(&mut Texts, usize) -> Result<()>,
+    ) -> Result<()> {
+        let Some(known) = &mut self.known else { return Ok(()) };
+        let bytes = known.values.size();
+        let mut values = std::mem::replace(&mut known.values, numbers(&known.kinds)?);
+        let keys = if values.is_empty() {
+            Vec::new()
+        } else {
+            values.emit(EmitTo::All).map_err(broken)?
+        };
+        drop(values);
+        let pairs = roster.used().iter().zip(roster.ids()).enumerate();
+        let used: Vec<(u64, GroupId)> =
+            pairs.filter_map(|(at, (used, id))| used.then_some((at as u64, *id))).collect();
+        for some in used.chunks(TEXTS_AT_ONCE) {
+            let rows: UInt64Array = some.iter().map(|(at, _)| *at).collect();
+            let some_keys = keys.iter().map(|key| take(key, &rows, None));
+            let some_keys = some_keys.collect::<Result<Vec<_>, _>>();
+            let some_keys = some_keys.map_err(|error| broken(error.into()))?;
+            let rows = known.converter.rows(&some_keys)?;
+            for ((_, id), row) in some.iter().zip(rows.iter()) {
+                texts.push(*id, row.as_ref());
+            }
+            room(texts, bytes)?;
         }
+        roster.clear();
+        known.recent.clear();
+        Ok(())
     }
 }
 
@@ -154,6 +197,8 @@ struct List {
     scratch: Vec<usize>,
     /// The place in the list of each value by number, where values stand twice.
     places: Vec<u32>,
+    /// What the public values take.
+    bytes: usize,
     recent: Recent,
     /// Where all values are small whole numbers, as those of listed groups: the place of each.
     dense: Option<Vec<u32>>,
@@ -172,6 +217,7 @@ impl List {
             numbers: numbers(std::slice::from_ref(kind))?,
             scratch: Vec::new(),
             places: Vec::new(),
+            bytes: 0,
             recent: Recent::default(),
         };
         list.learn().map_err(broken)?;
@@ -188,6 +234,7 @@ impl List {
                 self.places.push(at);
             }
         }
+        self.bytes = self.numbers.size();
         Ok(())
     }
 
@@ -214,7 +261,9 @@ impl List {
             }
             return Ok(());
         }
-        if self.numbers.len() > self.places.len() + STRANGERS_MAX {
+        if self.numbers.len() > self.places.len() + STRANGERS_MAX
+            || self.numbers.size() > self.bytes + STRANGERS_BYTES
+        {
             self.numbers = numbers(std::slice::from_ref(key.data_type()))?;
             self.learn().map_err(broken)?;
             self.recent.clear();
@@ -252,38 +301,50 @@ fn dense(values: &ArrayRef) -> Option<Vec<u32>> {
     Some(places)
 }
 
-/// The keys that came, by number.
+/// Keys that came, by number.
 struct Known {
+    kinds: Vec<DataType>,
     values: Box<dyn GroupValues>,
-    contents: Vec<u64>,
     converter: Contents,
     recent: Recent,
 }
 
 impl Known {
     fn new(kinds: &[DataType]) -> Result<Self> {
-        let converter = Contents::of_types(kinds)?;
-        let (contents, recent) = (Vec::new(), Recent::default());
-        Ok(Self { values: numbers(kinds)?, contents, converter, recent })
+        let (values, converter) = (numbers(kinds)?, Contents::new(kinds)?);
+        Ok(Self { kinds: kinds.to_vec(), values, converter, recent: Recent::default() })
     }
 
-    fn number(&mut self, keys: &[ArrayRef], order: &Order, out: &mut Vec<usize>) -> Result<()> {
-        let [key] = keys else { return self.intern(keys, order, out) };
+    fn number(
+        &mut self,
+        keys: &[ArrayRef],
+        order: &Order,
+        roster: &mut Roster,
+        out: &mut Vec<usize>,
+    ) -> Result<()> {
+        let [key] = keys else { return self.intern(keys, order, roster, out) };
         let mut recent = std::mem::take(&mut self.recent);
-        let numbered =
-            recent.number(key, out, |key, out| self.intern(std::slice::from_ref(key), order, out));
+        let numbered = recent.number(key, out, |key, out| {
+            self.intern(std::slice::from_ref(key), order, roster, out)
+        });
         self.recent = recent;
         numbered
     }
 
-    fn intern(&mut self, keys: &[ArrayRef], order: &Order, out: &mut Vec<usize>) -> Result<()> {
+    fn intern(
+        &mut self,
+        keys: &[ArrayRef],
+        order: &Order,
+        roster: &mut Roster,
+        out: &mut Vec<usize>,
+    ) -> Result<()> {
         out.clear();
         if keys.first().is_none_or(|key| key.is_empty()) {
             return Ok(());
         }
-        let before = self.contents.len();
+        let before = roster.ids().len();
         self.values.intern(keys, out).map_err(broken)?;
-        let fresh = self.values.len() - before;
+        let fresh = self.values.len().saturating_sub(before);
         if fresh == 0 {
             return Ok(());
         }
@@ -297,78 +358,44 @@ impl Known {
         let rows = UInt64Array::from(rows);
         let some = keys.iter().map(|key| take(key, &rows, None)).collect::<Result<Vec<_>, _>>();
         let some = some.map_err(|error| broken(error.into()))?;
-        self.contents.extend(self.converter.of(&some, order)?);
+        roster.extend(self.converter.ids(&some, order)?.into_iter());
         Ok(())
-    }
-
-    fn bytes(&self) -> usize {
-        self.values.size() + self.contents.capacity() * size_of::<u64>()
     }
 }
 
-/// Keys as numbers.
-struct Contents(RowConverter);
+/// Keys as bytes, which have the order of keys.
+pub(super) struct Contents(RowConverter);
 
 impl Contents {
-    fn new(columns: &[ArrayRef]) -> Result<Self> {
-        let kinds: Vec<DataType> =
-            columns.iter().map(|column| column.data_type().clone()).collect();
-        Self::of_types(&kinds)
-    }
-
-    fn of_types(kinds: &[DataType]) -> Result<Self> {
+    /// For keys of these types.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] for keys of a type that the engine does not group by.
+    pub(super) fn new(kinds: &[DataType]) -> Result<Self> {
         let fields = kinds.iter().map(|kind| SortField::new(kind.clone())).collect();
         RowConverter::new(fields).map(Self).map_err(|error| broken(error.into()))
     }
 
-    fn of(&self, columns: &[ArrayRef], order: &Order) -> Result<Vec<u64>> {
-        let rows = self.0.convert_columns(columns).map_err(|error| broken(error.into()))?;
-        Ok(rows.iter().map(|row| order.content(row.as_ref())).collect())
+    fn rows(&self, columns: &[ArrayRef]) -> Result<Rows> {
+        self.0.convert_columns(columns).map_err(|error| broken(error.into()))
     }
-}
 
-/// Groups that several have numbered, under numbers for all.
-pub(super) struct Joined {
-    /// A column a key, by number.
-    pub(super) keys: Vec<ArrayRef>,
-    /// The keys as numbers.
-    pub(super) contents: Vec<u64>,
-    /// For each who numbered: what numbers theirs are.
-    pub(super) numbers: Vec<Vec<u32>>,
-}
-
-/// Numbers for all that several have numbered.
-///
-/// # Errors
-/// [`Code::QueryMemory`] where there are more groups than memory holds.
-pub(super) fn join(
-    kinds: &[DataType],
-    several: Vec<Vec<ArrayRef>>,
-    order: &Order,
-    memory: &MemoryReservation,
-) -> Result<Joined> {
-    let mut known = Known::new(kinds)?;
-    let (mut numbers, mut scratch) = (Vec::new(), Vec::new());
-    for keys in several {
-        known.number(&keys, order, &mut scratch)?;
-        memory.try_resize(known.bytes()).map_err(|error| inward(&error))?;
-        let narrow = |number: &usize| u32::try_from(*number).map_err(|_| too_many());
-        numbers.push(scratch.iter().map(narrow).collect::<Result<Vec<_>>>()?);
+    fn ids(&self, columns: &[ArrayRef], order: &Order) -> Result<Vec<GroupId>> {
+        Ok(self.rows(columns)?.iter().map(|row| order.group_id(row.as_ref())).collect())
     }
-    let keys = known.values.emit(EmitTo::All).map_err(broken)?;
-    Ok(Joined { keys, contents: known.contents, numbers })
-}
 
-/// The order of groups by their keys.
-///
-/// # Errors
-/// [`Code::Internal`] for keys without an order.
-pub(super) fn sorted(keys: &[ArrayRef]) -> Result<Vec<usize>> {
-    let rows =
-        Contents::new(keys)?.0.convert_columns(keys).map_err(|error| broken(error.into()))?;
-    let mut order: Vec<usize> = (0..rows.num_rows()).collect();
-    order.sort_unstable_by(|a, b| rows.row(*a).cmp(&rows.row(*b)));
-    Ok(order)
+    /// The keys of such bytes, in columns of these types.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] where they are not of such keys.
+    pub(super) fn keys(&self, texts: &[Vec<u8>], kinds: &[DataType]) -> Result<Vec<ArrayRef>> {
+        let parser = self.0.parser();
+        let columns = self.0.convert_rows(texts.iter().map(|text| parser.parse(text)));
+        let columns = columns.map_err(|error| broken(error.into()))?;
+        // Dictionaries come as their values.
+        let typed = columns.iter().zip(kinds).map(|(column, kind)| cast(column, kind));
+        typed.collect::<Result<_, _>>().map_err(|error| broken(error.into()))
+    }
 }
 
 fn numbers(kinds: &[DataType]) -> Result<Box<dyn GroupValues>> {
@@ -413,10 +440,6 @@ fn rewritten<T: ArrowPrimitiveType>(
     to: impl Fn(T::Native) -> T::Native,
 ) -> ArrayRef {
     Arc::new(values.as_primitive::<T>().unary::<_, T>(to))
-}
-
-fn too_many() -> Error {
-    Error::new(Code::QueryMemory, "there are more groups than can be numbered")
 }
 
 fn broken(error: datafusion::error::DataFusionError) -> Error {

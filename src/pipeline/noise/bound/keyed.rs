@@ -5,6 +5,7 @@ use zeroize::Zeroize;
 
 use crate::error::{Code, Error, Result};
 use crate::keys::ColumnKeys;
+use crate::pipeline::noise::question::GroupId;
 
 /// The scheme that the keys of samples are derived for.
 const SCHEME: &str = "sample";
@@ -16,6 +17,7 @@ const SCHEME: &str = "sample";
 /// else's rows.
 pub(super) struct Order {
     contents: Sip,
+    others: Sip,
     groups: Sip,
     rows: Sip,
 }
@@ -26,17 +28,21 @@ impl Order {
     /// # Errors
     /// [`Code::Keys`] when the ring has no such epoch.
     pub(super) fn new(keys: &ColumnKeys) -> Result<Self> {
-        let key = keys.derive::<48>(SCHEME)?;
+        let key = keys.derive::<64>(SCHEME)?;
         let mut parts = key.expose().as_chunks::<16>().0.iter().map(Sip::new);
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(contents), Some(groups), Some(rows)) => Ok(Self { contents, groups, rows }),
-            _ => Err(Error::new(Code::Internal, "a key of 48 bytes has three parts")),
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(contents), Some(groups), Some(rows), Some(others)) => {
+                Ok(Self { contents, others, groups, rows })
+            }
+            _ => Err(Error::new(Code::Internal, "a key of 64 bytes has four parts")),
         }
     }
 
-    /// A number that stands for a group's key, given as bytes.
-    pub(super) fn content(&self, key: &[u8]) -> u64 {
-        self.contents.bytes(key)
+    /// What stands for a group's key, given as bytes: hashes under two keys. The first alone is what orders.
+    ///
+    /// INVARIANT: two keys have the same with a chance of 2^-128; any two of 2^40 with one under 2^-48.
+    pub(super) fn group_id(&self, key: &[u8]) -> GroupId {
+        [self.contents.bytes(key), self.others.bytes(key)]
     }
 
     /// The place of a group among a unit's.

@@ -1,36 +1,36 @@
-//! Records in parts by their unit, in memory and in files. Chooses nothing but what memory has no room for.
+//! Records in parts by a hash, such as their unit, in memory and in files. Chooses nothing but what memory has no room for.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use datafusion::execution::memory_pool::MemoryReservation;
 
-use super::choice::{Choice, Keyed, Rule};
+use super::choice::{Choice, Rule};
 use super::gather::Shared;
+use super::roster::Roster;
 use super::spilled::Spilled;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 
-/// How many bits of a unit's hash the parts of the first level differ in, and those of each further one.
+/// How many bits of the hash the parts of the first level differ in, and those of each further one.
 const BITS_FIRST: u32 = 6;
 const BITS_NEXT: u32 = 4;
 
-/// The last level: all bits are used, so a part is one unit.
+/// The last level: all bits are used, so a part has one hash.
 pub(super) const LEVEL_MAX: u32 = (64 - BITS_FIRST).div_ceil(BITS_NEXT);
 
 /// Words that are looked at before somebody asks whether to go on, and that are read of a file at a time.
 const CHUNK_WORDS: usize = 1 << 15;
 
-/// What one record costs while it is chosen among, at most: a slot and a unit of its own in tables that are
-/// sparse, and its row.
+/// What one record costs while it is chosen among, at most: a slot, a unit and a number of its own in tables
+/// that are sparse, and its row.
 const RECORD_BYTES: usize = 256;
 
-/// Records in parts by their unit.
+/// Records in parts.
 pub(super) struct Parts {
     level: u32,
     parts: Vec<Part>,
 }
 
-/// Records of some units: those in memory, and those in a file.
+/// Records of some hashes: those in memory, and those in a file.
 #[derive(Default)]
 pub(super) struct Part {
     words: Vec<u64>,
@@ -44,11 +44,10 @@ impl Parts {
         Self { level, parts: std::iter::repeat_with(Part::default).take(1 << bits).collect() }
     }
 
-    /// Takes a record.
+    /// Takes a record by a hash: parts are in the order of hashes.
     #[inline(always)]
-    pub(super) fn push(&mut self, record: &[u64]) {
-        let unit = record.first().copied().unwrap_or_default();
-        if let Some(part) = self.parts.get_mut(part_of(unit, self.level)) {
+    pub(super) fn push(&mut self, hash: u64, record: &[u64]) {
+        if let Some(part) = self.parts.get_mut(part_of(hash, self.level)) {
             part.words.extend_from_slice(record);
         }
     }
@@ -58,24 +57,38 @@ impl Parts {
         self.parts.iter().all(|part| part.words.is_empty() && part.file.is_none())
     }
 
+    /// What is held in memory.
+    pub(super) fn held(&self) -> usize {
+        self.parts.iter().map(|part| part.words.capacity()).sum::<usize>() * size_of::<u64>()
+    }
+
     /// What is held in memory, and what it takes to choose among the records of the largest part: when memory
     /// is refused, that must still be possible.
     pub(super) fn bytes(&self, rule: &Rule) -> usize {
-        let held: usize = self.parts.iter().map(|part| part.words.capacity()).sum();
         let largest = self.parts.iter().map(|part| part.words.len()).max().unwrap_or_default();
-        held * size_of::<u64>() + largest / rule.width * RECORD_BYTES
+        self.held() + largest / rule.written * RECORD_BYTES
     }
 
     /// Leaves out what no unit contributes, part by part.
-    pub(super) fn settle(&mut self, rule: Rule, keyed: Keyed<'_>) -> Result<()> {
+    pub(super) fn settle(&mut self, rule: Rule, roster: &Roster, shared: &Shared) -> Result<()> {
         for part in &mut self.parts {
-            let mut choice = Choice::new(rule);
-            choice.offer_records(&part.words, keyed)?;
-            if choice.kept() * rule.width > part.words.len() / 4 * 3 {
+            let (mut choice, mut roster) = (Choice::new(rule), roster.fresh());
+            let chunk = (CHUNK_WORDS / rule.written).max(1) * rule.written;
+            let mut buffer = Vec::with_capacity(chunk);
+            for words in part.words.chunks(chunk) {
+                buffer.clear();
+                buffer.extend_from_slice(words);
+                let records = roster.read(&mut buffer, &rule)?;
+                choice.offer_records(records, shared.keyed(&roster))?;
+            }
+            if choice.kept() * rule.written > part.words.len() / 4 * 3 {
                 continue;
             }
-            let mut words = Vec::with_capacity(choice.kept() * rule.width);
-            choice.drain(|record| words.extend_from_slice(record));
+            let mut words = Vec::with_capacity(choice.kept() * rule.written);
+            choice.drain(|unit, group, values| {
+                roster.write(unit, group, values, &mut buffer);
+                words.extend_from_slice(&buffer);
+            });
             part.words = words;
         }
         Ok(())
@@ -117,13 +130,18 @@ impl Parts {
     }
 }
 
-/// Which part a unit's rows are in: units are hashes already, but a test's need not be.
+/// The hash of a unit: units are hashes already, but a test's need not be.
 #[inline(always)]
-const fn part_of(unit: u64, level: u32) -> usize {
+pub(super) const fn of_unit(unit: u64) -> u64 {
     let mut hash = unit;
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^= hash >> 33;
+    hash ^ (hash >> 33)
+}
+
+/// Which part a hash is in.
+#[inline(always)]
+const fn part_of(hash: u64, level: u32) -> usize {
     let (used, bits) = match level {
         0 => (0, BITS_FIRST),
         _ => (BITS_FIRST + (level - 1) * BITS_NEXT, BITS_NEXT),
@@ -134,19 +152,13 @@ const fn part_of(unit: u64, level: u32) -> usize {
 /// What records come from: what one task gathered for one part.
 pub(super) struct Source {
     part: Part,
-    memory: MemoryReservation,
-    /// The numbers that the task's groups have in the end, where they have others.
-    numbers: Option<Arc<Vec<u32>>>,
+    _memory: MemoryReservation,
 }
 
 impl Source {
     /// A part that was gathered.
-    pub(super) const fn new(
-        part: Part,
-        memory: MemoryReservation,
-        numbers: Option<Arc<Vec<u32>>>,
-    ) -> Self {
-        Self { part, memory, numbers }
+    pub(super) const fn new(part: Part, memory: MemoryReservation) -> Self {
+        Self { part, _memory: memory }
     }
 
     /// How many words it has.
@@ -154,32 +166,16 @@ impl Source {
         self.part.words.len() + self.part.file.as_ref().map_or(0, Spilled::words)
     }
 
-    /// Hands over all records, some at a time.
+    /// Hands over all records of so many words, some at a time. Who changes them does not read them again.
     pub(super) fn read(
-        self,
-        rule: &Rule,
-        mut take: impl FnMut(&[u64]) -> Result<()>,
+        &mut self,
+        width: usize,
+        mut take: impl FnMut(&mut [u64]) -> Result<()>,
     ) -> Result<()> {
-        let Self { part, memory, numbers } = self;
-        let chunk = (CHUNK_WORDS / rule.width).max(1) * rule.width;
-        let mut translated = |words: &mut [u64]| {
-            if let Some(numbers) = &numbers {
-                for group in words.iter_mut().skip(1).step_by(rule.width) {
-                    let number = usize::try_from(*group).ok().and_then(|group| numbers.get(group));
-                    let number = number.ok_or_else(|| {
-                        Error::new(Code::Internal, "a group that nobody numbered")
-                    })?;
-                    *group = u64::from(*number);
-                }
-            }
-            take(words)
-        };
-        if let Some(file) = part.file {
-            file.read(chunk, |mut words| translated(&mut words))?;
+        let chunk = (CHUNK_WORDS / width).max(1) * width;
+        if let Some(file) = &self.part.file {
+            file.read(chunk, |mut words| take(&mut words))?;
         }
-        let mut words = part.words;
-        words.chunks_mut(chunk).try_for_each(translated)?;
-        drop((words, memory));
-        Ok(())
+        self.part.words.chunks_mut(chunk).try_for_each(take)
     }
 }

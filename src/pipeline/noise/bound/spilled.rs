@@ -1,10 +1,10 @@
 //! Records in files of the engine's folder. Knows no unit: writes words, and reads them again.
 //!
-//! PRIVACY: what is written are keyed numbers of units, numbers of groups and steps of values; no key and no
-//! text.
+//! PRIVACY: what is written are keyed numbers of units, steps of values, and keys of groups, which are made of
+//! what the policy lets out; nothing of the source that a statement could not speak of.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::sync::Arc;
 
 use arrow::buffer::{Buffer, MutableBuffer};
@@ -60,23 +60,44 @@ impl Spilled {
         chunk: usize,
         mut take: impl FnMut(Vec<u64>) -> Result<()>,
     ) -> Result<()> {
-        let path = self.file.path();
-        let path = path.ok_or_else(|| Error::new(Code::Internal, "a spilled file has no path"))?;
-        let mut file = File::open(path).map_err(io)?;
+        let mut reader = self.reader()?;
         let mut left = self.words;
         while left > 0 {
             let words = left.min(chunk.max(1));
-            take(read_words(&mut file, words)?)?;
+            take(reader.words(words)?)?;
             left -= words;
         }
         Ok(())
     }
+
+    /// Reads from the beginning.
+    pub(super) fn reader(&self) -> Result<Reader> {
+        let path = self.file.path();
+        let path = path.ok_or_else(|| Error::new(Code::Internal, "a spilled file has no path"))?;
+        Ok(Reader(BufReader::with_capacity(READ_BYTES, File::open(path).map_err(io)?)))
+    }
 }
 
-fn read_words(file: &mut File, words: usize) -> Result<Vec<u64>> {
-    let mut bytes = MutableBuffer::from_len_zeroed(words * size_of::<u64>());
-    file.read_exact(bytes.as_slice_mut()).map_err(io)?;
-    Ok(Buffer::from(bytes).typed_data::<u64>().to_vec())
+/// What is read of a file at a time, where less is asked for.
+const READ_BYTES: usize = 1 << 16;
+
+/// A file that is read.
+pub(super) struct Reader(BufReader<File>);
+
+impl Reader {
+    /// The next words.
+    pub(super) fn words(&mut self, words: usize) -> Result<Vec<u64>> {
+        let mut bytes = MutableBuffer::from_len_zeroed(words * size_of::<u64>());
+        self.0.read_exact(bytes.as_slice_mut()).map_err(io)?;
+        Ok(Buffer::from(bytes).typed_data::<u64>().to_vec())
+    }
+
+    /// Leaves words out.
+    pub(super) fn skip(&mut self, words: usize) -> Result<()> {
+        let bytes = i64::try_from(words * size_of::<u64>());
+        let bytes = bytes.map_err(|_| Error::new(Code::Internal, "a text without an end"))?;
+        self.0.seek_relative(bytes).map_err(io)
+    }
 }
 
 fn io(error: std::io::Error) -> Error {

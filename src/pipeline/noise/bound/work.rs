@@ -7,21 +7,23 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
-use arrow::compute::{cast, take};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, UInt64Type};
 use datafusion::common::runtime::JoinSet;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use futures::StreamExt;
 
-use super::choice::Choice;
-use super::gather::{Gatherer, Shared, resolve};
-use super::groups::{Groups, Public, join, sorted};
+use super::gather::{Gatherer, Kept, Shared, resolve};
+use super::groups::{Groups, KNOWN_BYTES, Public};
 use super::parts::{Part, Source};
+use super::roster::Roster;
 use super::steps::Stepper;
 use super::tally::Tally;
+use super::texts::Texts;
+use super::totals::Totals;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::noise::question::{Exact, Key, Measure, Measured};
+use crate::pipeline::noise::question::{Key, Measure};
 use crate::pipeline::query::inward;
 use crate::pipeline::stream::panicked;
 
@@ -47,19 +49,19 @@ impl Drop for Over {
 pub(super) struct Parcel {
     parts: Vec<(Part, MemoryReservation)>,
     kinds: Vec<DataType>,
-    keys: Vec<ArrayRef>,
-    /// What the keys take.
+    texts: Texts,
+    /// What the texts take.
     memory: MemoryReservation,
 }
 
-/// What all tasks gathered, under the same numbers.
+/// What all tasks gathered.
 pub(super) struct Joint {
-    pub(super) keys: Vec<ArrayRef>,
-    pub(super) groups: usize,
-    pub(super) contents: Vec<u64>,
+    pub(super) kinds: Vec<DataType>,
+    pub(super) texts: Vec<Texts>,
+    /// What the texts take.
+    pub(super) memory: Vec<MemoryReservation>,
     /// By part.
     pub(super) sources: Vec<Vec<Source>>,
-    _memory: MemoryReservation,
 }
 
 /// Sums, and the memory that they take.
@@ -68,9 +70,23 @@ pub(super) struct Sums {
     _memory: MemoryReservation,
 }
 
+/// Numbers by part of groups.
+pub(super) type Numbers = Vec<(Part, MemoryReservation)>;
+
 impl Task {
-    fn memory(&self, what: &str, can_spill: bool) -> MemoryReservation {
+    /// Memory for something.
+    pub(super) fn memory(&self, what: &str, can_spill: bool) -> MemoryReservation {
         MemoryConsumer::new(what).with_can_spill(can_spill).register(&self.pool)
+    }
+
+    /// Memory for the sums of so many groups.
+    ///
+    /// # Errors
+    /// [`Code::QueryMemory`] where there is none.
+    pub(super) fn sums(&self, groups: usize) -> Result<MemoryReservation> {
+        let held = self.memory("sums", false);
+        held.try_grow(Tally::bytes(&self.measures, groups)).map_err(|error| inward(&error))?;
+        Ok(held)
     }
 
     /// Takes all rows of a stream.
@@ -83,26 +99,61 @@ impl Task {
         let kinds = schema.fields().iter().skip(1).take(self.keys.len());
         let kinds: Vec<DataType> = kinds.map(|field| field.data_type().clone()).collect();
         let mut groups = Groups::new(&self.keys, &kinds)?;
-        let mut gatherer = Gatherer::new(self.shared.rule, self.memory("contributions", true));
-        let memory = self.memory("groups", false);
+        let roster = Roster::new(public.map(|public| &public.ids));
+        let contributions = self.memory("contributions", true);
+        let mut gatherer = Gatherer::new(self.shared.rule, roster, contributions);
+        let (memory, mut texts) = (self.memory("groups", true), Texts::default());
         let mut values: Vec<Vec<i64>> = self.steppers.iter().map(|_| Vec::new()).collect();
         let mut numbers = Vec::new();
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(|error| inward(&error))?;
             let (units, keys) = self.columns(&batch)?;
             let order = &self.shared.order;
-            groups.number(keys, batch.num_rows(), order, &memory, &mut numbers)?;
+            let rows = batch.num_rows();
+            groups.number(keys, rows, order, &mut gatherer.roster, &mut numbers)?;
             let columns = batch.columns().iter().skip(1 + self.keys.len());
             for ((stepper, column), steps) in self.steppers.iter().zip(columns).zip(&mut values) {
                 steps.clear();
                 stepper.steps(column, steps)?;
             }
-            let contents = public.map_or_else(|| groups.contents(), |all| all.contents.as_slice());
-            gatherer.push(&units, &numbers, &values, contents, &self.shared)?;
+            gatherer.push(&units, &numbers, &values, &self.shared)?;
+            let (held, many) = groups.held();
+            if many || memory.try_resize(held + texts.bytes()).is_err() {
+                if many || held > KNOWN_BYTES {
+                    self.forget(&mut groups, &mut gatherer, &mut texts, &memory)?;
+                } else {
+                    texts.spill(&self.shared)?;
+                    memory.resize(held);
+                }
+            }
             // A scan is ready with the next batch at once; whoever wants this to end must be heard.
             tokio::task::yield_now().await;
         }
-        Ok(Parcel { parts: gatherer.into_parts()?, kinds, keys: groups.into_keys()?, memory })
+        self.forget(&mut groups, &mut gatherer, &mut texts, &memory)?;
+        Ok(Parcel { parts: gatherer.into_parts()?, kinds, texts, memory })
+    }
+
+    /// Forgets the groups that came: what is held of units goes into parts, and keys where they may be looked up.
+    ///
+    /// PRIVACY: however many groups there are and however long their keys, memory does not end it: how many one
+    /// unit has is nobody's business.
+    fn forget(
+        &self,
+        groups: &mut Groups,
+        gatherer: &mut Gatherer,
+        texts: &mut Texts,
+        memory: &MemoryReservation,
+    ) -> Result<()> {
+        gatherer.flush();
+        groups.forget(&mut gatherer.roster, texts, |texts, held| {
+            if memory.try_resize(held + texts.bytes()).is_err() {
+                texts.spill(&self.shared)?;
+                memory.resize(held);
+            }
+            Ok(())
+        })?;
+        memory.resize(groups.held().0 + texts.bytes());
+        gatherer.make_room(&self.shared)
     }
 
     fn columns<'a>(&self, batch: &'a RecordBatch) -> Result<(UInt64Array, &'a [ArrayRef])> {
@@ -124,63 +175,62 @@ impl Task {
         Ok((units, keys))
     }
 
-    /// Gives groups their numbers in the end, and parts their records.
-    pub(super) fn joined(&self, parcels: Vec<Parcel>, public: Option<&Public>) -> Result<Joint> {
-        let memory = self.memory("groups", false);
-        let (mut all, mut several, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
-        let mut held = Vec::new();
-        for parcel in parcels {
-            held.push(parcel.memory);
-            all.push(parcel.parts);
-            several.push(parcel.keys);
-            kinds = parcel.kinds;
-        }
-        let (keys, groups, contents, numbers) = match public {
-            Some(public) => {
-                (public.keys.clone(), public.groups, public.contents.clone(), Vec::new())
-            }
-            None => {
-                let joined = join(&kinds, several, &self.shared.order, &memory)?;
-                let groups = joined.contents.len();
-                (joined.keys, groups, joined.contents, joined.numbers)
-            }
-        };
-        let mut numbers = numbers.into_iter().map(Arc::new);
+    /// What all gathered, by part.
+    pub(super) fn joined(parcels: Vec<Parcel>) -> Joint {
+        let (mut texts, mut memory, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
         let mut sources: Vec<Vec<Source>> = Vec::new();
-        for parts in all {
-            let numbers = numbers.next();
-            sources.resize_with(parts.len(), Vec::new);
-            for ((part, memory), place) in parts.into_iter().zip(&mut sources) {
-                place.push(Source::new(part, memory, numbers.clone()));
+        for parcel in parcels {
+            texts.push(parcel.texts);
+            memory.push(parcel.memory);
+            kinds = parcel.kinds;
+            sources.resize_with(parcel.parts.len(), Vec::new);
+            for ((part, memory), place) in parcel.parts.into_iter().zip(&mut sources) {
+                place.push(Source::new(part, memory));
             }
         }
-        Ok(Joint { keys, groups, contents, sources, _memory: memory })
+        Joint { kinds, texts, memory, sources }
     }
 
-    /// Works at parts as long as there are any. Where memory has no room for more sums, nothing, unless these
-    /// are the first.
-    pub(super) async fn resolve(
+    /// Works at parts as long as there are any, for public groups. Where `held` is not given, memory may have no
+    /// room for more sums; then it does nothing.
+    pub(super) async fn sum_all(
         &self,
-        is_first: bool,
+        held: Option<MemoryReservation>,
         work: &Work,
-        groups: usize,
-        contents: &[u64],
+        public: &Public,
     ) -> Result<Option<Sums>> {
-        let held = self.memory("sums", false);
-        let bytes = Tally::bytes(&self.measures, groups);
-        match held.try_grow(bytes) {
-            Err(error) if is_first => return Err(inward(&error)),
-            Err(_) => return Ok(None),
-            Ok(()) => {}
-        }
-        let mut sums = Tally::new(&self.measures, groups);
+        let held = match held {
+            Some(held) => held,
+            None => match self.sums(public.groups) {
+                Ok(held) => held,
+                Err(_) => return Ok(None),
+            },
+        };
+        let roster = Roster::new(Some(&public.ids));
+        let mut sums = Tally::new(&self.measures, public.groups);
         let memory = self.memory("contributions", true);
         while let Some(sources) = work.next() {
-            let mut add = |choice: &Choice| sums.add(&self.measures, choice);
-            resolve(sources, 0, &memory, contents, &self.shared, &mut add)?;
+            let mut add = |kept: Kept<'_>| {
+                sums.add_all(&self.measures, &kept);
+                Ok(())
+            };
+            resolve(sources, 0, &memory, &roster, &self.shared, &mut add)?;
             tokio::task::yield_now().await;
         }
         Ok(Some(Sums { sums, _memory: held }))
+    }
+
+    /// Works at parts as long as there are any, for groups that are not all public.
+    pub(super) async fn sum_some(&self, work: &Work) -> Result<Numbers> {
+        let roster = Roster::new(None);
+        let mut totals = Totals::new(&self.measures, self.memory("sums", true));
+        let memory = self.memory("contributions", true);
+        while let Some(sources) = work.next() {
+            let mut add = |kept: Kept<'_>| totals.add(&kept, &self.shared);
+            resolve(sources, 0, &memory, &roster, &self.shared, &mut add)?;
+            tokio::task::yield_now().await;
+        }
+        totals.into_parts(&self.shared)
     }
 }
 
@@ -218,23 +268,4 @@ where
     }
     done.sort_by_key(|(at, _)| *at);
     Ok(done.into_iter().map(|(_, result)| result).collect())
-}
-
-/// The groups that some unit contributes to, sorted by their keys.
-///
-/// PRIVACY: a group that only rows past the bounds are in does not show, not even as one without units; and
-/// the order in which groups came does not show either.
-pub(super) fn some(measures: &[Measure], tally: Tally, keys: &[ArrayRef]) -> Result<Exact> {
-    let units = measures.iter().position(|measure| *measure == Measure::Units);
-    let units = units.and_then(|at| tally.numbers(at));
-    let units =
-        units.ok_or_else(|| Error::new(Code::Internal, "a question that counts no units"))?;
-    let there = |group: &usize| units.get(*group).is_some_and(|units| *units > 0);
-    let order: Vec<usize> = sorted(keys)?.into_iter().filter(there).collect();
-    let places: UInt64Array = order.iter().map(|group| *group as u64).collect();
-    let failed = |_| Error::new(Code::Internal, "keys cannot be put in order");
-    let keys = keys.iter().map(|key| take(key, &places, None).map_err(failed));
-    let keys = keys.collect::<Result<Vec<_>>>()?;
-    let measured: Vec<Measured> = tally.measured(Some(&order));
-    Ok(Exact { keys, groups: order.len(), measured })
 }

@@ -4,7 +4,10 @@
 //!
 //! PRIVACY: made of a question, which holds nothing of the data, and of the policy.
 
+use std::collections::BTreeMap;
+
 use crate::error::Result;
+use crate::pipeline::noise::ask::Asked;
 use crate::pipeline::noise::mechanism::interval::half_width;
 use crate::pipeline::noise::mechanism::{noise_of, rank_off, threshold};
 use crate::pipeline::noise::question::{Measure, Noise, Question};
@@ -19,6 +22,11 @@ const CONFIDENCE: f64 = 0.95;
 pub struct Expected {
     /// The measurements.
     pub measures: Vec<Measured>,
+    /// Columns whose nulls count as a value in what is measured, and as which: the policy's word.
+    pub null_as: BTreeMap<String, f64>,
+    /// Under how many rows of a group its means and spreads are mostly noise: by so much the count is off, 95 times in
+    /// 100, that they are divided by. Nothing where the statement has none.
+    pub means_from: Option<f64>,
     /// From how many noisy units on a group of unknown keys shows; nothing where all groups show.
     pub threshold: Option<i128>,
     /// What bounding is estimated to leave out, where the policy declares numbers for it.
@@ -52,18 +60,25 @@ pub struct Clipped {
     pub model: String,
 }
 
-/// What is known of a question's answer.
+/// What is known of the answer to what was asked.
 ///
 /// # Errors
 /// Those of [`noise_of`] and of [`threshold`].
-pub(super) fn expected(question: &Question, policy: &Policy, grant: &DpGrant) -> Result<Expected> {
+pub(super) fn expected(asked: &Asked, policy: &Policy, grant: &DpGrant) -> Result<Expected> {
+    let (question, said) = (&asked.question, &asked.said);
     let noises = noise_of(question)?;
     let measures = question.measures.iter().zip(&noises);
-    let measures = measures.map(|(measure, noise)| measured(question, policy, measure, noise));
+    let measures =
+        measures.map(|(measure, noise)| measured(question, said, policy, measure, noise));
     let numbers = policy.public_numbers.as_ref();
     let spread = numbers.and_then(|numbers| Some((numbers, Spread::of(numbers)?)));
     Ok(Expected {
         measures: measures.collect::<Result<_>>()?,
+        null_as: asked.null_as.clone(),
+        means_from: asked
+            .divisors()
+            .filter_map(|at| half_width(&[(1.0, noises.get(at)?)], CONFIDENCE))
+            .max_by(f64::total_cmp),
         threshold: threshold(question, &noises)?,
         clipped: spread.map(|(numbers, spread)| Clipped {
             share: spread.clipped(real(question.bounding.groups) * real(question.bounding.rows)),
@@ -74,11 +89,12 @@ pub(super) fn expected(question: &Question, policy: &Policy, grant: &DpGrant) ->
 
 fn measured(
     question: &Question,
+    said: &[String],
     policy: &Policy,
     measure: &Measure,
     noise: &Noise,
 ) -> Result<Measured> {
-    let (words, unit) = words(question, measure);
+    let (words, unit) = words(question, said, measure);
     let mechanism = match noise {
         Noise::Laplace { .. } => "discrete_laplace",
         Noise::Gaussian { .. } => "discrete_gaussian",
@@ -123,9 +139,9 @@ const fn real(count: u64) -> f64 {
 }
 
 /// A measurement in words, and how large one unit of it is.
-fn words(question: &Question, measure: &Measure) -> (String, f64) {
+fn words(question: &Question, said: &[String], measure: &Measure) -> (String, f64) {
     let value = |at: &usize| question.values.get(*at);
-    let name = |at: &usize| value(at).map_or("", |value| value.name.as_str());
+    let name = |at: &usize| said.get(*at).map_or("", String::as_str);
     let step = |at: &usize| value(at).map_or(1.0, |value| value.bounds.step);
     let less = |at: &usize, center: &i64| match center {
         0 => String::new(),

@@ -11,12 +11,11 @@ pub(super) mod interval;
 mod sensitivity;
 mod threshold;
 
-use arrow::array::{ArrayRef, BooleanArray};
-use arrow::compute::filter;
+use arrow::array::ArrayRef;
 use dashu::integer::IBig;
 use dashu::rational::RBig;
 
-use super::question::{Exact, Measure, Measured, Noise, Noisy, Question};
+use super::question::{Counts, Exact, Hidden, Measure, Measured, Noise, Noisy, Question};
 use crate::budget::ledger::Spent;
 use crate::error::{Code, Error, Result};
 
@@ -27,8 +26,8 @@ pub(super) use threshold::threshold;
 use generator::Choices;
 
 /// Adds noise to exact answers: the one way from [`Exact`] to what may leave. Draws measure by measure,
-/// group by group, for every group there is; then takes out groups that stay under the threshold. May wait
-/// for other questions' draws.
+/// group by group, for every group there is; takes out groups that stay under the threshold, and then looks
+/// the keys of the others up. May wait for other questions' draws.
 ///
 /// # Errors
 /// [`Code::NoisyOnly`] where the question has no noise (see [`noise_of`]); [`Code::Internal`] where what was
@@ -49,13 +48,40 @@ pub(super) fn measure(
 fn add_noise(question: &Question, exact: Exact, generator: &Generator) -> Result<Noisy> {
     let noise = noise_of(question)?;
     let threshold = threshold(question, &noise)?;
-    let Exact { keys, groups, measured } = exact;
-    let whole = measured.len() == noise.len() && keys.len() == question.keys.len();
-    if !whole || keys.iter().any(|key| key.len() != groups) {
-        return Err(Error::new(Code::Internal, "exact answers do not have the question's shape"));
+    let (keys, groups, measured) = match (exact, threshold) {
+        (Exact::All(Counts { keys, groups, measured }), None) => {
+            let measured = noised(question, &noise, groups, measured, generator)?;
+            (keys, groups, measured)
+        }
+        (Exact::Hidden(hidden), Some(threshold)) => {
+            above(question, &noise, hidden, threshold, generator)?
+        }
+        // PRIVACY: what needs a threshold never goes without.
+        _ => return Err(Error::new(Code::Internal, "exact answers are of another kind of keys")),
+    };
+    if keys.len() != question.keys.len() || keys.iter().any(|key| key.len() != groups) {
+        return Err(misshapen());
+    }
+    Ok(Noisy { keys, groups, measured, noise })
+}
+
+fn misshapen() -> Error {
+    Error::new(Code::Internal, "exact answers do not have the question's shape")
+}
+
+/// Measurements of some groups, with noise.
+fn noised(
+    question: &Question,
+    noise: &[Noise],
+    groups: usize,
+    measured: Vec<Measured>,
+    generator: &Generator,
+) -> Result<Vec<Vec<i128>>> {
+    if measured.len() != noise.len() {
+        return Err(misshapen());
     }
     let mut noisy = Vec::with_capacity(measured.len());
-    for ((measure, noise), measured) in question.measures.iter().zip(&noise).zip(measured) {
+    for ((measure, noise), measured) in question.measures.iter().zip(noise).zip(measured) {
         let numbers = match (measure, noise, measured) {
             (
                 Measure::Quantile { rank, grid, .. },
@@ -72,11 +98,40 @@ fn add_noise(question: &Question, exact: Exact, generator: &Generator) -> Result
         }
         noisy.push(numbers);
     }
-    let noisy = Noisy { keys, groups, measured: noisy, noise };
-    match threshold {
-        None => Ok(noisy),
-        Some(threshold) => above(noisy, &question.measures, threshold),
+    Ok(noisy)
+}
+
+/// The groups whose noisy number of units reaches the threshold: their keys, how many, and their noisy numbers.
+///
+/// PRIVACY: what is left out leaves nothing behind. Of its numbers none is copied, and its keys are not looked up.
+fn above(
+    question: &Question,
+    noise: &[Noise],
+    mut hidden: Box<dyn Hidden>,
+    threshold: i128,
+    generator: &Generator,
+) -> Result<(Vec<ArrayRef>, usize, Vec<Vec<i128>>)> {
+    let at = question.measures.iter().position(|measure| *measure == Measure::Units);
+    let at = at.ok_or_else(|| Error::new(Code::Internal, "units are not measured"))?;
+    let (mut groups, mut shown) = (Vec::new(), vec![Vec::new(); question.measures.len()]);
+    while let Some(part) = hidden.next()? {
+        let noisy = noised(question, noise, part.groups.len(), part.measured, generator)?;
+        let units = noisy.get(at).ok_or_else(misshapen)?;
+        let shows = |units: &i128| *units >= threshold;
+        let both = part.groups.iter().zip(units);
+        groups.extend(both.filter_map(|(group, units)| shows(units).then_some(*group)));
+        for (shown, noisy) in shown.iter_mut().zip(&noisy) {
+            let both = noisy.iter().zip(units);
+            shown.extend(both.filter_map(|(number, units)| shows(units).then_some(*number)));
+        }
     }
+    let (keys, order) = hidden.keys(&groups)?;
+    let sorted = |numbers: Vec<i128>| {
+        let numbers = order.iter().map(|at| numbers.get(*at).copied());
+        numbers.collect::<Option<Vec<_>>>().filter(|numbers| numbers.len() == groups.len())
+    };
+    let measured = shown.into_iter().map(sorted).collect::<Option<_>>().ok_or_else(misshapen)?;
+    Ok((keys, groups.len(), measured))
 }
 
 /// Numbers with noise. The sum is exact and then clamped to what an `i128` holds: that is done to the noisy
@@ -118,42 +173,6 @@ fn choose(
     points
         .collect::<Option<_>>()
         .ok_or_else(|| Error::new(Code::Internal, "a choice is not of the grid"))
-}
-
-/// The groups whose noisy number of units reaches the threshold.
-///
-/// PRIVACY: what is left out leaves nothing behind; keys are copied, dictionaries without their unused values.
-fn above(noisy: Noisy, measures: &[Measure], threshold: i128) -> Result<Noisy> {
-    let at = measures.iter().position(|measure| *measure == Measure::Units);
-    let units = at.and_then(|at| noisy.measured.get(at));
-    let units = units.ok_or_else(|| Error::new(Code::Internal, "units are not measured"))?;
-    let shown: Vec<bool> = units.iter().map(|units| *units >= threshold).collect();
-    let keep = |numbers: &Vec<i128>| -> Vec<i128> {
-        let both = numbers.iter().zip(&shown);
-        both.filter_map(|(number, shown)| shown.then_some(*number)).collect()
-    };
-    let measured: Vec<_> = noisy.measured.iter().map(keep).collect();
-    let groups = shown.iter().filter(|shown| **shown).count();
-    let mask = BooleanArray::from(shown);
-    let keys = noisy.keys.iter().map(|key| kept(key, &mask)).collect::<Result<_>>()?;
-    Ok(Noisy { keys, groups, measured, noise: noisy.noise })
-}
-
-/// The values that the mask keeps, in buffers that hold no other.
-fn kept(key: &ArrayRef, mask: &BooleanArray) -> Result<ArrayRef> {
-    use arrow::array::AsArray;
-    use arrow::datatypes::DataType;
-    let failed = |_| Error::new(Code::Internal, "keys of groups cannot be taken");
-    let key = filter(key, mask).map_err(failed)?;
-    Ok(match key.data_type() {
-        DataType::Utf8View => std::sync::Arc::new(key.as_string_view().gc()),
-        DataType::BinaryView => std::sync::Arc::new(key.as_binary_view().gc()),
-        DataType::Dictionary(_, values) => {
-            let plain = arrow::compute::cast(&key, values).map_err(failed)?;
-            arrow::compute::cast(&plain, key.data_type()).map_err(failed)?
-        }
-        _ => key,
-    })
 }
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, DictionaryArray, Int64Array, StringArray, StringViewArray};
-use arrow::datatypes::Int32Type;
+use arrow::array::{Array, Int64Array, StringArray};
 use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::*;
-use crate::pipeline::noise::question::{Bounding, Key, Value};
+use crate::pipeline::noise::question::{Bounding, GroupId, Key, Part, Value};
 use crate::policy::privacy::{Accounting, Bounds, Loss};
 
 mod distribution;
@@ -51,7 +50,28 @@ fn exact(keys: Vec<ArrayRef>, measured: Vec<Measured>) -> Exact {
         Measured::Numbers(numbers) => numbers.len(),
         Measured::Cells(cells) => cells.len(),
     };
-    Exact { keys, groups, measured }
+    Exact::All(Counts { keys, groups, measured })
+}
+
+/// Groups of keys that are not public, in parts.
+struct Given {
+    parts: Vec<Part>,
+    names: Vec<&'static str>,
+}
+
+impl Hidden for Given {
+    fn next(&mut self) -> Result<Option<Part>> {
+        Ok((!self.parts.is_empty()).then(|| self.parts.remove(0)))
+    }
+
+    fn keys(self: Box<Self>, groups: &[GroupId]) -> Result<(Vec<ArrayRef>, Vec<usize>)> {
+        // The order of keys is another one than that of parts.
+        let mut order: Vec<usize> = (0..groups.len()).collect();
+        let name = |at: &usize| self.names[groups[*at][0] as usize];
+        order.sort_by_key(name);
+        let names: StringArray = order.iter().map(|at| Some(name(at))).collect();
+        Ok((vec![Arc::new(names)], order))
+    }
 }
 
 fn simple(measures: Vec<Measure>, epsilon: &str) -> Question {
@@ -109,33 +129,36 @@ fn noise_on_the_largest_numbers_stops_at_them() {
 
 #[test]
 fn groups_of_unknown_keys_show_from_the_threshold_on_and_leave_nothing_behind() {
-    let keys = vec![unknown(), unknown(), unknown()];
     let measures = vec![Measure::Rows, Measure::Units];
-    let asked = question(Accounting::Pure, ("2", "1e-6"), (3, 5), measures, keys);
+    let asked = question(Accounting::Pure, ("2", "1e-6"), (3, 5), measures, vec![unknown()]);
     let noise = noise_of(&asked).unwrap();
     let least = threshold(&asked, &noise).unwrap().unwrap();
-    let units = vec![least - 1, least, 0, least + 5];
-    let names = ["canary-few", "Lyon", "canary-none", "Oslo"];
-    let plain: DictionaryArray<Int32Type> = names.into_iter().collect();
-    let views =
-        StringViewArray::from_iter_values(names.map(|name| format!("{name} {name} {name}")));
-    let numbers = Int64Array::from(vec![1, 2, 3, 4]);
-    let keys: Vec<ArrayRef> = vec![Arc::new(plain), Arc::new(views), Arc::new(numbers)];
-    let numbers = |numbers: Vec<i128>| Measured::Numbers(numbers);
-    let answers = exact(keys, vec![numbers(vec![900, 2, 1, 4]), numbers(units)]);
-    let noisy = add_noise(&asked, answers, &Generator::silent()).unwrap();
-    assert_eq!((noisy.groups, &noisy.measured[0]), (2, &vec![2, 4]));
-    assert_eq!(noisy.measured[1], [least, least + 5]);
-    let shown = arrow::compute::cast(&noisy.keys[0], &arrow::datatypes::DataType::Utf8).unwrap();
-    let shown = shown.as_any().downcast_ref::<StringArray>().unwrap();
+    let part = |groups: &[u64], rows: Vec<i128>, units: Vec<i128>| Part {
+        groups: groups.iter().map(|at| [*at, 7]).collect(),
+        measured: vec![Measured::Numbers(rows), Measured::Numbers(units)],
+    };
+    let given = |names| Given {
+        parts: vec![
+            part(&[0, 3, 2], vec![900, 4, 1], vec![least - 1, least + 5, 0]),
+            part(&[], vec![], vec![]),
+            part(&[1, 4], vec![2, 800], vec![least, -5]),
+        ],
+        names,
+    };
+    let hidden = given(vec!["few", "Lyon", "none", "Oslo", "negative"]);
+    let noisy = add_noise(&asked, Exact::Hidden(Box::new(hidden)), &Generator::silent()).unwrap();
+    assert_eq!((noisy.groups, noisy.keys.len()), (2, 1));
+    let shown = noisy.keys[0].as_any().downcast_ref::<StringArray>().unwrap();
     assert_eq!(shown.iter().flatten().collect::<Vec<_>>(), ["Lyon", "Oslo"]);
-    for key in &noisy.keys {
-        let data = key.to_data();
-        let children = data.child_data().iter().flat_map(|child| child.buffers());
-        for buffer in data.buffers().iter().chain(children) {
-            let held = buffer.as_slice().windows(6).any(|bytes| bytes == b"canary");
-            assert!(!held, "{}", key.data_type());
-        }
+    assert_eq!(noisy.measured, [vec![2, 4], vec![least, least + 5]]);
+    // What needs a threshold does not go without one, and the other way round.
+    let hidden = given(vec![""; 5]);
+    let public = Key { public: Some(Arc::new(Int64Array::from(vec![1]))) };
+    let known = Question { keys: vec![public], ..asked.clone() };
+    let (all, silent) = (exact(vec![], vec![Measured::Numbers(vec![1])]), Generator::silent());
+    for (asked, exact) in [(&known, Exact::Hidden(Box::new(hidden))), (&asked, all)] {
+        let refused = add_noise(asked, exact, &silent).unwrap_err();
+        assert_eq!(refused.code(), Code::Internal);
     }
 }
 

@@ -3,13 +3,11 @@
 
 use datafusion::common::Column;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{
-    Between, BinaryExpr, Distinct, Expr, Filter, Like, LogicalPlan, Operator,
-};
+use datafusion::logical_expr::{Distinct, Expr, Filter, LogicalPlan};
 
 use super::{bare, broken, refused};
 use crate::error::Result;
+use crate::pipeline::query::Logic;
 
 /// Whether an expression is a value that the statement itself says: it depends on no row.
 pub(super) fn is_value(expr: &Expr) -> bool {
@@ -73,48 +71,28 @@ pub(super) fn simple(condition: &Expr, among: bool) -> Result<Vec<Column>> {
         }
         _ => Err(only()),
     };
-    match bare(condition) {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And | Operator::Or, right }) => {
-            let mut columns = simple(left, among)?;
-            columns.extend(simple(right, among)?);
-            Ok(columns)
+    let condition = bare(condition);
+    match Logic::of(condition) {
+        Some(Logic::Of(parts)) => {
+            let columns = parts.into_iter().map(|part| simple(part, among));
+            Ok(columns.collect::<Result<Vec<_>>>()?.concat())
         }
-        Expr::Not(inner)
-        | Expr::IsTrue(inner)
-        | Expr::IsFalse(inner)
-        | Expr::IsUnknown(inner)
-        | Expr::IsNotTrue(inner)
-        | Expr::IsNotFalse(inner)
-        | Expr::IsNotUnknown(inner) => simple(inner, among),
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let compares = matches!(
-                op,
-                Operator::Eq
-                    | Operator::NotEq
-                    | Operator::Lt
-                    | Operator::LtEq
-                    | Operator::Gt
-                    | Operator::GtEq
-                    | Operator::IsDistinctFrom
-                    | Operator::IsNotDistinctFrom
-            );
-            match (bare(left), bare(right)) {
-                _ if !compares => Err(only()),
-                (Expr::Column(one), Expr::Column(other)) if among => {
-                    Ok(vec![one.clone(), other.clone()])
-                }
-                (Expr::Column(_), value) => one(left, &[value]),
-                (value, _) => one(right, &[value]),
+        Some(Logic::Compared(left, others)) => match (bare(left), others.as_slice()) {
+            (Expr::Column(left), [right]) if among && matches!(bare(right), Expr::Column(_)) => {
+                Ok([vec![left.clone()], one(right, &[])?].concat())
             }
-        }
-        Expr::IsNull(inner) | Expr::IsNotNull(inner) => one(inner, &[]),
-        Expr::Between(Between { expr, low, high, .. }) => one(expr, &[low, high]),
-        Expr::InList(InList { expr, list, .. }) => one(expr, &list.iter().collect::<Vec<_>>()),
-        Expr::Like(Like { expr, pattern, .. }) => one(expr, &[pattern]),
-        // A column of flags, or a condition that holds for all rows or for none.
-        Expr::Column(column) => Ok(vec![column.clone()]),
-        value if is_value(value) => Ok(Vec::new()),
-        _ => Err(only()),
+            (Expr::Column(_), values) => one(left, values),
+            (value, [right]) => one(right, &[value]),
+            _ => Err(only()),
+        },
+        Some(Logic::Null(inner)) => one(inner, &[]),
+        Some(Logic::Like(text, pattern)) => one(text, &[pattern]),
+        None => match condition {
+            // A column of flags, or a condition that holds for all rows or for none.
+            Expr::Column(column) => Ok(vec![column.clone()]),
+            value if is_value(value) => Ok(Vec::new()),
+            _ => Err(only()),
+        },
     }
 }
 

@@ -87,9 +87,16 @@ pub(super) fn first_word(tokens: &[TokenWithSpan]) -> Result<()> {
         )),
         "EXPLAIN" | "ANALYZE" | "ANALYSE" => Err(hint::error(
             Code::SqlRefused,
-            &format!("`{word}` is not offered: plans are not shown"),
+            &format!(
+                "`{word}` is not offered: plans are not shown. What an answer with noise costs is told by the \
+                 action `veilflight.privacy_cost`, and by the statement's schema"
+            ),
         )),
-        "SET" | "RESET" | "SHOW" | "PRAGMA" | "USE" | "DISCARD" => Err(hint::error(
+        "SHOW" => Err(hint::error(
+            Code::SqlRefused,
+            "`SHOW` is not offered; ask information_schema.tables and information_schema.columns",
+        )),
+        "SET" | "RESET" | "PRAGMA" | "USE" | "DISCARD" => Err(hint::error(
             Code::SqlRefused,
             &format!(
                 "`{word}` is not offered; a session's options are set through Flight's session actions"

@@ -1,6 +1,8 @@
 //! What statements are split into, and what comes out of them.
 
 use super::*;
+use crate::pipeline::noise::mechanism::interval::half_width;
+use crate::pipeline::noise::mechanism::noise_of;
 
 #[tokio::test]
 async fn counts_sums_and_means_are_those_of_sql_where_noise_is_zero() {
@@ -47,6 +49,49 @@ fn what_depends_on_other_peoples_rows_cannot_be_asked_about() {
 }
 
 #[test]
+fn what_stands_for_too_much_is_refused() {
+    let table = table(&some());
+    let steps = |count: usize| {
+        let start = "SELECT x, y AS a FROM jobs".to_owned();
+        let inner = (0..count).fold(start, |inner, at| {
+            format!("SELECT x, exp(a * 0.{at}) + ln(a + {at}.5) AS a FROM ({inner})")
+        });
+        format!("SELECT count(*) FROM ({inner}) WHERE CASE WHEN x = 5 THEN a > 3 ELSE false END")
+    };
+    let error = asked(&steps(9), &table).map(|asked| asked.reads).unwrap_err();
+    let hint = error.hint().unwrap().as_str();
+    assert!(error.code() == Code::NoisyOnly && hint.contains("fewer steps"), "{hint}");
+    asked(&steps(4), &table).unwrap();
+    let many: Vec<String> = (0..5_000).map(|at| at.to_string()).collect();
+    let list = format!("SELECT count(*) FROM jobs WHERE x IN ({})", many.join(", "));
+    asked(&list, &table).unwrap();
+}
+
+// PRIVACY: the answer would fail for one person's value, and be there without it.
+#[test]
+fn what_one_value_makes_fail_cannot_be_asked_about() {
+    for (rule, fails) in [
+        ("{ip: {method: crypto_pan, invalid: error}}", true),
+        ("{ip: {method: crypto_pan}}", false),
+    ] {
+        let table = table_under(&POLICY.replace("dept: keep", &format!("dept: {rule}")), &some());
+        for sql in [
+            "SELECT dept, count(*) FROM jobs GROUP BY dept",
+            "SELECT count(*) FROM jobs WHERE CASE WHEN x = 5 THEN dept = 'a' END",
+        ] {
+            match asked(sql, &table) {
+                Ok(_) => assert!(!fails, "{rule}: {sql}"),
+                Err(error) => {
+                    let hint = error.hint().unwrap().as_str();
+                    assert!(fails && hint.contains("`null` for `error`"), "{rule}: {sql}: {hint}");
+                }
+            }
+        }
+        assert!(asked("SELECT site, sum(x) FROM jobs GROUP BY site", &table).is_ok());
+    }
+}
+
+#[test]
 fn the_schema_tells_mechanism_cost_unit_and_bounds() {
     let table = table(&some());
     let sql =
@@ -74,28 +119,112 @@ fn the_schema_tells_mechanism_cost_unit_and_bounds() {
     assert_eq!(told("s", "veilflight.dp.bounds"), said("[-1000, 1000] by 1"));
     assert_eq!(told("m", "veilflight.dp.bounds"), said("[-50, 50] by 0.125"));
     assert_eq!(told("n", "veilflight.dp.bounds"), None);
+    // How large noise will be, before it is paid for: of counts and sums, of a choice's rank, and from how many
+    // units on a group shows.
+    let noises = noise_of(&asked.question).unwrap();
+    let at = asked.question.measures.iter().position(|measure| *measure == Measure::Rows).unwrap();
+    let width = half_width(&[(1.0, &noises[at])], 0.95).unwrap();
+    assert_eq!(told("n", "veilflight.dp.half_width_95"), Some(width.to_string()));
+    let number = |name: &str, key: &str| told(name, key).and_then(|text| text.parse::<f64>().ok());
+    assert!(
+        number("s", "veilflight.dp.half_width_95") > number("n", "veilflight.dp.half_width_95")
+    );
+    assert!(number("m", "veilflight.dp.rows_off_95") > Some(1.0));
+    for (name, key) in [("r", "half_width_95"), ("m", "half_width_95"), ("n", "rows_off_95")] {
+        assert_eq!(told(name, &format!("veilflight.dp.{key}")), None, "{name}");
+    }
+    for name in ["n", "s", "r", "m"] {
+        assert!(number(name, "veilflight.dp.threshold") > Some(1.0), "{name}");
+    }
     assert_eq!(asked.reads, ["dept", "site", "x", "y"]);
     let kinds: Vec<&DataType> =
         asked.schema.fields().iter().map(|field| field.data_type()).collect();
     assert_eq!(kinds[..4], [&DataType::Utf8, &DataType::Utf8, &DataType::Int64, &DataType::Int64]);
+    // Where all groups show there is no threshold.
+    let open = super::asked("SELECT site, count(*) AS n FROM jobs GROUP BY site", &table).unwrap();
+    let told = open.schema.field_with_name("n").unwrap().metadata();
+    assert_eq!(told.get("veilflight.dp.threshold"), None);
+    assert_eq!(told.get("veilflight.dp.clipped_expected"), None);
+    // What is left out is estimated where the policy says how many rows there are: here, of a million rows of a
+    // hundred persons, most.
+    let numbers = "unit: User\npublic_numbers: {units: 100, rows: 1000000}\n";
+    let table = table_under(&POLICY.replace("unit: User\n", numbers), &some());
+    let clipped = super::asked("SELECT count(*) AS n FROM jobs", &table).unwrap();
+    let told = clipped.schema.field_with_name("n").unwrap().metadata();
+    let share: f64 = told["veilflight.dp.clipped_expected"].parse().unwrap();
+    assert!(share > 0.99 && share < 1.0, "{share}");
+}
+
+#[test]
+fn values_are_called_by_their_columns_where_the_cost_is_told() {
+    let table = table(&some());
+    let asked = asked("SELECT sum(x), avg(y + 1), count(*) FROM jobs", &table).unwrap();
+    assert!(asked.said.contains(&"x".to_owned()), "{:?}", asked.said);
+    assert!(asked.said.iter().any(|text| text.contains("\"y\"")), "{:?}", asked.said);
+    assert_eq!(asked.said.len(), asked.question.values.len());
+}
+
+/// What constants make of a column, they make of its half-width; what cuts adds its step.
+#[tokio::test]
+async fn half_widths_are_scaled_by_constants_and_by_nothing_else() {
+    let table = table(&some());
+    let scaled = [
+        ("count(*) * 100", 1_000.0),
+        ("100.0 * count(*) / 4", 250.0),
+        ("-count(*) / 2.0 + 7", 5.0),
+        ("3 - count(*) * -2", 20.0),
+        ("count(*) / (24 * 60 / 144.0)", 1.0),
+        ("CAST(count(*) AS DOUBLE) / 3600", 10.0 / 3600.0),
+        ("count(*) / 7", 10.0 / 7.0 + 1.0),
+        ("CAST(count(*) / 4.0 AS BIGINT)", 3.5),
+        ("round(count(*) / 4.0)", 3.5),
+        ("round(count(*) / 4.0, 1)", 2.6),
+        ("floor(count(*) / 4.0)", 3.5),
+    ];
+    for (expr, width) in scaled {
+        let sql = format!("SELECT {expr} AS a FROM jobs");
+        let found = answer(&sql, &table).await.unwrap();
+        assert_eq!(found.num_columns(), 2, "{expr}");
+        let told = found.column(1).as_primitive::<Float64Type>().value(0);
+        assert!((told - width).abs() < 1e-9, "{expr}: {told}");
+    }
+    // Also from query to query, and beside one another.
+    let sql = "SELECT b * 5 AS c, b + 1 AS d, a FROM
+               (SELECT a * 3 AS b, a FROM (SELECT count(*) * 2 AS a FROM jobs) t) u";
+    let found = answer(sql, &table).await.unwrap();
+    assert!(lines(&found, false)[0].ends_with(" 300.0 60.0 20.0"), "{found:?}");
+    for expr in [
+        "count(*) * count(*)",
+        "sum(x) / count(*)",
+        "1.0 / count(*)",
+        "sqrt(count(*))",
+        "abs(count(*))",
+        "count(*) % 5",
+        "CAST(count(*) AS TEXT)",
+        "CASE WHEN count(*) > 5 THEN count(*) END",
+    ] {
+        let found = answer(&format!("SELECT {expr} AS a FROM jobs"), &table).await.unwrap();
+        assert_eq!(found.num_columns(), 1, "{expr}");
+    }
 }
 
 #[tokio::test]
-async fn half_widths_go_with_aggregates_that_leave_as_they_are() {
+async fn half_widths_go_with_aggregates_that_leave_as_they_are_or_in_another_unit() {
     let table = table(&some());
     let names = |answer: &RecordBatch| {
         answer.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
     };
-    // By another name, from inside, beside a column that has the name already; and not of what is computed.
+    // By another name, from inside, beside a column that has the name already.
     let sql = "SELECT d, z AS n, n AS n_hw95, z * 2 AS twice FROM
                (SELECT dept AS d, count(*) AS n, sum(x) AS z FROM jobs GROUP BY dept ORDER BY sum(y)) t
                WHERE n > 0 ORDER BY n LIMIT 10";
     let found = answer(sql, &table).await.unwrap();
-    assert_eq!(names(&found), ["d", "n", "n_hw95", "twice", "n_hw95_2", "n_hw95_hw95"]);
+    let expected = ["d", "n", "n_hw95", "twice", "n_hw95_2", "n_hw95_hw95", "twice_hw95"];
+    assert_eq!(names(&found), expected);
     // A sum of steps of one has the width of its own noise.
-    assert!(lines(&found, false).iter().all(|line| line.ends_with(" 10.0 10.0")), "{found:?}");
+    assert!(lines(&found, false).iter().all(|line| line.ends_with(" 10.0 10.0 20.0")), "{found:?}");
     let sql = "SELECT count(*) + 1 AS n, sum(x) > 3 AS s FROM jobs";
-    assert_eq!(names(&answer(sql, &table).await.unwrap()), ["n", "s"]);
+    assert_eq!(names(&answer(sql, &table).await.unwrap()), ["n", "s", "n_hw95"]);
     // Of a mean: the sum's noise over the count, and the mean's distance from the middle times the count's.
     let found =
         answer("SELECT avg(n), count(n), sum(n), var_pop(n) FROM jobs", &table).await.unwrap();

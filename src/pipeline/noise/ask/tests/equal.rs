@@ -79,6 +79,10 @@ fn statement() -> impl Strategy<Value = String> {
         "sum(least(x, 100))",
         "avg(-x)",
         "sum(coalesce(n, 7))",
+        "avg(coalesce(n, 7))",
+        "count(coalesce(x, y))",
+        "stddev(coalesce(y, 1))",
+        "count(coalesce(dept, upper(dept)))",
     ];
     let keys = [
         "dept",
@@ -180,8 +184,10 @@ async fn groups_that_the_statement_names_are_all_answered_without_a_threshold() 
         ("SELECT x > 5 AS f, count(*) FROM jobs GROUP BY 1", 3),
         (
             "SELECT CASE WHEN x < 0 THEN 'low' WHEN x < 9 THEN 'mid' ELSE 'low' END AS c, count(*) FROM jobs GROUP BY 1",
-            3,
+            2,
         ),
+        ("SELECT CASE WHEN x < 9 THEN 'low' ELSE NULL END AS c, count(*) FROM jobs GROUP BY 1", 2),
+        ("SELECT CASE WHEN x < 9 THEN true ELSE NULL END AS c, count(*) FROM jobs GROUP BY 1", 3),
         (
             "SELECT CASE WHEN x < 0 THEN 1 WHEN x < 9 THEN 2 END AS c, count(*) FROM jobs GROUP BY 1",
             3,

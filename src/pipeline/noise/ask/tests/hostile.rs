@@ -57,7 +57,13 @@ fn extremes() -> Vec<(&'static str, ArrayRef)> {
         9.3e18,
         -9.3e18,
     ];
-    let longs = [i64::MIN, i64::MIN + 1, -1, 0, 1, 7, i64::MAX - 1, i64::MAX, 1_700_000_000];
+    let mut longs =
+        vec![i64::MIN, i64::MIN + 1, -1, 0, 1, 7, i64::MAX - 1, i64::MAX, 1_700_000_000];
+    // Times of the calendar that have no nanoseconds: of the years 1, 1500, 2286 and 9999.
+    for scale in [1, 1_000, 1_000_000] {
+        let seconds = [-62_135_596_800, -14_831_769_600, 10_000_000_000, 253_402_300_799];
+        longs.extend(seconds.map(|second| second * scale));
+    }
     let zone = |times: TimestampMicrosecondArray| times.with_timezone("Europe/Zurich");
     // Around the hours that clocks skip and repeat.
     let skipped = [1_711_846_800_000_000, 1_711_850_400_000_000, 1_729_990_800_000_000];
@@ -94,9 +100,19 @@ fn extremes() -> Vec<(&'static str, ArrayRef)> {
         (
             "d32",
             Arc::new(
-                again(&[i32::MIN, -719_163, -1, 0, 19_675, 2_932_897, i32::MAX])
-                    .into_iter()
-                    .collect::<Date32Array>(),
+                again(&[
+                    i32::MIN,
+                    -719_163,
+                    -1,
+                    0,
+                    19_675,
+                    200_000,
+                    2_932_896,
+                    2_932_897,
+                    i32::MAX,
+                ])
+                .into_iter()
+                .collect::<Date32Array>(),
             ),
         ),
         ("d64", Arc::new(again(&longs).into_iter().collect::<Date64Array>())),
@@ -112,7 +128,7 @@ fn names() -> Vec<&'static str> {
     extremes().into_iter().map(|(name, _)| name).collect()
 }
 
-fn hostile() -> Table {
+pub(super) fn hostile() -> Table {
     let mut columns = extremes();
     columns.push((UNIT_COLUMN, Arc::new((0..ROWS as u64).map(Some).collect::<UInt64Array>())));
     let fields: Vec<Field> = columns

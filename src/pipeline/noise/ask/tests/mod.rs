@@ -32,6 +32,9 @@ mod canonical;
 mod equal;
 mod hostile;
 mod joins;
+mod nulls;
+mod patterns;
+mod public;
 mod refusals;
 
 /// A row of the fixture.
@@ -142,6 +145,7 @@ pub(super) fn grant() -> DpGrant {
             ("y".to_owned(), bounds(-50.0, 50.0, 0.125)),
             ("amount".to_owned(), bounds(0.0, 1000.0, 0.01)),
         ]),
+        null_as: BTreeMap::new(),
         keys: BTreeMap::from([(
             "site".to_owned(),
             ["north", "south", "east"].map(str::to_owned).to_vec(),

@@ -48,6 +48,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("SELECT sum(count(*)) OVER () FROM jobs GROUP BY dept", "window functions"),
     // Sets.
     ("SELECT count(*) FROM jobs UNION ALL SELECT count(*) FROM jobs", "each side"),
+    ("SELECT count(*) FROM jobs UNION SELECT count(*) FROM jobs", "each side"),
+    ("SELECT avg(t - t) FROM jobs", "a column of numbers"),
     ("SELECT count(*) FROM (SELECT * FROM jobs UNION ALL SELECT * FROM jobs)", "each side"),
     ("SELECT dept, count(*) FROM jobs GROUP BY ROLLUP (dept)", "one `GROUP BY` at a time"),
     ("SELECT dept, count(*) FROM jobs GROUP BY CUBE (dept, site)", "one `GROUP BY` at a time"),

@@ -9,7 +9,7 @@ use super::super::choice::{Choice, Keyed, Rule};
 use super::super::keyed::Order;
 use super::{Bounding, keys};
 
-const CONTENTS: [u64; 6] = [9, 1, 1 << 40, 77, 5, u64::MAX];
+const IDS: [[u64; 2]; 6] = [[9, 1], [1, 1], [1 << 40, 3], [77, 0], [5, 5], [u64::MAX, 2]];
 
 type Kept = BTreeMap<(u64, u32), Vec<Vec<u64>>>;
 
@@ -32,11 +32,11 @@ fn model(records: &[Vec<u64>], count: usize, bounding: &Bounding, order: &Order)
     let mut kept = Kept::new();
     for (unit, groups) in units {
         let mut groups: Vec<_> = groups.into_iter().collect();
-        groups.sort_by_key(|(group, _)| order.group(unit, CONTENTS[*group as usize]));
+        groups.sort_by_key(|(group, _)| order.group(unit, IDS[*group as usize][0]));
         groups.truncate(bounding.groups as usize);
         for (group, mut rows) in groups {
             let place = |values: &Vec<u64>| {
-                let mut state = order.rows(unit, CONTENTS[group as usize]);
+                let mut state = order.rows(unit, IDS[group as usize][0]);
                 values.iter().for_each(|value| state.absorb(*value));
                 (state.finish(0), values.clone())
             };
@@ -55,12 +55,12 @@ fn held(mut choice: Choice, count: usize) -> Kept {
         choice.found().map(|(group, rows, _)| (group, rows as usize)).collect();
     let (records, mut kept) = (choice.kept(), Kept::new());
     let mut drained = 0;
-    choice.drain(|record| {
+    choice.drain(|unit, group, values| {
         drained += 1;
-        let rows = kept.entry((record[0], record[1] as u32)).or_default();
+        let rows = kept.entry((unit, group)).or_default();
         match count {
-            0 => rows.extend((0..record[2]).map(|_| Vec::new())),
-            _ => rows.push(record[2..].to_vec()),
+            0 => rows.extend((0..values[0]).map(|_| Vec::new())),
+            _ => rows.push(values.to_vec()),
         }
     });
     assert_eq!((drained, choice.kept()), (records, 0));
@@ -84,10 +84,10 @@ proptest! {
         pieces in 1..4_usize,
     ) {
         let order = Order::new(&keys()).unwrap();
-        let keyed = Keyed { order: &order, contents: &CONTENTS };
+        let keyed = Keyed { order: &order, ids: &IDS };
         let bounding = Bounding { groups, rows: most, off: false };
         // Whether the number of groups is known or not: the same is kept.
-        let rule = Rule::new(&bounding, count, (pieces == 2).then_some(CONTENTS.len()));
+        let rule = Rule::new(&bounding, count, (pieces == 2).then_some(IDS.len()));
         let records: Vec<Vec<u64>> = rows.iter().map(|row| record(row, count)).collect();
         let expected = model(&records, count, &bounding, &order);
         let mut all = Choice::new(rule);
@@ -101,7 +101,10 @@ proptest! {
             let mut choice = Choice::new(rule);
             let some = records.iter().skip(piece).step_by(pieces);
             some.for_each(|row| choice.offer_records(row, keyed).unwrap());
-            choice.drain(|record| last.offer_records(record, keyed).unwrap());
+            choice.drain(|unit, group, values| {
+                let record = [&[unit, u64::from(group)], values].concat();
+                last.offer_records(&record, keyed).unwrap();
+            });
         }
         prop_assert_eq!(&held(last, count), &expected);
     }
@@ -110,7 +113,7 @@ proptest! {
 #[test]
 fn what_is_held_is_no_more_than_is_kept() {
     let order = Order::new(&keys()).unwrap();
-    let keyed = Keyed { order: &order, contents: &CONTENTS };
+    let keyed = Keyed { order: &order, ids: &IDS };
     let rule = Rule::new(&Bounding { groups: 2, rows: 10, off: false }, 1, None);
     let mut choice = Choice::new(rule);
     for at in 0..200_000_u64 {

@@ -18,11 +18,12 @@ use datafusion::prelude::SessionConfig;
 use super::gathered;
 use crate::error::Result;
 use crate::keys::{ColumnKeys, KeyRing, Secret};
-use crate::pipeline::noise::question::{Bounding, Exact, Key, Measure, Measured, Question, Value};
+use crate::pipeline::noise::question::{Bounding, Counts, Key, Measure, Measured, Question, Value};
 use crate::pipeline::query::Memory;
 use crate::policy::privacy::{Accounting, Bounds, Loss};
 
 mod choice;
+mod long_keys;
 mod model;
 mod neighbours;
 
@@ -160,17 +161,22 @@ impl Asked {
     }
 
     /// The answer, and how many bytes were spilled.
-    fn exact(&self, rows: &[Row], layout: Layout) -> Result<(Exact, u64)> {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-        let (question, state) = (self.question(rows, layout), state(layout));
-        runtime.block_on(async { gathered(&question, &state, &keys()).await })
+    fn exact(&self, rows: &[Row], layout: Layout) -> Result<(Counts, u64)> {
+        counted(&self.question(rows, layout), layout)
     }
 
     /// The answer in words: a line a group, first its keys, then what was measured.
     fn answer(&self, rows: &[Row], layout: Layout) -> Answer {
         Answer::of(&self.exact(rows, layout).unwrap().0)
     }
+}
+
+/// The exact answer to a question, and how many bytes were spilled.
+fn counted(question: &Question, layout: Layout) -> Result<(Counts, u64)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let state = state(layout);
+    let (exact, spilled) = runtime.block_on(async { gathered(question, &state, &keys()).await })?;
+    Ok((exact.whole()?, spilled))
 }
 
 fn keys() -> ColumnKeys {
@@ -183,7 +189,7 @@ fn keys() -> ColumnKeys {
 struct Answer(Vec<(Vec<String>, Vec<Vec<i128>>)>);
 
 impl Answer {
-    fn of(exact: &Exact) -> Self {
+    fn of(exact: &Counts) -> Self {
         let shown = |key: &ArrayRef, group: usize| {
             if key.is_null(group) {
                 "null".to_owned()

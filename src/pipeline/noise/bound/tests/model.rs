@@ -12,7 +12,6 @@ use proptest::prelude::*;
 use super::super::keyed::Order;
 use super::super::steps::NONE;
 use super::*;
-use crate::error::Code;
 
 /// The steps of a value by exact arithmetic on halves, not by the code that is tested.
 fn steps(value: f64, bounds: &Bounds) -> Option<i64> {
@@ -61,11 +60,11 @@ fn content(asked: &Asked, row: &Row, order: &Order) -> u64 {
         columns.push(Arc::new(Int64Array::from(vec![row.queue])));
     }
     if columns.is_empty() {
-        return order.content(&[]);
+        return order.group_id(&[])[0];
     }
     let fields = columns.iter().map(|column| SortField::new(column.data_type().clone()));
     let converter = RowConverter::new(fields.collect()).unwrap();
-    order.content(converter.convert_columns(&columns).unwrap().row(0).as_ref())
+    order.group_id(converter.convert_columns(&columns).unwrap().row(0).as_ref())[0]
 }
 
 /// A group as its keys are shown.
@@ -296,7 +295,7 @@ fn whoever_works_at_it_in_however_much_memory_it_is_the_same() {
             }
         }
         assert_eq!(asked.answer(&turned, PLAIN), expected, "the order of rows");
-        let small = Layout { partitions: 2, batch: 500, memory: 800_000 };
+        let small = Layout { partitions: 2, batch: 500, memory: 1_500_000 };
         let (exact, spilled) = asked.exact(&rows, small).unwrap();
         // Where units contribute little, what they do not is left out before anything is written.
         assert_eq!(spilled > 0, asked.bounding.groups == 30, "{asked:?}: {spilled} bytes");
@@ -390,24 +389,72 @@ fn units_that_come_once_go_by_and_are_chosen_among_later() {
     }
 }
 
+/// A unit with thirty thousand rows, in as many groups as there are sites and queues.
+fn one_with_much(sites: i64, queues: i64, values: i64) -> Vec<Row> {
+    let row = |at: i64| Row {
+        unit: Some(1 << 33),
+        site: Some((at % sites) as u8),
+        queue: at / sites % queues,
+        whole: Some(at * 7 % values),
+        part: Some((at % values) as f64 / 1_000.0),
+    };
+    (0..30_000).map(row).collect()
+}
+
+// PRIVACY: whether there is an answer does not depend on how much one unit has.
 #[test]
-fn one_unit_that_contributes_much_is_looked_at_alone_or_not_at_all() {
-    let rows: Vec<Row> = (0..60_000)
+fn one_unit_that_contributes_more_than_memory_holds_is_looked_at_part_by_part() {
+    let all = || Some(Some((0..200).collect()));
+    let queues = || Some(Some((0..300).rev().collect()));
+    for (rows, sites, queues, groups, most) in [
+        // One group of many rows, of rows that are all the same, and of some that are.
+        (one_with_much(1, 1, 30_000), None, None, 1, 10_000),
+        (one_with_much(1, 1, 1), None, Some(None), 1, 10_000),
+        (one_with_much(1, 1, 3), None, Some(None), 1, 29_999),
+        // Many groups of few rows, few of many, and more groups than are kept by far.
+        (one_with_much(200, 100, 1_000), Some(None), Some(None), 5_000, 2),
+        (one_with_much(200, 100, 1_000), Some(None), Some(None), 5, 2),
+        (one_with_much(3, 2, 30_000), Some(None), Some(None), 4, 4_000),
+        (one_with_much(200, 300, 1_000), all(), Some(None), 20_000, 3),
+        (one_with_much(200, 3, 9_000), all(), queues(), 500, 90),
+        (one_with_much(200, 3, 1), all(), queues(), 2, 60),
+    ] {
+        // Sums of sixty thousand public groups are asked for in advance.
+        let is_public = matches!((&sites, &queues), (Some(Some(_)), Some(Some(_))));
+        let sums = if is_public { 18_500_000 } else { 0 };
+        let words = format!("{groups} groups, {most} rows, public: {is_public}");
+        let mut asked = plain(sites, groups, most);
+        asked.queues = queues;
+        let rows = [rows, many().into_iter().take(2_000).collect()].concat();
+        let expected = asked.answer(&rows, PLAIN);
+        // Less than one unit needs, and next to nothing.
+        for memory in [400_000, 50_000] {
+            let layout = Layout { partitions: 2, batch: 1_000, memory: memory + sums };
+            let (exact, _) = asked.exact(&rows, layout).unwrap();
+            assert!(Answer::of(&exact) == expected, "{words} in {memory}");
+        }
+    }
+}
+
+#[test]
+fn more_groups_than_memory_holds_are_counted_as_if_it_held_them() {
+    // Three thousand units in sixty thousand groups, with a hundred and twenty numbers for each group.
+    let rows: Vec<Row> = (0..80_000_i64)
         .map(|at| Row {
-            unit: Some(1),
-            site: Some(1),
-            queue: 1,
-            whole: Some(at * 7 % 1_000),
-            part: Some(at as f64 / 1_000.0),
+            unit: Some((at * 31 % 3_000) as u64),
+            site: Some((at % 250) as u8),
+            queue: at % 240 / (1 + at % 2),
+            whole: (at % 5 > 0).then_some(at % 1_000),
+            part: Some((at % 800) as f64 / 16.0),
         })
         .collect();
-    let asked = plain(None, 1, 20_000);
-    // What it contributes takes more than what each of two tasks has of four megabytes, and less than all.
-    let layout = Layout { partitions: 2, batch: 1_000, memory: 4_000_000 };
-    let (exact, spilled) = asked.exact(&rows, layout).unwrap();
-    assert!(spilled > 0);
-    assert_eq!(Answer::of(&exact), asked.answer(&rows, PLAIN));
-    let layout = Layout { memory: 400_000, ..layout };
-    let refused = asked.exact(&rows, layout).err().map(|error| error.code());
-    assert_eq!(refused, Some(Code::QueryMemory));
+    let asked = plain(Some(None), 40, 2);
+    let expected = asked.answer(&rows, PLAIN);
+    assert_eq!(expected.clone().by_key(), model(&asked, &rows));
+    for (memory, partitions) in [(2_000_000, 2), (200_000, 1), (20_000, 2)] {
+        let layout = Layout { partitions, batch: 1_000, memory };
+        let (exact, spilled) = asked.exact(&rows, layout).unwrap();
+        assert!(spilled > 0);
+        assert!(Answer::of(&exact) == expected, "{memory}");
+    }
 }
