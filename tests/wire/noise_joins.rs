@@ -92,6 +92,39 @@ async fn a_join_with_a_public_table_is_answered_for_every_public_group_and_costs
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn public_conditions_leave_groups_out_for_any_data() {
+    let site = Site::start_with(folder(), &[QUICK]).await;
+    let mut cern = Asker::new(&site, "cern").await;
+    let by = |key: &str, condition: &str| {
+        format!(
+            "SELECT {key} AS key, count(*) AS n FROM visits JOIN visits.sites ON visits.Site = sites.site
+                WHERE {condition} GROUP BY 1 ORDER BY 1"
+        )
+    };
+    // `D` has no visits, which nobody is told: its region stays as long as no public value excludes it.
+    for (key, condition, groups) in [
+        ("region", "tier >= 2 AND Hours < 1000", vec!["eu", "sky", "us"]),
+        ("region", "tier = 2", vec!["eu", "us"]),
+        ("upper(region)", "sites.site <> 'C'", vec!["EU", "SKY"]),
+        ("lower(visits.Site)", "tier < 3 AND Hours > 0", vec!["a", "b", "c"]),
+    ] {
+        let sql = by(key, condition);
+        let info = cern.info(&sql).await.unwrap();
+        assert_eq!(privacy(&info)["delta"], "0", "{sql}");
+        let answer = cern.all(&sql).await.unwrap();
+        assert_eq!(texts(&answer, "key"), groups, "{sql}");
+        assert_eq!(answer.schema().field(0).metadata()["veilflight.protection"], "public");
+    }
+    assert_eq!(spent(&mut cern).await.0, "2");
+    // Where no group is left nothing is paid.
+    let status = cern.info(&by("region", "tier = 7 AND Hours > 0")).await.unwrap_err();
+    assert_eq!(code(&status), "Q006");
+    assert!(status.message().contains("no group is left"), "{status:?}");
+    assert_eq!(spent(&mut cern).await.0, "2");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn public_tables_are_listed_described_and_read_as_they_are_for_nothing() {
     let site = Site::start_with(folder(), &[QUICK]).await;
     let mut cern = Asker::new(&site, "cern").await;

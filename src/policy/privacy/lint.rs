@@ -334,8 +334,6 @@ fn together(problems: &mut Problems, loaded: &Loaded) {
     }
 }
 
-/// Whether something is so of a column.
-
 /// Columns of which a statement under `access: dp` may not speak.
 fn learned(problems: &mut Problems, loaded: &Loaded) {
     if granted(loaded).next().is_none() {

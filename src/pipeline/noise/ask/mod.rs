@@ -2,10 +2,10 @@
 //! nothing and adds no noise.
 //!
 //! A statement is split at its one aggregation. Below it (`below`, `total`, `functions`) stand
-//! expressions that cannot fail, with their patterns compiled (`patterns`), written out over the columns of the dataset
-//! and of public tables that it is joined with (`joins`); groups of public values are listed (`public`, `worlds`,
-//! `known`); its functions become measures (`calls`, `values`, `nulls`, `measures`); what identifies the question is in
-//! `canonical`. The answer is stored as it
+//! expressions that cannot fail, with their patterns compiled (`patterns`), written out over the columns of the
+//! dataset and of public tables that it is joined with (`joins`); groups of public values are listed (`public`,
+//! `listed`, `worlds`, `known`); its functions become measures
+//! (`calls`, `values`, `nulls`, `measures`); what identifies the question is in `canonical`. The answer is stored as it
 //! was measured (`stored`); columns are computed from it (`columns`), and the plan above runs over them (`upper`).
 
 use std::collections::BTreeMap;
@@ -32,6 +32,7 @@ mod columns;
 mod functions;
 mod joins;
 mod known;
+mod listed;
 mod measures;
 mod metadata;
 mod nulls;

@@ -5,19 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{filter, take};
+use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::compute::filter;
 use arrow::datatypes::DataType;
-use arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, lit};
 
 use super::below::{Below, broken};
 use super::canonical::{quoted, text};
-use super::joins::compares;
 use super::known::known;
-use super::split::{Group, public_values};
+use super::listed::{self, Listed};
+use super::split::Group;
 use super::total::{is_plain, kind, total};
 use super::worlds::{Condition, Source, Worlds};
 use crate::error::{Code, Context, Error, Result};
@@ -93,7 +92,7 @@ struct Search<'a> {
     below: &'a Below,
     sources: Vec<Source>,
     /// By source behind the joins: the dataset's column that the policy lists.
-    listed: Vec<(String, DataType)>,
+    listed: Vec<Listed>,
     /// By how expressions call columns: their source.
     names: BTreeMap<String, usize>,
     /// By key of the statement.
@@ -113,33 +112,10 @@ impl<'a> Search<'a> {
             sources.push(Source { public: Arc::clone(&join.public), names: own, none: join.keeps });
         }
         let mut listed = Vec::new();
-        let spoken_of: BTreeSet<String> = keys
-            .iter()
-            .flat_map(Expr::column_refs)
-            .filter(|column| column.name != grant.unit)
-            .map(|column| column.name.clone())
-            .collect();
-        for name in spoken_of {
-            let Some(values) = grant.keys.get(&name) else { continue };
-            let kind = kind(&below.column(&name), below.schema());
-            if !compares(&kind) {
-                continue;
-            }
-            let at = sources.len();
-            let values = once(&public_values(values, &kind)?)?;
-            let rows = RecordBatch::try_from_iter([(name.as_str(), values)])
-                .context(Code::Internal, || "public keys are no table".to_owned())?;
-            let public = Public::of(&format!("keys {at}"), &rows)
-                .map_err(|what| Error::new(Code::Internal, what))?;
-            let own = public.schema();
-            if own.fields().first().is_none_or(|field| *field.data_type() != kind) {
-                continue;
-            }
-            let public = Arc::new(public);
-            names.insert(name.clone(), at);
-            // Rows with other values are of no group.
-            sources.push(Source { public, names: vec![name.clone()], none: false });
-            listed.push((name, kind));
+        for (source, own) in listed::listed(below, grant, keys, sources.len())? {
+            names.insert(own.column.clone(), sources.len());
+            sources.push(source);
+            listed.push(own);
         }
         Ok(Self { below, sources, listed, names, keys: Vec::new(), conditions: Vec::new() })
     }
@@ -203,7 +179,7 @@ impl<'a> Search<'a> {
     /// Columns that are equal in every row: what several public tables are joined by, and what the policy lists.
     fn said_by_joins(&self, whole: &dyn Fn(usize) -> bool) -> Vec<Expr> {
         let mut equal: BTreeMap<&str, Vec<Expr>> = BTreeMap::new();
-        for (column, _) in &self.listed {
+        for Listed { column, .. } in &self.listed {
             if self.names.get(column).is_some_and(|source| whole(*source)) {
                 equal.entry(column).or_default().push(self.below.column(column));
             }
@@ -235,7 +211,7 @@ impl<'a> Search<'a> {
     }
 
     fn is_listed(&self, column: &str) -> bool {
-        self.listed.iter().any(|(name, _)| name == column)
+        self.listed.iter().any(|listed| listed.column == column)
     }
 
     /// An expression in which columns of the dataset that are equal to public ones are these; those of `whole`
@@ -342,9 +318,8 @@ impl<'a> Search<'a> {
             .filter_map(|source| self.sources.get(*source))
             .map(|source| Arc::clone(&source.public))
             .collect();
-        let is_kept = tables.len() == all.len();
         let list = match tables.split_first() {
-            Some((first, others)) if is_kept => {
+            Some((first, others)) => {
                 let text = self.told(&all, keys, conditions);
                 let mut many = false;
                 let list = first.list(&text, others, || {
@@ -358,15 +333,20 @@ impl<'a> Search<'a> {
                     list => Some(list?),
                 }
             }
-            _ => make()?,
+            None => make()?,
         };
         Ok(list.map(|list| (numbered, list)))
     }
 
     /// What a list is of, but for the contents of tables.
     fn told(&self, sources: &[usize], keys: &[&PublicKey], conditions: &[&Condition]) -> String {
-        let sources = sources.iter().filter_map(|at| self.sources.get(*at));
-        let sources = sources.map(|it| format!("{} {}", quoted(&it.public.name), it.none));
+        let source = |at: &usize| {
+            let listed = at.checked_sub(self.below.joins.len()).and_then(|at| self.listed.get(at));
+            let source = self.sources.get(*at)?;
+            let name = quoted(&source.public.name);
+            Some(format!("{name} {} {:?}", source.none, listed.map(|listed| &listed.digest)))
+        };
+        let sources = sources.iter().filter_map(source);
         let mut conditions: Vec<String> = conditions.iter().map(|it| it.text.clone()).collect();
         conditions.sort();
         let keys = keys.iter().map(|key| format!("{} {}", key.text, key.kind));
@@ -396,7 +376,8 @@ impl<'a> Search<'a> {
         let joins = self.below.joins.len();
         let mut lookups = Vec::new();
         for source in numbered {
-            let Some((column, kind)) = source.checked_sub(joins).and_then(|at| self.listed.get(at))
+            let Some(Listed { column, kind, .. }) =
+                source.checked_sub(joins).and_then(|at| self.listed.get(at))
             else {
                 lookups.push(*source);
                 continue;
@@ -409,7 +390,7 @@ impl<'a> Search<'a> {
         }
         let texts: Vec<&str> = keys.iter().map(|key| key.text.as_str()).collect();
         let text = format!("(groups {})", texts.join(" "));
-        let name = joined_name("groups", &format!("{}", known.groups.len()));
+        let name = joined_name("", &format!("groups {}", known.groups.len()));
         let beside = Beside { name: name.clone(), lookups, numbers: Arc::clone(&list.numbers) };
         for (part, own) in known.parts.iter_mut().zip(&self.keys) {
             let at = own.as_ref().and_then(|own| keys.iter().position(|it| it.text == own.text));
@@ -443,20 +424,6 @@ impl<'a> Search<'a> {
             ),
         }
     }
-}
-
-/// Each value once.
-fn once(values: &ArrayRef) -> Result<ArrayRef> {
-    let failed = || "public keys cannot be compared".to_owned();
-    let converter = RowConverter::new(vec![SortField::new(values.data_type().clone())])
-        .context(Code::Internal, failed)?;
-    let keys =
-        converter.convert_columns(std::slice::from_ref(values)).context(Code::Internal, failed)?;
-    let mut seen = BTreeSet::new();
-    let firsts =
-        (0..).take(values.len()).filter(|row: &u32| seen.insert(keys.row(*row as usize).data()));
-    let firsts: UInt32Array = firsts.map(Some).collect();
-    take(values, &firsts, None).context(Code::Internal, failed)
 }
 
 fn has_placeholder(expr: &Expr) -> Result<bool> {

@@ -286,13 +286,25 @@ fn in_order(columns: &[ArrayRef], rows: usize) -> Result<(Vec<ArrayRef>, Vec<u32
         }
     }
     let codes = codes.iter().filter_map(|code| places.get(*code as usize)).copied().collect();
-    Ok((picked(&UInt32Array::from(order), &firsts)?, codes))
+    let values = picked(&UInt32Array::from(order), &firsts)?;
+    Ok((values.iter().map(by_itself).collect(), codes))
 }
 
 fn converted(columns: &[ArrayRef]) -> Result<arrow::row::Rows> {
     let fields = columns.iter().map(|it| SortField::new(it.data_type().clone())).collect();
     let converter = RowConverter::new(fields).context(Code::Internal, failed)?;
     converter.convert_columns(columns).context(Code::Internal, failed)
+}
+
+/// Values that hold no memory but their own: the texts of a whole table would be kept with a few of them.
+fn by_itself(values: &ArrayRef) -> ArrayRef {
+    if let Some(texts) = values.as_string_view_opt() {
+        return Arc::new(texts.gc());
+    }
+    match values.as_binary_view_opt() {
+        Some(bytes) => Arc::new(bytes.gc()),
+        None => Arc::clone(values),
+    }
 }
 
 /// Fractions with one zero, and one thing that is no number: two that compare as equal are one group.

@@ -34,6 +34,7 @@ mod hostile;
 mod joins;
 mod nulls;
 mod patterns;
+mod public;
 mod refusals;
 
 /// A row of the fixture.
