@@ -8,7 +8,7 @@ use datafusion::logical_expr::{Expr, when};
 
 use super::below::{Below, broken};
 use super::canonical::text;
-use super::nulls::{Filled, always, filled};
+use super::nulls::{Filled, always, filled, said};
 use super::total::{kind, total};
 use super::values::bounds;
 use crate::error::Result;
@@ -72,6 +72,8 @@ pub(super) struct Number {
     pub(super) expr: Expr,
     /// Where it lies.
     pub(super) bounds: Bounds,
+    /// What it is in words, where its text is not that.
+    pub(super) said: Option<String>,
     /// Whether it is there in every row, so that counting it is counting rows.
     pub(super) always: bool,
     /// As which values columns count in it that may have none.
@@ -216,7 +218,7 @@ impl Reader<'_> {
         let one = Expr::Literal(ScalarValue::Int64(Some(1)), None);
         let expr = when(condition, one).end().map_err(broken)?;
         let bounds = Bounds { low: 0.0, high: 1.0, step: 1.0 };
-        Ok(Call::Count(Number { text, expr, bounds, always: false, filled }))
+        Ok(Call::Count(Number { text, expr, bounds, said: None, always: false, filled }))
     }
 
     /// A measured expression with values for what is missing.
@@ -247,7 +249,8 @@ impl Reader<'_> {
         let guarded = total(&expr, schema)?;
         let bounds = bounds(&expr, &self.below.bounds, what)?;
         let always = always(&expr, schema);
-        Ok(Number { text, expr: guarded, bounds, always, filled })
+        let said = said(&expr, schema);
+        Ok(Number { text, expr: guarded, bounds, said, always, filled })
     }
 
     /// The part of the rows that a quantile cuts off, as a fraction.

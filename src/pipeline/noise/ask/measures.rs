@@ -104,6 +104,8 @@ pub(super) struct Layout {
     pub(super) exprs: Vec<Expr>,
     /// The texts that tell them apart.
     pub(super) texts: Vec<String>,
+    /// What they are in words, where their texts are not that.
+    pub(super) said: Vec<Option<String>>,
     /// What is measured, each once.
     pub(super) measures: Vec<Measure>,
     /// By call: how it is computed.
@@ -172,6 +174,7 @@ impl Layout {
         Ok(Self {
             values,
             exprs: numbers.values().map(|number| number.expr.clone()).collect(),
+            said: numbers.values().map(|number| number.said.clone()).collect(),
             texts: numbers.keys().map(|text| (*text).to_owned()).collect(),
             measures,
             formulas,

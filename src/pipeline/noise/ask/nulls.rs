@@ -16,7 +16,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator, cast, lit, when};
 use super::below::broken;
 use super::total::kind;
 use crate::error::Result;
-use crate::pipeline::query::{Logic, widens};
+use crate::pipeline::query::{Logic, public_name, widens};
 
 /// Columns whose nulls count as a value in what is measured, and as which.
 pub(super) type Filled = BTreeMap<String, f64>;
@@ -120,6 +120,23 @@ impl Filling<'_> {
 /// INVARIANT: true for no expression that has none in some row; columns are taken to lack values.
 pub(super) fn always(expr: &Expr, schema: &DFSchema) -> bool {
     !Absent::Null.may(expr, schema) && !Absent::Nan.may(expr, schema)
+}
+
+/// A column whose nulls count as a written number, in words.
+pub(super) fn said(expr: &Expr, schema: &DFSchema) -> Option<String> {
+    let Expr::Case(Case { expr: None, when_then_expr, else_expr: Some(value) }) = expr else {
+        return None;
+    };
+    let [(when, then)] = when_then_expr.as_slice() else { return None };
+    match (narrow(then, schema), value.as_ref()) {
+        (Expr::Column(column), Expr::Literal(value, _))
+            if excludes(when, then, Absent::Null, schema)
+                && public_name(&column.name).is_none() =>
+        {
+            Some(format!("{}, null as {value}", column.name))
+        }
+        _ => None,
+    }
 }
 
 /// A way not to be a value.

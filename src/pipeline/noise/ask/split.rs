@@ -167,7 +167,8 @@ impl Split<'_> {
         made_alone(&self.table.plan, &reads)?;
         let protection = Protection::new(&question, self.grant, self.table.plan.policy())?;
         let fields = self.fields(schema, &order, &places, (&layout, &calls), &protection)?;
-        let said = layout.texts.iter().map(|text| said(text)).collect();
+        let words = layout.said.iter().zip(&layout.texts);
+        let said = words.map(|(own, text)| own.clone().unwrap_or_else(|| said(text))).collect();
         let mut asked = Asked {
             question,
             schema: Arc::new(Schema::empty()),

@@ -164,6 +164,12 @@ fn the_schema_tells_as_what_nulls_count() {
     assert_eq!(told("a").as_deref(), Some(r#"{"n":7.0,"y":-3.5}"#));
     assert_eq!([told("r"), told("x"), told("more")], [None, None, None]);
     assert_eq!(asked.null_as, filling().null_as);
+    // And the cost in words.
+    let sql = "SELECT sum(n), sum(coalesce(y, 1.5)), sum(x), sum(n + x) FROM jobs";
+    let said = asked_under(sql, &filling(), &table).unwrap().said;
+    for words in ["n, null as 7", "y, null as 1.5", "x"] {
+        assert!(said.iter().any(|said| said == words), "{words}: {said:?}");
+    }
     assert!(self::asked(sql, &table).unwrap().null_as.is_empty());
 }
 
