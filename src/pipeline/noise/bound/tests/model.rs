@@ -297,9 +297,15 @@ fn whoever_works_at_it_in_however_much_memory_it_is_the_same() {
         assert_eq!(asked.answer(&turned, PLAIN), expected, "the order of rows");
         let small = Layout { partitions: 2, batch: 500, memory: 1_500_000 };
         let (exact, spilled) = asked.exact(&rows, small).unwrap();
-        // Where units contribute little, what they do not is left out before anything is written.
-        assert_eq!(spilled > 0, asked.bounding.groups == 30, "{asked:?}: {spilled} bytes");
+        // Where units contribute little, what they do not is left out before it is written. (Which of two workers
+        // finds the rest of memory taken by the other, is chance: something may be written then.)
+        let many = asked.bounding.groups == 30;
+        assert!(spilled > 0 || !many, "{asked:?}");
         assert_eq!(Answer::of(&exact), expected, "{asked:?}: spilled");
+        if !many {
+            let (_, spilled) = asked.exact(&rows, Layout { memory: 6_000_000, ..small }).unwrap();
+            assert_eq!(spilled, 0, "{asked:?}");
+        }
     }
 }
 
