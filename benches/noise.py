@@ -6,7 +6,8 @@ does where a peer divides a sum by a count of rows. Each peer runs in an environ
 its call is timed, without loading Python or data; ours is timed as a partner meets it, from the statement
 to the last byte, on a server that waits for no tick, with an epsilon that differs by a millionth each
 time so that nothing is answered from what is kept. "Without privacy" is the same statement on the same
-server under a grant of rows. Errors are those of 40 sites against what the file holds, all runs together.
+server under a grant of rows; "joined" finds its sites in a public table. Errors are those of 40 sites
+against what the file holds, all runs together.
 Says plainly which bar is met, and never fails because of a figure.
 """
 
@@ -39,6 +40,11 @@ TOOL = PROJECT.parent / "shared" / "tools" / "make_jobs.py"
 VALUE, HIGH = "CumulativeSlotTime", 100_000
 EPSILON, SITES = 1.0, [f"Site_{at:02}" for at in range(40)]
 SQL = f'SELECT "Site", count(*) AS n, sum("{VALUE}") AS s, avg("{VALUE}") AS a FROM %s GROUP BY "Site"'
+# The same by way of a public table.
+JOINED = (
+    f'SELECT site AS "Site", count(*) AS n, sum("{VALUE}") AS s, avg("{VALUE}") AS a '
+    'FROM %s JOIN %s.sites ON "Site" = sites.site GROUP BY site'
+)
 # Groups of a user, rows of a user in a group; the peer knows only how many rows of a user there are.
 BOUNDS = {"one": (1, 1), "ten": (10, 1), "fifty": (10, 5)}
 SMARTNOISE = """
@@ -98,10 +104,11 @@ class Found:
 
 
 def policy(dataset: str, path: Path, columns: list[str], grant: str) -> str:
-    """A policy that keeps sites and seconds."""
+    """A policy that keeps sites and seconds; with noise they may be joined with what is public of sites."""
     kept = {"Site": "keep", VALUE: "keep"}
     lines = ["version: 1", f"dataset: {dataset}", "description: Jobs of a batch system"]
-    lines += [f"source: {{parquet: '{path}'}}", "unit: User", "columns:"]
+    lines += [f"source: {{parquet: '{path}'}}", "unit: User"]
+    lines += ["public_tables: {sites: {parquet: sites.parquet}}"] * ("access: dp" in grant) + ["columns:"]
     lines += [f"  {column}: {kept.get(column, 'drop')}" for column in columns]
     return "\n".join([*lines, "grants:", f"  - {grant}", ""])
 
@@ -110,30 +117,32 @@ def custodian_of(path: Path) -> Custodian:
     """A custodian with the file as rows for one partner, and with noise for another."""
     custodian = Custodian(HOME / "custodian")
     custodian.init()
+    pq.write_table(pa.table({"site": SITES}), custodian.policies / "sites.parquet")
     columns = pq.read_schema(path).names
     granted = {"jobs": "{partner: clear, access: rows}"}
     for name, (groups, rows) in BOUNDS.items():
-        granted[f"jobs_{name}"] = (
-            f"{{partner: noisy, access: dp, epsilon: 20, delta: 1e-6, groups_max: {groups}, "
+        granted[f"jobs_{name}"] = "\n  - ".join(
+            f"{{partner: {partner}, access: dp, epsilon: 20, delta: 1e-6, groups_max: {groups}, "
             f"rows_max: {rows}, bounds: {{{VALUE}: {{low: 0, high: {HIGH}, null_as: 0}}}}, "
             f"keys: {{Site: [{', '.join(SITES)}]}}, query: {{epsilon: 1, delta: 1e-9}}}}"
+            for partner in ("noisy", "joining")
         )
     for dataset, grant in granted.items():
         text = policy(dataset, path, columns, grant)
         (custodian.policies / f"{dataset}.yaml").write_text(text)
-    for partner in ("clear", "noisy"):
+    for partner in ("clear", "noisy", "joining"):
         custodian.enrol(partner)
     return custodian
 
 
-def asked(partner: Partner, dataset: str, epsilon: float | None = None) -> dict[str, list[float]]:
+def asked(partner: Partner, sql: str, epsilon: float | None = None) -> dict[str, list[float]]:
     """Ask once; the answer by site."""
     headers = [(b"authorization", b"Bearer " + (partner.token or "").encode())]
     if epsilon is not None:
         headers.append((b"veilflight-epsilon", f"{epsilon:.6f}".encode()))
     options = flight.FlightCallOptions(headers=headers, timeout=300.0)
     with partner.connect() as client:
-        info = client.get_flight_info(statement(SQL % dataset), options)
+        info = client.get_flight_info(statement(sql), options)
         tables = [client.do_get(end.ticket, options).read_all() for end in info.endpoints]
     rows = pa.concat_tables(tables).to_pylist()
     nought = {None: 0.0}
@@ -208,13 +217,17 @@ def measure(path: Path, smart: Path, spark: Path, runs: int) -> None:
         server = stack.enter_context(custodian.serve("--noise-tick-ms", "1", tls=False))
         clear = Partner(server.uri, custodian.token("clear"))
         noisy = Partner(server.uri, custodian.token("noisy"))
+        joining = Partner(server.uri, custodian.token("joining"))
         for name, (groups, rows) in BOUNDS.items():
             dataset = f"jobs_{name}"
             print(f"\na user in at most {groups} sites with at most {rows} jobs each, epsilon {EPSILON}")
             found = take_turns(
                 {
-                    "without privacy": lambda _: asked(clear, "jobs"),
-                    "veilflight": lambda turn, of=dataset: asked(noisy, of, EPSILON + turn / 1e6),
+                    "without privacy": lambda _: asked(clear, SQL % "jobs"),
+                    "veilflight": lambda turn, of=dataset: asked(noisy, SQL % of, EPSILON + turn / 1e6),
+                    "veilflight, joined": lambda turn, of=dataset: asked(
+                        joining, JOINED % (of, of), EPSILON + turn / 1e6
+                    ),
                 },
                 runs,
             )
@@ -222,6 +235,7 @@ def measure(path: Path, smart: Path, spark: Path, runs: int) -> None:
             theirs = smartnoise(smart, path, groups * rows, max(3, runs // 5))
             line("without privacy", plain, true)
             line("veilflight", ours, true)
+            line("veilflight, joined", found["veilflight, joined"], true)
             ratio = ours.median / plain.median
             figure = f"{ratio:.2f}x of {plain.median * 1000:.0f} ms"
             if theirs:

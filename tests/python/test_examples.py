@@ -38,7 +38,7 @@ def run(command: list[str | Path], folder: Path, **environment: str) -> str:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=6000,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
